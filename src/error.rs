@@ -1,0 +1,123 @@
+//! Kinds of error and their exit codes, and the form in which an error is told.
+//!
+//! Owns [`Error`], [`Kind`] and the [`Classify`] extension that turns any cause into an [`Error`].
+//! Leaves the printing to `main.rs`. Inside a room a cause is built with [`anyhow`]'s `Context`;
+//! at the room's door it gets its kind.
+
+use std::fmt;
+
+/// What an operation of this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What an error means for the caller; its number is the process's exit code and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A defect of this program.
+    Internal = 1,
+    /// The command line asks for something that does not exist or does not go together.
+    Usage = 2,
+    /// No text could be read.
+    Input = 3,
+    /// The model's files are missing, damaged or of a kind that this program refuses.
+    Model = 4,
+    /// The hub or the network failed; trying again may help.
+    Hub = 5,
+    /// The hub refused (401, 403, 404); trying again will not help.
+    HubRefused = 6,
+    /// The output could not be written.
+    Output = 7,
+    /// The device (a GPU, memory) is missing or failed.
+    Device = 8,
+}
+
+impl Kind {
+    /// The exit code of a process that ends with an error of this kind.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An error as the user reads it: what could not be done, the causes, and at most one tip.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    cause: anyhow::Error,
+    tip: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind` from its cause; the cause's context chain becomes the message.
+    pub fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
+        Self { kind, cause: cause.into(), tip: None }
+    }
+
+    /// An error of `kind` that has no deeper cause than `message`.
+    pub fn message(kind: Kind, message: impl fmt::Display) -> Self {
+        Self::new(kind, anyhow::anyhow!("{message}"))
+    }
+
+    /// The same error with one command or flag that fixes it.
+    #[must_use]
+    pub fn with_tip(mut self, tip: impl Into<String>) -> Self {
+        self.tip = Some(tip.into());
+        self
+    }
+
+    /// The same error, told as the cause of `context`: what could not be done.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.cause = self.cause.context(context.to_string());
+        self
+    }
+
+    /// What the error means for the caller.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// One command or flag that fixes it, where there is one.
+    #[must_use]
+    pub fn tip(&self) -> Option<&str> {
+        self.tip.as_deref()
+    }
+}
+
+/// One line: what could not be done, then each cause, joined by `: `; control characters escaped.
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&one_line(&format!("{:#}", self.cause)))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `text` with every control character written as an escape, so that it stays on one line.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+        line
+    })
+}
+
+/// Gives a cause its [`Kind`] at the door of a room.
+pub trait Classify<T> {
+    /// The same result, its error an [`Error`] of `kind`.
+    ///
+    /// # Errors
+    /// The error that was there.
+    fn kind(self, kind: Kind) -> Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> Classify<T> for std::result::Result<T, E> {
+    fn kind(self, kind: Kind) -> Result<T> {
+        self.map_err(|cause| Error::new(kind, cause))
+    }
+}

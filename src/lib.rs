@@ -1,0 +1,2 @@
+//! bert-embed.
+pub mod error;
