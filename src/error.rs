@@ -50,7 +50,11 @@ pub struct Error {
 impl Error {
     /// An error of `kind` from its cause; the cause's context chain becomes the message.
     pub fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
-        Self { kind, cause: cause.into(), tip: None }
+        Self {
+            kind,
+            cause: cause.into(),
+            tip: None,
+        }
     }
 
     /// An error of `kind` that has no deeper cause than `message`.
@@ -97,14 +101,15 @@ impl std::error::Error for Error {}
 /// `text` with every control character written as an escape, so that it stays on one line.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-        line
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut line, character| {
+            if character.is_control() {
+                line.extend(character.escape_default());
+            } else {
+                line.push(character);
+            }
+            line
+        })
 }
 
 /// Gives a cause its [`Kind`] at the door of a room.

@@ -1,0 +1,3 @@
+//! The one integration binary: the built `bert-embed`, its library and its oracles.
+
+mod support;

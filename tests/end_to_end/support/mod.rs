@@ -1,0 +1,3 @@
+//! What the tests share: the built binary, checkpoints from a formula, a hub on loopback.
+
+pub mod command;
