@@ -82,6 +82,14 @@ impl Error {
         self.kind
     }
 
+    /// Whether the reader of the output has gone.
+    #[must_use]
+    pub fn is_closed_pipe(&self) -> bool {
+        let broken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+        self.kind == Kind::Output
+            && self.cause.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+    }
+
     /// One command or flag that fixes it, where there is one.
     #[must_use]
     pub fn tip(&self) -> Option<&str> {

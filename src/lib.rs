@@ -1,2 +1,41 @@
-//! bert-embed.
+//! Text → BERT's vectors: the library beside the command `bert-embed`.
+//!
+//! # The way of a text
+//! 1. [`cli`] says what was typed; [`run`] opens every room and shuts it again.
+//! 2. [`checkpoint`] finds the model's directory (given, cached or downloaded), reads its
+//!    configuration and maps its tensors; [`request`] says what the arguments mean for it.
+//! 3. [`input`] yields texts; [`tokenize`] makes them `[CLS] a [SEP]`; [`batch`] packs them.
+//! 4. [`model`] runs embeddings, layers and pooler by the operations of [`ops`] on a [`device`].
+//! 5. [`pooling`] makes one vector of many where asked; [`writer`] makes records of the numbers;
+//!    [`output`] prints them.
+//! 6. [`pipeline`] is the three threads between 3 and 5.
+//!
+//! [`self_test`] checks the installation against a second implementation, and [`error`] says what
+//! went wrong with the exit code that scripts rely on.
+//!
+//! # Example
+//! ```no_run
+//! use bert_embed::cli::Arguments;
+//! use clap::Parser;
+//!
+//! let arguments = Arguments::parse_from(["bert-embed", "-m", "model", "a sentence"]);
+//! bert_embed::run::run(&arguments)?;
+//! # Ok::<(), bert_embed::error::Error>(())
+//! ```
+
+pub mod batch;
+pub mod checkpoint;
+pub mod cli;
+pub mod device;
 pub mod error;
+pub mod input;
+pub mod model;
+pub mod ops;
+pub mod output;
+pub mod pipeline;
+pub mod pooling;
+pub mod request;
+pub mod run;
+pub mod self_test;
+pub mod tokenize;
+pub mod writer;

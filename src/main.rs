@@ -1,1 +1,53 @@
-fn main() {}
+//! Parse, run, print the error, exit with its code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bert_embed::cli::Arguments;
+use bert_embed::error::{Error, Kind, Result};
+use bert_embed::run::{Outcome, run};
+use clap::{CommandFactory, Parser};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match documentation(&arguments) {
+        Some(written) => written.map(|()| Outcome::Done),
+        None => run(&arguments),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(9),
+        // Whoever closed the pipe has what was wanted: `| head` ends quietly.
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// What was written instead of a run, where the command line asks for documentation.
+fn documentation(arguments: &Arguments) -> Option<Result<()>> {
+    let mut text = Vec::new();
+    let mut command = Arguments::command();
+    if let Some(shell) = arguments.completions {
+        clap_complete::generate(shell, &mut command, "bert-embed", &mut text);
+    } else if arguments.man {
+        if let Err(cause) = clap_mangen::Man::new(command).render(&mut text) {
+            return Some(Err(Error::new(Kind::Internal, cause)));
+        }
+    } else {
+        return None;
+    }
+    let written = io::stdout().write_all(&text);
+    Some(written.map_err(|cause| Error::new(Kind::Output, cause)))
+}
+
+/// Prints `error` and its tip; where standard error is closed there is nobody to tell.
+fn tell(error: &Error) {
+    let mut stderr = io::stderr();
+    let _ = writeln!(stderr, "error: {error}");
+    if let Some(tip) = error.tip() {
+        let _ = writeln!(stderr, "  tip: {tip}");
+    }
+}

@@ -1,0 +1,365 @@
+//! The arguments and their value enums; no input or output happens here.
+//!
+//! Owns [`Arguments`] (what was typed) and the checks that need nothing but the command line.
+//! The doc comments are the help. Leaves every check that needs the model to `run.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::error::{Error, Kind, Result};
+
+/// The model that is used where none is named.
+pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
+
+/// Turn text into BERT's vectors: one JSON object a text, with last_hidden_state and pooler_output.
+///
+/// Texts come from the arguments, from files (one text a line) or from standard input. The model
+/// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
+#[derive(Debug, Parser)]
+#[command(name = "bert-embed", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Texts to embed, one record each
+    #[arg(value_name = "TEXT", help_heading = "Input")]
+    pub texts: Vec<String>,
+
+    /// Read one text a line from PATH (repeatable; `-` is standard input)
+    #[arg(short, long = "file", value_name = "PATH", help_heading = "Input")]
+    pub files: Vec<PathBuf>,
+
+    /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`
+    #[arg(long, value_name = "TEXT", help_heading = "Input")]
+    pub pair: Option<String>,
+
+    /// Split each text at the first STR into two segments
+    #[arg(long, value_name = "STR", help_heading = "Input", conflicts_with = "pair")]
+    pub pair_separator: Option<String>,
+
+    /// Hub id (owner/name) or directory of a BERT checkpoint
+    #[arg(short, long, value_name = "ID|DIR", default_value = DEFAULT_MODEL, help_heading = "Model")]
+    pub model: String,
+
+    /// Branch, tag or commit of the model on the hub
+    #[arg(long, value_name = "REV", default_value = "main", help_heading = "Model")]
+    pub revision: String,
+
+    /// Directory of the hub's cache [default: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Use the cache only, never the network (as HF_HUB_OFFLINE=1)
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
+
+    /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the model's max_position_embeddings]
+    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = clap::value_parser!(u32).range(3..))]
+    pub max_length: Option<u32>,
+
+    /// Fill records up with `[PAD]`: to the longest record of the input, or to --max-length
+    #[arg(long, value_name = "WHEN", default_value = "none", help_heading = "Tokens")]
+    pub padding: Padding,
+
+    /// Fields of a record, comma-separated
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    pub fields: Vec<Field>,
+
+    /// Layers for hidden_states: 0 is the embedding output, 1..L the layers, negatives from the end
+    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
+    pub layers: Vec<i64>,
+
+    /// How the layers become one
+    #[arg(long, value_name = "HOW", default_value = "none", requires = "layers", help_heading = "Output")]
+    pub layer_merge: LayerMerge,
+
+    /// Fill `embedding`, one vector a text, from the real tokens of last_hidden_state or the pooler
+    #[arg(long, value_name = "HOW", help_heading = "Output")]
+    pub pooling: Option<Pooling>,
+
+    /// Scale `embedding` to length 1
+    #[arg(long, requires = "pooling", help_heading = "Output")]
+    pub normalize: bool,
+
+    /// Write to FILE, which appears complete or not at all
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Form of the output [default: by the ending of --output, else jsonl]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<Format>,
+
+    /// Where the encoder runs
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Execution")]
+    pub device: DeviceChoice,
+
+    /// Threads of the encoder [default: the processors this process may use]
+    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
+    #[arg(long, value_name = "N", default_value = "4096", help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: u32,
+
+    /// Check this installation on the chosen model and device
+    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output"])]
+    pub self_test: bool,
+
+    /// Print the completion script for SHELL
+    #[arg(long, value_name = "SHELL", help_heading = "Execution", exclusive = true)]
+    pub completions: Option<clap_complete::Shell>,
+
+    /// Print the manual page (roff)
+    #[arg(long, help_heading = "Execution", exclusive = true)]
+    pub man: bool,
+
+    /// No progress bar and no warnings
+    #[arg(short, long, help_heading = "Execution")]
+    pub quiet: bool,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 internal error, 2 usage, 3 input, 4 model files, 5 hub or network (try again),
+6 hub refused, 7 output, 8 device, 9 done but some records are errors, 130/143 stopped by a signal.
+
+Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
+HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
+
+/// How far records are filled up with `[PAD]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Padding {
+    /// Not at all
+    None,
+    /// To the longest record of the whole input
+    Longest,
+    /// To --max-length
+    MaxLength,
+}
+
+/// A field of a record; the names are Hugging Face's where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Field {
+    /// Place in the input, from 0
+    Index,
+    /// The input's own id
+    Id,
+    /// The text as read, with text_pair where there is a second segment
+    Text,
+    /// The second segment
+    #[value(skip)]
+    TextPair,
+    /// Word pieces
+    Tokens,
+    /// Their numbers in the vocabulary
+    InputIds,
+    /// 0 for the first segment, 1 for the second
+    TokenTypeIds,
+    /// 1 for real tokens, 0 for `[PAD]`
+    AttentionMask,
+    /// 1 for `[CLS]`, `[SEP]` and `[PAD]`
+    SpecialTokensMask,
+    /// [start, end) of each token in characters of its text
+    OffsetMapping,
+    /// Number of the word that a token belongs to
+    WordIds,
+    /// Output of the last layer, one vector a token
+    LastHiddenState,
+    /// Output of the pooler
+    PoolerOutput,
+    /// Outputs of the layers in --layers
+    HiddenStates,
+    /// One vector a text, see --pooling
+    Embedding,
+    /// Tokens of the text that did not fit, always told
+    #[value(skip)]
+    DroppedTokens,
+}
+
+impl Field {
+    /// What a record holds when --fields is not given.
+    pub const DEFAULT: [Self; 8] = [
+        Self::Index,
+        Self::Id,
+        Self::Tokens,
+        Self::InputIds,
+        Self::TokenTypeIds,
+        Self::AttentionMask,
+        Self::LastHiddenState,
+        Self::PoolerOutput,
+    ];
+
+    /// The field's name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Id => "id",
+            Self::Text => "text",
+            Self::TextPair => "text_pair",
+            Self::Tokens => "tokens",
+            Self::InputIds => "input_ids",
+            Self::TokenTypeIds => "token_type_ids",
+            Self::AttentionMask => "attention_mask",
+            Self::SpecialTokensMask => "special_tokens_mask",
+            Self::OffsetMapping => "offset_mapping",
+            Self::WordIds => "word_ids",
+            Self::LastHiddenState => "last_hidden_state",
+            Self::PoolerOutput => "pooler_output",
+            Self::HiddenStates => "hidden_states",
+            Self::Embedding => "embedding",
+            Self::DroppedTokens => "dropped_tokens",
+        }
+    }
+}
+
+/// How the layers of `hidden_states` become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayerMerge {
+    /// They stay apart: [layers][tokens][hidden]
+    None,
+    /// Their mean: [tokens][hidden]
+    Mean,
+    /// Their sum: [tokens][hidden]
+    Sum,
+    /// One behind the other: [tokens][layers × hidden]
+    Concat,
+}
+
+/// How one vector is made of a text's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pooling {
+    /// The vector of `[CLS]`
+    Cls,
+    /// The mean over the real tokens
+    Mean,
+    /// The largest value over the real tokens
+    Max,
+    /// pooler_output
+    Pooler,
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object a text, one a line
+    Jsonl,
+    /// One JSON document with the batch tensors of transformers
+    Json,
+}
+
+/// Where the encoder runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A GPU where one answers, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU with this number.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(value: &str) -> std::result::Result<Self, String> {
+        match value.split_once(':') {
+            None if value == "auto" => Ok(Self::Auto),
+            None if value == "cpu" => Ok(Self::Cpu),
+            None if value == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", ordinal)) if ordinal.bytes().all(|byte| byte.is_ascii_digit()) => ordinal
+                .parse()
+                .map(Self::Cuda)
+                .map_err(|_| format!("no GPU has the number `{ordinal}`")),
+            _ => Err("possible values: auto, cpu, cuda, cuda:N".to_owned()),
+        }
+    }
+}
+
+impl Arguments {
+    /// The fields of a record in the contract's order, with those that other options ask for.
+    #[must_use]
+    pub fn record_fields(&self) -> Vec<Field> {
+        let mut fields =
+            if self.fields.is_empty() { Field::DEFAULT.to_vec() } else { self.fields.clone() };
+        if !self.layers.is_empty() {
+            fields.push(Field::HiddenStates);
+        }
+        if self.pooling.is_some() {
+            fields.push(Field::Embedding);
+        }
+        if fields.contains(&Field::Text) {
+            fields.push(Field::TextPair);
+        }
+        fields.push(Field::DroppedTokens);
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
+    /// The form of the output: as asked for, or by the ending of the file.
+    #[must_use]
+    pub fn output_format(&self) -> Format {
+        let ending = self.output.as_deref().and_then(std::path::Path::extension);
+        match self.format {
+            Some(format) => format,
+            None if ending.is_some_and(|ending| ending == "json") => Format::Json,
+            None => Format::Jsonl,
+        }
+    }
+
+    /// Checks what clap cannot: options that contradict each other.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`], naming both options.
+    pub fn check(&self) -> Result<()> {
+        let usage = |message: &str, tip: &str| {
+            Err(Error::message(Kind::Usage, message).with_tip(tip.to_owned()))
+        };
+        if !self.texts.is_empty() && !self.files.is_empty() {
+            return usage(
+                "TEXT arguments and --file were both given: texts come from one source",
+                "put the arguments into the file, or run twice",
+            );
+        }
+        if self.pair.is_some() && self.texts.len() != 1 {
+            return usage(
+                &format!("--pair needs exactly one TEXT argument: got {}", self.texts.len()),
+                "for many pairs use --file with --pair-separator",
+            );
+        }
+        if self.pair_separator.as_deref() == Some("") {
+            return usage("--pair-separator is empty", "for example --pair-separator ' ||| '");
+        }
+        if self.fields.contains(&Field::Embedding) && self.pooling.is_none() {
+            return usage("the field `embedding` needs --pooling", "add --pooling mean");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_that_fill_a_field_add_it() {
+        let arguments =
+            Arguments::parse_from(["bert-embed", "--layers", "-1,0", "--pooling", "mean", "text"]);
+        let fields = arguments.record_fields();
+        assert!(fields.contains(&Field::HiddenStates) && fields.contains(&Field::Embedding));
+        assert_eq!(arguments.layers, [-1, 0]);
+    }
+
+    #[test]
+    fn devices_are_parsed_or_refused() {
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:99999999999999999999"] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong:?} was taken");
+        }
+    }
+}

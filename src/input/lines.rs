@@ -1,0 +1,164 @@
+//! Lines of one source as texts, in bounded memory.
+//!
+//! Owns the splitting at LF, the cap on a line's bytes and the check that a line is UTF-8.
+
+use std::io::{self, BufRead, Read};
+
+use anyhow::Context;
+
+use super::{BadText, Source};
+use crate::error::{Classify, Error, Kind, Result};
+
+/// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
+const MAX_LINE_BYTES: u64 = 16 << 20;
+
+/// After this many bytes without a line end the source is given up (`/dev/zero` has none).
+const MAX_SKIPPED_BYTES: u64 = 1 << 30;
+
+/// The lines of one source, each good or bad by itself.
+pub struct Lines {
+    source: Source,
+    /// Number of the line read last, from 1.
+    line_number: u64,
+    finished: bool,
+}
+
+impl Lines {
+    /// The lines of `source`.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self { source, line_number: 0, finished: false }
+    }
+
+    fn next_line(&mut self) -> Result<Option<std::result::Result<String, BadText>>> {
+        let mut bytes = Vec::new();
+        self.line_number += 1;
+        let read = self
+            .source
+            .reader
+            .by_ref()
+            .take(MAX_LINE_BYTES + 1)
+            .read_until(b'\n', &mut bytes)
+            .with_context(|| format!("could not read `{}`", self.source.name))
+            .kind(Kind::Input)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        } else if bytes.len() as u64 > MAX_LINE_BYTES {
+            self.skip_line()?;
+            return Ok(Some(Err(self.bad("it is longer than 16 MiB"))));
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        Ok(Some(self.text(bytes)))
+    }
+
+    fn text(&self, bytes: Vec<u8>) -> std::result::Result<String, BadText> {
+        String::from_utf8(bytes).map_err(|error| {
+            let byte = error.utf8_error().valid_up_to() + 1;
+            self.bad(&format!("it is not UTF-8 at byte {byte}"))
+        })
+    }
+
+    fn bad(&self, cause: &str) -> BadText {
+        let Self { source, line_number, .. } = self;
+        BadText { message: format!("line {line_number} of `{}` is no text: {cause}", source.name) }
+    }
+
+    /// Reads on to the next line end without keeping anything.
+    fn skip_line(&mut self) -> Result<()> {
+        let skipped = skip_until_newline(&mut self.source.reader, MAX_SKIPPED_BYTES)
+            .with_context(|| format!("could not read `{}`", self.source.name))
+            .kind(Kind::Input)?;
+        if skipped {
+            return Ok(());
+        }
+        let what = format!("could not read line {} of `{}`", self.line_number, self.source.name);
+        Err(Error::message(Kind::Input, "no line end within 1 GiB").context(what))
+    }
+}
+
+/// Whether a line end, or the end of the source, came within `limit` bytes.
+fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<bool> {
+    let mut skipped = 0;
+    while skipped < limit {
+        let buffer = match reader.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let newline = buffer.iter().position(|&byte| byte == b'\n');
+        let used = newline.map_or(buffer.len(), |position| position + 1);
+        reader.consume(used);
+        skipped += used as u64;
+        if newline.is_some() || used == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Iterator for Lines {
+    type Item = Result<std::result::Result<String, BadText>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let line = self.next_line().transpose();
+        self.finished = !matches!(line, Some(Ok(_)));
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufReader, Cursor};
+
+    fn lines(bytes: &[u8]) -> Vec<std::result::Result<String, BadText>> {
+        let source = Source::new("x", Cursor::new(bytes.to_vec()));
+        Lines::new(source).map(|line| line.expect("a cursor can be read")).collect()
+    }
+
+    fn texts(bytes: &[u8]) -> Vec<String> {
+        lines(bytes).into_iter().map(|line| line.expect("the line is a text")).collect()
+    }
+
+    #[test]
+    fn a_line_ends_at_lf_only_and_loses_one_cr() {
+        assert_eq!(texts(b"a\r\nb\r\r\nc\rd\n\ne"), ["a", "b\r", "c\rd", "", "e"]);
+        assert_eq!(texts(b"a\n\n"), ["a", ""]);
+        assert_eq!(texts(b"\xe2\x80\xa8\x0b\x0c\x1c\n"), ["\u{2028}\u{b}\u{c}\u{1c}"]);
+        assert!(texts(b"").is_empty());
+    }
+
+    #[test]
+    fn a_bad_line_names_its_place_and_shifts_no_other() {
+        let lines = lines(b"good\nb\xffd\nalso good\n");
+        let bad = lines[1].as_ref().expect_err("the byte 0xff is not UTF-8");
+        assert_eq!(bad.message, "line 2 of `x` is no text: it is not UTF-8 at byte 2");
+        assert_eq!(lines[2], Ok("also good".to_owned()));
+    }
+
+    #[test]
+    fn a_line_over_the_cap_is_bad_and_the_next_is_read() {
+        let mut bytes = vec![b'a'; MAX_LINE_BYTES as usize + 5];
+        bytes.extend_from_slice(b"\nnext");
+        let lines = lines(&bytes);
+        assert!(lines[0].is_err());
+        assert_eq!(lines[1], Ok("next".to_owned()));
+    }
+
+    #[test]
+    fn an_endless_line_is_given_up() {
+        let source = Source::new("zeros", BufReader::new(io::repeat(0)));
+        let mut lines = Lines::new(source);
+        let error = lines.next().expect("a first line").expect_err("it has no end");
+        assert!(error.to_string().ends_with("no line end within 1 GiB"));
+        assert!(lines.next().is_none());
+    }
+}

@@ -1,0 +1,159 @@
+//! BERT: embeddings, a stack of layers, a pooler. It reads as the paper.
+//!
+//! Owns the order of the operations and the names of the tensors they use. Sees candle tensors
+//! only: no path, no tokenizer, no JSON. Leaves how an operation is computed to `ops/`.
+//!
+//! Source: Devlin et al. 2018 (arXiv:1810.04805); `BertModel` in transformers.
+
+mod attention;
+mod batch;
+mod layer;
+mod pooler;
+
+use candle_core::{Device, Tensor};
+
+use crate::checkpoint::{Config, Tensors};
+use crate::error::{Classify, Kind, Result};
+use crate::ops::{Embeddings, LayerNorm, Linear, Projection};
+pub use batch::Batch;
+use layer::Layer;
+use pooler::Pooler;
+
+/// The encoder with its weights on one device.
+pub struct BertModel {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    pooler: Option<Pooler>,
+}
+
+/// What a caller asks of the encoder; the rest is not computed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The output of the last layer.
+    pub last_hidden_state: bool,
+    /// The pooler's output, where the checkpoint has a pooler.
+    pub pooler_output: bool,
+    /// Hidden states by number, in any order: 0 is the embedding output, n the output of layer n.
+    pub hidden_states: Vec<usize>,
+}
+
+impl Wanted {
+    /// What transformers' `BertModel` returns.
+    #[must_use]
+    pub fn last_and_pooler() -> Self {
+        Self { last_hidden_state: true, pooler_output: true, hidden_states: Vec::new() }
+    }
+}
+
+/// What the encoder gave, only what was wanted.
+pub struct Outputs {
+    /// `[tokens, hidden]`
+    pub last_hidden_state: Option<Tensor>,
+    /// `[sequences, hidden]`
+    pub pooler_output: Option<Tensor>,
+    /// `[tokens, hidden]` each, in the order of [`Wanted::hidden_states`].
+    pub hidden_states: Vec<Tensor>,
+}
+
+impl BertModel {
+    /// The model whose tensors are `tensors`, on `device`.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where a tensor is missing or has another shape, [`Kind::Device`] where the
+    /// device has no memory for it.
+    pub fn load(tensors: &Tensors, config: &Config, device: &Device) -> Result<Self> {
+        let loader = Loader { tensors, config, device };
+        let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
+        Ok(Self {
+            embeddings: loader.embeddings()?,
+            layers: layers.collect::<Result<_>>()?,
+            pooler: Pooler::load(&loader)?,
+        })
+    }
+
+    /// Whether the checkpoint has a pooler.
+    #[must_use]
+    pub fn has_pooler(&self) -> bool {
+        self.pooler.is_some()
+    }
+
+    /// The wanted outputs for every token of `batch`.
+    ///
+    /// # Errors
+    /// [`Kind::Device`] where the device fails.
+    pub fn forward(&self, batch: &Batch, wanted: &Wanted) -> Result<Outputs> {
+        self.encode(batch, wanted).kind(Kind::Device)
+    }
+
+    fn encode(&self, batch: &Batch, wanted: &Wanted) -> candle_core::Result<Outputs> {
+        let mut hidden = vec![None; wanted.hidden_states.len()];
+        let mut keep = |number: usize, state: &Tensor| {
+            for (place, _) in wanted.hidden_states.iter().enumerate().filter(|(_, n)| **n == number) {
+                hidden[place] = Some(state.clone());
+            }
+        };
+        let mut state =
+            self.embeddings.forward(&batch.input_ids, &batch.token_type_ids, &batch.position_ids)?;
+        keep(0, &state);
+        for (number, layer) in self.layers[..self.layers_needed(wanted)].iter().enumerate() {
+            state = layer.forward(&state, &batch.sequences)?;
+            keep(number + 1, &state);
+        }
+        let pooler = self.pooler.as_ref().filter(|_| wanted.pooler_output);
+        let pooler_output = pooler.map(|pooler| pooler.forward(&state, &batch.sequences)).transpose()?;
+        Ok(Outputs {
+            last_hidden_state: wanted.last_hidden_state.then_some(state),
+            pooler_output,
+            hidden_states: hidden.into_iter().flatten().collect(),
+        })
+    }
+
+    /// The layers that the wanted outputs rest on.
+    fn layers_needed(&self, wanted: &Wanted) -> usize {
+        if wanted.last_hidden_state || wanted.pooler_output {
+            return self.layers.len();
+        }
+        wanted.hidden_states.iter().copied().max().unwrap_or(0).min(self.layers.len())
+    }
+}
+
+/// Finds the parts of the model by the checkpoint's names.
+struct Loader<'a> {
+    tensors: &'a Tensors,
+    config: &'a Config,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn embeddings(&self) -> Result<Embeddings> {
+        let Config { vocab_size, hidden_size, max_position_embeddings, type_vocab_size, .. } =
+            *self.config;
+        let table = |name: &str, rows: usize| {
+            self.tensors.get(&format!("embeddings.{name}.weight"), &[rows, hidden_size])
+        };
+        let word = table("word_embeddings", vocab_size)?;
+        let position = table("position_embeddings", max_position_embeddings)?;
+        let token_type = table("token_type_embeddings", type_vocab_size)?;
+        let layer_norm = self.layer_norm("embeddings.LayerNorm")?;
+        Embeddings::load([&word, &position, &token_type], layer_norm, self.device).kind(Kind::Device)
+    }
+
+    fn layer_norm(&self, name: &str) -> Result<LayerNorm> {
+        let shape = [self.config.hidden_size];
+        let weight = self.tensors.get(&format!("{name}.weight"), &shape)?;
+        let bias = self.tensors.get(&format!("{name}.bias"), &shape)?;
+        LayerNorm::load(&weight, &bias, self.config.layer_norm_eps, self.device).kind(Kind::Device)
+    }
+
+    /// `names` side by side, each `[out_features, in_features]`.
+    fn linear(&self, names: &[String], out_features: usize, in_features: usize) -> Result<Linear> {
+        let projection = |name: &String| {
+            Ok(Projection {
+                weight: self.tensors.get(&format!("{name}.weight"), &[out_features, in_features])?,
+                bias: self.tensors.get(&format!("{name}.bias"), &[out_features])?,
+            })
+        };
+        let projections = names.iter().map(projection).collect::<Result<Vec<_>>>()?;
+        Linear::load(&projections, self.device).kind(Kind::Device)
+    }
+}

@@ -1,0 +1,77 @@
+//! One JSON document for the whole input, with the batch tensors of transformers.
+//!
+//! All records are kept until the last one is there: a tensor of the document needs every text.
+//! The texts are padded to the longest before they come here.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use super::{BadRecord, Context, Format, Record};
+use crate::cli::Field;
+use crate::error::{Classify, Kind, Result};
+
+/// Collects the fields of every record as JSON text.
+pub struct Document<'a> {
+    context: Context<'a>,
+    /// The values of each field, one a record; `None` where the record has none.
+    columns: Vec<Vec<Option<String>>>,
+    errors: Vec<Option<String>>,
+}
+
+impl<'a> Document<'a> {
+    /// A document with the fields of `context`.
+    #[must_use]
+    pub fn new(context: Context<'a>) -> Self {
+        let columns = context.fields.iter().map(|_| Vec::new()).collect();
+        Self { context, columns, errors: Vec::new() }
+    }
+
+    fn push(&mut self, record: &Record) -> serde_json::Result<()> {
+        for (column, &field) in self.columns.iter_mut().zip(self.context.fields) {
+            let value = record.value(field, self.context);
+            column.push(value.map(|value| serde_json::to_string(&value)).transpose()?);
+        }
+        Ok(())
+    }
+
+    fn print(&self, to: &mut dyn Write) -> io::Result<()> {
+        write!(to, "{{\"model\":{}", serde_json::to_string(self.context.model)?)?;
+        write!(to, ",\"revision\":{}", serde_json::to_string(&self.context.commit)?)?;
+        for (column, &field) in self.columns.iter().zip(self.context.fields) {
+            let optional = matches!(field, Field::Id | Field::TextPair);
+            if !optional || column.iter().any(Option::is_some) {
+                print_list(field.name(), column, to)?;
+            }
+        }
+        if !self.errors.is_empty() {
+            print_list("errors", &self.errors, to)?;
+        }
+        to.write_all(b"}\n")
+    }
+}
+
+/// `,"name":[value,…]` with null for what is not there.
+fn print_list(name: &str, values: &[Option<String>], to: &mut dyn Write) -> io::Result<()> {
+    write!(to, ",\"{name}\":[")?;
+    for (place, value) in values.iter().enumerate() {
+        to.write_all(if place > 0 { b"," } else { b"" })?;
+        to.write_all(value.as_deref().unwrap_or("null").as_bytes())?;
+    }
+    to.write_all(b"]")
+}
+
+impl Format for Document<'_> {
+    fn write(&mut self, records: &[std::result::Result<Record, BadRecord>], _to: &mut dyn Write) -> Result<()> {
+        for record in records {
+            match record {
+                Ok(record) => self.push(record).kind(Kind::Internal)?,
+                Err(bad) => self.errors.push(Some(serde_json::to_string(bad).kind(Kind::Internal)?)),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, to: &mut dyn Write) -> Result<()> {
+        self.print(to).context("could not write the output").kind(Kind::Output)
+    }
+}

@@ -1,0 +1,60 @@
+//! JSON Lines: one object a text, one a line.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::{BadRecord, Context, Format, Record};
+use crate::error::{Classify, Kind, Result};
+
+/// Writes each record as it comes.
+pub struct JsonLines<'a> {
+    context: Context<'a>,
+}
+
+impl<'a> JsonLines<'a> {
+    /// Lines with the fields of `context`.
+    #[must_use]
+    pub fn new(context: Context<'a>) -> Self {
+        Self { context }
+    }
+
+    fn line(&self, record: &std::result::Result<Record, BadRecord>) -> serde_json::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        match record {
+            Ok(record) => self.object(record, &mut line)?,
+            Err(bad) => serde_json::to_writer(&mut line, bad)?,
+        }
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    fn object(&self, record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
+        let mut serializer = serde_json::Serializer::new(line);
+        let mut map = serializer.serialize_map(None)?;
+        for &field in self.context.fields {
+            if let Some(value) = record.value(field, self.context) {
+                map.serialize_entry(field.name(), &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Format for JsonLines<'_> {
+    /// Numbers are formatted in parallel, lines written in order.
+    fn write(&mut self, records: &[std::result::Result<Record, BadRecord>], to: &mut dyn Write) -> Result<()> {
+        let lines: serde_json::Result<Vec<_>> =
+            records.par_iter().map(|record| self.line(record)).collect();
+        for line in lines.kind(Kind::Internal)? {
+            to.write_all(&line).context("could not write the output").kind(Kind::Output)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! The arguments' meaning for one model: which layers, how many tokens, what is computed.
+//!
+//! Owns the checks that need the model's configuration; they happen before any weight is read.
+
+use crate::checkpoint::Config;
+use crate::cli::{Arguments, Field, Format, LayerMerge, Padding, Pooling};
+use crate::error::{Error, Kind, Result};
+use crate::model::Wanted;
+use crate::tokenize::Detail;
+
+/// What one run computes and prints.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Fields of a record, in order.
+    pub fields: Vec<Field>,
+    /// What the encoder computes.
+    pub wanted: Wanted,
+    /// How the hidden states become one.
+    pub layer_merge: LayerMerge,
+    /// How `embedding` is made.
+    pub pooling: Option<Pooling>,
+    /// Whether `embedding` is scaled to length 1.
+    pub normalize: bool,
+    /// Longest record in tokens.
+    pub max_length: usize,
+    /// How far records are filled up.
+    pub padding: Padding,
+    /// Tokens of a batch at most.
+    pub batch_tokens: usize,
+    /// What is asked of the tokenizer.
+    pub detail: Detail,
+    /// Width of a row.
+    pub hidden_size: usize,
+}
+
+impl Request {
+    /// What `arguments` mean for a model of `config`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where the model has no such layer or not so many positions.
+    pub fn new(arguments: &Arguments, format: Format, config: &Config) -> Result<Self> {
+        let fields = arguments.record_fields();
+        let has = |field| fields.contains(&field);
+        let pooling = arguments.pooling;
+        let wanted = Wanted {
+            last_hidden_state: has(Field::LastHiddenState)
+                || pooling.is_some_and(|pooling| pooling != Pooling::Pooler),
+            pooler_output: has(Field::PoolerOutput) || pooling == Some(Pooling::Pooler),
+            hidden_states: layers(&arguments.layers, has(Field::HiddenStates), config)?,
+        };
+        // A tensor [batch, seq] needs rows of one length.
+        let padding = match (format, arguments.padding) {
+            (Format::Json, Padding::None) => Padding::Longest,
+            (_, padding) => padding,
+        };
+        Ok(Self {
+            wanted,
+            layer_merge: arguments.layer_merge,
+            pooling,
+            normalize: arguments.normalize,
+            max_length: max_length(arguments.max_length, config)?,
+            padding,
+            batch_tokens: arguments.batch_tokens as usize,
+            detail: Detail { offsets: has(Field::OffsetMapping) || has(Field::WordIds) },
+            hidden_size: config.hidden_size,
+            fields,
+        })
+    }
+
+    /// Checks what is asked of a checkpoint without a pooler.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where the vector of a text would be its pooler's.
+    pub fn check_pooler(&self, has_pooler: bool) -> Result<()> {
+        if has_pooler || self.pooling != Some(Pooling::Pooler) {
+            return Ok(());
+        }
+        Err(Error::message(Kind::Model, "the checkpoint has no pooler")
+            .context("could not pool with `pooler`")
+            .with_tip("use --pooling cls or --pooling mean"))
+    }
+}
+
+/// The numbers of the hidden states in `--layers`, all of them where none is named.
+fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
+    let count = config.num_hidden_layers + 1;
+    if typed.is_empty() && wanted {
+        return Ok((0..count).collect());
+    }
+    let number = |&layer: &i64| {
+        let from_start = if layer < 0 { layer + count as i64 } else { layer };
+        usize::try_from(from_start).ok().filter(|&number| number < count).ok_or_else(|| {
+            let last = config.num_hidden_layers;
+            Error::message(Kind::Usage, format!(
+                "the model has no layer {layer}: it has {last} layers, so 0 to {last} or -1 to -{count} are allowed"
+            ))
+        })
+    };
+    typed.iter().map(number).collect()
+}
+
+fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
+    let positions = config.max_position_embeddings;
+    match typed.map(|tokens| tokens as usize) {
+        None => Ok(positions),
+        Some(tokens) if tokens <= positions => Ok(tokens),
+        Some(tokens) => Err(Error::message(
+            Kind::Usage,
+            format!("--max-length is {tokens}: the model has {positions} positions"),
+        )),
+    }
+}

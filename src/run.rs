@@ -1,0 +1,166 @@
+//! The way of a text through the rooms; the only file that knows every other.
+
+use std::path::Path;
+
+use crate::checkpoint::{self, Config, Environment, Snapshot, Source, Tensors};
+use crate::cli::{Arguments, Format};
+use crate::error::{Error, Kind, Result};
+use crate::input::{self, Texts};
+use crate::model::BertModel;
+use crate::output::{Context, Destination, Document, Format as OutputFormat, JsonLines};
+use crate::request::Request;
+use crate::tokenize::Tokenizer;
+use crate::writer::{Tally, Writer};
+use crate::self_test::Subject;
+use crate::{batch, device, pipeline};
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every text has its record.
+    Done,
+    /// Every text has its record, but some records are errors.
+    SomeRecordsAreErrors,
+}
+
+/// Does what `arguments` ask for.
+///
+/// # Errors
+/// Every [`Kind`] of error; records written before it stay written on a stream.
+pub fn run(arguments: &Arguments) -> Result<Outcome> {
+    arguments.check()?;
+    device::set_threads(arguments.threads)?;
+    if arguments.self_test { self_test(arguments) } else { embed(arguments) }
+}
+
+fn embed(arguments: &Arguments) -> Result<Outcome> {
+    let texts = texts(arguments)?;
+    let destination = destination(arguments)?;
+    let device = device::open(arguments.device)?;
+    let snapshot = locate(arguments)?;
+    let config = Config::read(&snapshot.directory)?;
+    let format = arguments.output_format();
+    let request = Request::new(arguments, format, &config)?;
+    let tensors = open_tensors(&snapshot, &config)?;
+    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let model = BertModel::load(&tensors, &config, &device)?;
+    request.check_pooler(model.has_pooler())?;
+    let context = Context {
+        fields: &request.fields,
+        tokenizer: &tokenizer,
+        model: &snapshot.model,
+        commit: snapshot.commit.as_deref(),
+    };
+    let output: Box<dyn OutputFormat> = match format {
+        Format::Jsonl => Box::new(JsonLines::new(context)),
+        Format::Json => Box::new(Document::new(context)),
+    };
+    let writer = Writer::new(output, destination, &request);
+    let plan = plan(&request, &tokenizer);
+    let tally = pipeline::run(texts, plan, &model, &request.wanted, writer)?;
+    if !arguments.quiet {
+        warn(&request, tally, model.has_pooler());
+    }
+    Ok(if tally.errors > 0 { Outcome::SomeRecordsAreErrors } else { Outcome::Done })
+}
+
+fn self_test(arguments: &Arguments) -> Result<Outcome> {
+    let device = device::open(arguments.device)?;
+    let snapshot = locate(arguments)?;
+    let config = Config::read(&snapshot.directory)?;
+    let tensors = open_tensors(&snapshot, &config)?;
+    let subject = Subject {
+        snapshot: &snapshot,
+        config: &config,
+        tensors: &tensors,
+        tokenizer: &load_tokenizer(&snapshot, &config)?,
+        model: &BertModel::load(&tensors, &config, &device)?,
+        device: &device,
+    };
+    subject.test(&mut std::io::stdout()).map(|()| Outcome::Done)
+}
+
+fn texts(arguments: &Arguments) -> Result<Texts> {
+    let separator = arguments.pair_separator.clone();
+    if !arguments.texts.is_empty() {
+        return Ok(input::from_arguments(arguments.texts.clone(), arguments.pair.clone(), separator));
+    }
+    if !arguments.files.is_empty() {
+        return input::from_files(&arguments.files, separator.as_deref());
+    }
+    if input::standard_input_is_terminal() {
+        return Err(Error::message(Kind::Usage, "no text was given: neither TEXT nor --file, and standard input is a terminal")
+            .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
+    }
+    input::from_files(&["-".into()], separator.as_deref())
+}
+
+/// The output, opened before the model is loaded: a mistyped path costs no minute.
+fn destination(arguments: &Arguments) -> Result<Destination> {
+    let Some(path) = &arguments.output else { return Ok(Destination::standard_output()) };
+    if let Some(input) = arguments.files.iter().find(|input| same_file(input, path)) {
+        let what = format!("could not write `{}`", path.display());
+        let cause = format!("it is the input `{}` too", input.display());
+        return Err(Error::message(Kind::Output, cause).context(what));
+    }
+    Destination::open(path)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one.is_file() && one == other,
+        _ => false,
+    }
+}
+
+fn locate(arguments: &Arguments) -> Result<Snapshot> {
+    let source = Source {
+        model: &arguments.model,
+        revision: &arguments.revision,
+        cache_dir: arguments.cache_dir.as_deref(),
+        offline: arguments.offline,
+        weights: true,
+        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+    };
+    checkpoint::locate(&source, &Environment::read())
+}
+
+fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
+    let tensors = Tensors::open(&snapshot.directory)?;
+    tensors.check(config)?;
+    Ok(tensors)
+}
+
+fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
+    let tokenizer = Tokenizer::load(&snapshot.directory)?;
+    let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
+    if tokens <= rows {
+        return Ok(tokenizer);
+    }
+    let what = format!("could not use the tokenizer of `{}`", snapshot.directory.display());
+    let cause = format!("it has {tokens} tokens, but the word embeddings have {rows} rows");
+    Err(Error::message(Kind::Model, cause).context(what))
+}
+
+fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
+    batch::Plan {
+        tokenizer,
+        detail: request.detail,
+        max_length: request.max_length,
+        padding: request.padding,
+        batch_tokens: request.batch_tokens,
+    }
+}
+
+/// Tells on standard error what no record can tell by itself.
+fn warn(request: &Request, tally: Tally, has_pooler: bool) {
+    if request.wanted.pooler_output && !has_pooler {
+        eprintln!("warning: the checkpoint has no pooler: pooler_output is null");
+    }
+    if tally.truncated_texts > 0 {
+        eprintln!(
+            "warning: {} of {} texts were longer than {} tokens: {} tokens were dropped",
+            tally.truncated_texts, tally.records, request.max_length, tally.dropped_tokens
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Texts → token ids, as transformers' fast `BertTokenizer` gives them.
+//!
+//! Owns [`Tokenizer`], the template `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, truncation
+//! (`longest_first`) and padding; the only room that uses the `tokenizers` crate. Truncation and
+//! padding that a `tokenizer.json` carries are never used: the command line decides.
+//!
+//! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `BertTokenizer` in transformers.
+
+mod load;
+mod segment;
+mod template;
+
+use anyhow::anyhow;
+
+use crate::error::{Error, Kind, Result};
+use crate::input::Text;
+use segment::Segment;
+use template::SpecialTokens;
+
+/// What the records ask of the tokenizer beyond ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Offsets and word ids; without them encoding is faster.
+    pub offsets: bool,
+}
+
+/// One text as the encoder reads it, one entry a token in every list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Encoding {
+    /// Numbers in the vocabulary.
+    pub input_ids: Vec<u32>,
+    /// 0 for the first segment with its special tokens, 1 for the second, 0 for padding.
+    pub token_type_ids: Vec<u32>,
+    /// Tokens that are not padding; they come first.
+    pub attended: usize,
+    /// Whether a token was added by the template or as padding.
+    pub special_tokens_mask: Vec<bool>,
+    /// `[start, end)` of each token in characters of its own segment; empty without
+    /// [`Detail::offsets`].
+    pub offset_mapping: Vec<(u32, u32)>,
+    /// Number of each token's word in its segment, `None` for special tokens; empty without
+    /// [`Detail::offsets`].
+    pub word_ids: Vec<Option<u32>>,
+    /// Tokens of the text that did not fit.
+    pub dropped_tokens: usize,
+}
+
+impl Encoding {
+    /// The number of tokens, padding included.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+}
+
+/// A WordPiece tokenizer with BERT's template.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    special: SpecialTokens,
+    /// Token of each id.
+    vocabulary: Vec<String>,
+}
+
+impl Tokenizer {
+    /// The number of ids: one more than the largest.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The word piece with number `id`.
+    #[must_use]
+    pub fn token(&self, id: u32) -> &str {
+        self.vocabulary.get(id as usize).map_or("", String::as_str)
+    }
+
+    /// `text` as at most `max_length` tokens.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] where the tokenizer fails, which no text is known to cause.
+    pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
+        let segment = |text: &str| Segment::encode(&self.inner, text, max_length, detail);
+        let fail = |cause: tokenizers::Error| {
+            Error::new(Kind::Internal, anyhow!("{cause}")).context("could not tokenize a text")
+        };
+        let first = segment(&text.text).map_err(fail)?;
+        let second = text.pair.as_deref().map(segment).transpose().map_err(fail)?;
+        Ok(self.special.assemble(first, second, max_length))
+    }
+
+    /// Fills `encoding` up with `[PAD]` to `tokens`; a longer one stays as it is.
+    pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
+        let tokens = tokens.max(encoding.tokens());
+        encoding.input_ids.resize(tokens, self.special.pad);
+        encoding.token_type_ids.resize(tokens, 0);
+        encoding.special_tokens_mask.resize(tokens, true);
+        if !encoding.offset_mapping.is_empty() {
+            encoding.offset_mapping.resize(tokens, (0, 0));
+            encoding.word_ids.resize(tokens, None);
+        }
+    }
+}
