@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::json::{Object, shortened};
 use super::local_file::{check_directory, holdings, read, refusal};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Name of the file in a model directory.
 const FILE_NAME: &str = "config.json";
@@ -206,7 +206,7 @@ fn pad_token_id(object: &Object, vocab_size: usize) -> Result<u32> {
 }
 
 /// The error of a name that is known to be something else.
-fn only(key: &str, given: &str, supported: &str) -> crate::error::Error {
+fn only(key: &str, given: &str, supported: &str) -> Error {
     let given = shortened(given);
     refusal(format!("`{key}` is `{given}`, supported: {supported}"))
 }

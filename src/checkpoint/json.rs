@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::local_file::refusal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A JSON object in which no key stands twice; Python would silently take the last one.
 pub(super) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
@@ -126,7 +126,7 @@ impl Object {
 }
 
 /// The error of a value that is not what its key asks for.
-fn unlike(key: &str, value: &Value, wanted: &str) -> crate::error::Error {
+fn unlike(key: &str, value: &Value, wanted: &str) -> Error {
     refusal(format!(
         "`{key}` is {}, allowed is {wanted}",
         shortened(&value.to_string())

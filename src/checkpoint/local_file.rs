@@ -58,16 +58,20 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 
 /// Refuses what is often found in the place of a model file, told by its first bytes.
 ///
+/// To be asked of a safetensors file only after it was found to be none: its first bytes are a number
+/// and may be any.
+///
 /// # Errors
 /// `start` is that of a Git LFS pointer, a web page, an archive or a file of zeros only.
 pub(super) fn undisguised(start: &[u8]) -> Result<()> {
     let text = start.trim_ascii_start();
+    let is_tag = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'?');
     if text.starts_with(b"version https://git-lfs") {
         return Err(
             refusal("it is a Git LFS pointer, not the file itself").with_tip("git lfs pull")
         );
     }
-    let disguise = if text.first() == Some(&b'<') {
+    let disguise = if text.first() == Some(&b'<') && text.get(1).is_some_and(is_tag) {
         "it is a web page (HTML or XML), not the file itself"
     } else if start.starts_with(b"PK\x03\x04") {
         "it is a zip archive (perhaps a pickle of PyTorch)"
@@ -136,13 +140,18 @@ fn not_there(path: &Path, cause: &io::Error) -> Error {
 }
 
 /// The system's reason in this program's words.
-fn words(cause: &io::Error) -> String {
+pub(super) fn words(cause: &io::Error) -> String {
     match cause.kind() {
         ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory => "a part of its path is a file, not a directory".to_owned(),
-        _ => cause.to_string().to_lowercase(),
+        _ => without_number(&cause.to_string()).to_lowercase(),
     }
+}
+
+/// `Too many levels of symbolic links (os error 40)` without its number.
+fn without_number(reason: &str) -> &str {
+    reason.split(" (os error").next().unwrap_or(reason)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use memmap2::Mmap;
 use safetensors::tensor::TensorInfo;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::local_file::{open, refusal, undisguised};
-use crate::error::Result;
+use super::local_file::{open, refusal, undisguised, words};
+use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.
 const PREAMBLE_BYTES: usize = 8;
@@ -41,17 +41,21 @@ impl SafetensorsFile {
     /// The file cannot be opened, or its header is not that of a safetensors file of this size.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let (mut file, size_bytes) = open(path)?;
-        let header = read_header(&mut file, size_bytes)?;
-        let data_start = PREAMBLE_BYTES + header.len();
-        let tensors = parse_header(&header)?;
+        let start = read_start(&file)?;
+        let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
+            .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
         check_offsets(&tensors, size_bytes - data_start as u64)?;
         // SAFETY: a mapped file is only as constant as its owner leaves it. The program itself never
         // writes to a model's files, and both the hub's cache and safetensors' own writers replace
         // them by renaming, which leaves the mapped one alone. Whoever overwrites the file in place
         // changes the numbers under us, and who truncates it ends the process by SIGBUS; the other
         // choice is to copy every model into memory of its own at each start.
-        let mapping = unsafe { Mmap::map(&file) }
-            .map_err(|cause| refusal(format!("it cannot be mapped into memory: {cause}")))?;
+        let mapping = unsafe { Mmap::map(&file) }.map_err(|cause| {
+            refusal(format!(
+                "it cannot be mapped into memory: {}",
+                words(&cause)
+            ))
+        })?;
         if mapping.len() as u64 != size_bytes {
             return Err(refusal("it is being written by another program"));
         }
@@ -63,12 +67,21 @@ impl SafetensorsFile {
     }
 }
 
-/// The bytes of the header, read and not mapped, so that a file that shrinks is an error here.
-fn read_header(file: &mut File, size_bytes: u64) -> Result<Vec<u8>> {
-    let unreadable = |cause| refusal(format!("it cannot be read: {cause}"));
+/// The first bytes: enough to know what the file is when it is not what its name says.
+fn read_start(file: &File) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(64).read_to_end(&mut start).map_err(unreadable)?;
-    undisguised(&start)?;
+    Ok(start)
+}
+
+/// Where the tensors begin, and the tensors; their offsets are not yet checked.
+///
+/// The header is read and not mapped, so that a file that shrinks is an error here and not a signal.
+fn read_header(
+    file: &mut File,
+    start: &[u8],
+    size_bytes: u64,
+) -> Result<(usize, BTreeMap<String, TensorInfo>)> {
     let Some(preamble) = start.first_chunk::<PREAMBLE_BYTES>() else {
         return Err(refusal(format!(
             "it has {size_bytes} bytes, a safetensors file has more than {PREAMBLE_BYTES}"
@@ -80,7 +93,13 @@ fn read_header(file: &mut File, size_bytes: u64) -> Result<Vec<u8>> {
     file.seek(SeekFrom::Start(PREAMBLE_BYTES as u64))
         .and_then(|_| file.read_exact(&mut header))
         .map_err(unreadable)?;
-    Ok(header)
+    let Header(tensors) = serde_json::from_slice(&header)
+        .map_err(|cause| refusal(format!("its header is not that of safetensors: {cause}")))?;
+    Ok((PREAMBLE_BYTES + header.len(), tensors))
+}
+
+fn unreadable(cause: io::Error) -> Error {
+    refusal(format!("it cannot be read: {}", words(&cause)))
 }
 
 /// Refuses a header that is larger than the file or than any model's; nothing is allocated before.
@@ -98,13 +117,6 @@ fn check_header_size(header_bytes: u64, size_bytes: u64) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The tensors of a header; their offsets are not yet checked.
-fn parse_header(header: &[u8]) -> Result<BTreeMap<String, TensorInfo>> {
-    serde_json::from_slice::<Header>(header)
-        .map(|header| header.0)
-        .map_err(|cause| refusal(format!("its header is not that of safetensors: {cause}")))
 }
 
 /// Refuses tensors that overlap, leave gaps, have other sizes than their shapes, or do not end with

@@ -74,18 +74,18 @@ struct Index {
 
 fn open_shards(directory: &Path) -> Result<Places> {
     let path = directory.join(INDEX);
-    let weight_map = read_index(&path)
-        .map_err(|error| error.context(format!("cannot use `{}`", path.display())))?;
+    let in_index = |error: Error| error.context(format!("cannot use `{}`", path.display()));
+    let weight_map = read_index(&path).map_err(in_index)?;
     let file_names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
     let files: BTreeMap<&str, _> = file_names
         .into_iter()
         .map(|file_name| Ok((file_name, open_file(directory, file_name)?)))
         .collect::<Result<_>>()?;
-    let places = weight_map.iter().map(|(name, file_name)| {
-        let (file_name, file) = &files[file_name.as_str()];
+    let places = weight_map.iter().map(|(name, shard)| {
+        let (file_name, file) = &files[shard.as_str()];
         let info = file.tensors.get(name).ok_or_else(|| {
             refusal(format!(
-                "`{INDEX}` says that `{file_name}` holds tensor `{name}`, which it does not"
+                "it has tensor `{name}` in `{shard}`, which does not hold it"
             ))
         })?;
         let place = Place {
@@ -95,7 +95,7 @@ fn open_shards(directory: &Path) -> Result<Places> {
         };
         Ok((name.clone(), place))
     });
-    places.collect()
+    places.collect::<Result<_>>().map_err(in_index)
 }
 
 fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {

@@ -3,7 +3,7 @@
 //! Owns what a checkpoint must hold and how a wrong one is refused. Leaves the files to `shards.rs`,
 //! the table of names and shapes to `names.rs`, and the numbers to `model/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
@@ -12,7 +12,7 @@ use super::names::{self, Dimension};
 use super::safetensors_file::shape_text;
 use super::shards::{self, Place, Places};
 use super::tensor_view::{Dtype, TensorView};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
 ///
@@ -20,6 +20,8 @@ use crate::error::Result;
 /// whatever prefix the checkpoint has, and `LayerNorm.weight` also where it says `gamma`. Whatever else
 /// a checkpoint holds (`cls.*`, `classifier.*`, `position_ids`) is ignored.
 pub struct Tensors {
+    /// Where the files are, for messages.
+    directory: PathBuf,
     /// What the checkpoint puts before every name: empty, `bert.` or another.
     prefix: String,
     places: Places,
@@ -32,13 +34,16 @@ impl Tensors {
     /// [`Kind::Model`](crate::error::Kind::Model): no weights, a file that is missing, damaged, cut
     /// short or in another format, an index that does not fit its shards, or tensors that are no BERT's.
     pub fn open(directory: &Path) -> Result<Self> {
-        let context = || format!("cannot load the weights in `{}`", directory.display());
-        check_directory(directory).map_err(|error| error.context(context()))?;
+        check_directory(directory).map_err(|error| unusable(directory, error))?;
         let places = shards::open(directory)?;
         let prefix = names::prefix(places.keys().map(String::as_str))
-            .map_err(|error| error.context(context()))?
+            .map_err(|error| unusable(directory, error))?
             .to_owned();
-        Ok(Self { prefix, places })
+        Ok(Self {
+            directory: directory.to_owned(),
+            prefix,
+            places,
+        })
     }
 
     /// The tensor `name`, which must have `shape`.
@@ -47,7 +52,8 @@ impl Tensors {
     /// [`Kind::Model`](crate::error::Kind::Model): the tensor is missing, there in both spellings, or of
     /// another shape or type.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
-        self.find(name, shape)?.ok_or_else(|| self.missing(name))
+        self.find(name, shape)?
+            .ok_or_else(|| unusable(&self.directory, self.missing(name)))
     }
 
     /// The tensor `name`, none where the checkpoint has none.
@@ -55,13 +61,16 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::get`], save for a missing one.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
-        let Some((name, place)) = self.place(name)? else {
-            return Ok(None);
-        };
-        if place.info.shape == shape {
-            return view(name, place).map(Some);
+        self.find_shaped(name, shape)
+            .map_err(|error| unusable(&self.directory, error))
+    }
+
+    fn find_shaped(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
+        match self.place(name)? {
+            None => Ok(None),
+            Some((name, place)) if place.info.shape == shape => view(name, place).map(Some),
+            Some((name, place)) => Err(wrong_shape(name, place, &shape_text(shape))),
         }
-        Err(wrong_shape(name, place, &shape_text(shape)))
     }
 
     /// Compares the checkpoint with `config`: as many layers, every tensor there, every shape right.
@@ -72,11 +81,16 @@ impl Tensors {
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model), naming what the files hold and what `config` asks for.
     pub fn check(&self, config: &Config) -> Result<()> {
+        self.check_layers(config)
+            .and_then(|()| self.check_pooler(config))
+            .map_err(|error| unusable(&self.directory, error))
+    }
+
+    fn check_layers(&self, config: &Config) -> Result<()> {
         let layers = names::count_layers(self.places.keys().map(String::as_str), &self.prefix);
         if layers != config.num_hidden_layers {
             return Err(refusal(format!(
-                "config.json and the weights do not fit: `num_hidden_layers` is {}, but there are \
-                 {layers} layers",
+                "`num_hidden_layers` is {} in config.json and {layers} in the weights",
                 config.num_hidden_layers
             )));
         }
@@ -88,7 +102,7 @@ impl Tensors {
                 self.check_tensor(&format!("encoder.layer.{layer}.{name}"), dimensions, config)?;
             }
         }
-        self.check_pooler(config)
+        Ok(())
     }
 
     /// The pooler may be missing, but not half of it.
@@ -137,12 +151,20 @@ impl Tensors {
         }
     }
 
-    fn missing(&self, name: &str) -> crate::error::Error {
+    fn missing(&self, name: &str) -> Error {
         refusal(format!(
             "the weights hold no tensor `{}{name}`",
             self.prefix
         ))
     }
+}
+
+/// `cause`, told as the reason why the checkpoint in `directory` cannot be used.
+fn unusable(directory: &Path, cause: Error) -> Error {
+    cause.context(format!(
+        "cannot use the weights in `{}`",
+        directory.display()
+    ))
 }
 
 /// The tensor at `place`, if its type is one that the engine computes with.
@@ -163,7 +185,7 @@ fn view(name: &str, place: &Place) -> Result<TensorView> {
     ))
 }
 
-fn wrong_shape(name: &str, place: &Place, wanted: &str) -> crate::error::Error {
+fn wrong_shape(name: &str, place: &Place, wanted: &str) -> Error {
     refusal(format!(
         "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
         place.file_name,
