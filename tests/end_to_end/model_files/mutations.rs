@@ -1,14 +1,13 @@
 //! Files damaged at random: every prefix and 1,000 flipped bytes end in an answer or a model error.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bert_embed::error::Kind;
 use safetensors::SafeTensors;
-use serde_json::Value;
 
 use super::{assert_form, load, written};
-use crate::support::broken::{Checkpoint, file};
 
 const FLIPS: usize = 1_000;
 
@@ -38,48 +37,58 @@ fn random(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
-/// `content` with bytes of the first `reach` flipped, one at a time.
-fn flipped(content: &[u8], reach: usize, mut each: impl FnMut(&[u8])) {
+/// The file `name` of the tiny checkpoint and its bytes.
+///
+/// The tests change it in place: ext4 flushes a file to the disk when it is written anew, which would
+/// be a thousand times slower.
+fn opened(directory: &Path, name: &str) -> (File, Vec<u8>) {
+    let path = directory.join(name);
+    let content = fs::read(&path).expect("read");
+    let file = File::options().write(true).open(path);
+    (file.expect("opened"), content)
+}
+
+/// Every beginning of the file, the longest first, is refused.
+fn every_beginning_is_refused(name: &str) {
+    let directory = written(|_| ());
+    let (file, whole) = opened(directory.path(), name);
+    for bytes in (0..whole.len()).rev() {
+        file.set_len(bytes as u64).expect("cut");
+        assert!(!accepted(directory.path()), "{bytes} bytes");
+    }
+}
+
+/// One byte of the file's first `reach` flipped, `FLIPS` times; `each` sees the changed bytes.
+fn flipped(directory: &Path, name: &str, reach: usize, each: impl Fn(&[u8])) {
+    let (file, mut content) = opened(directory, name);
     let mut state = 42;
-    let mut content = content.to_vec();
     for _ in 0..FLIPS {
         let at = random(&mut state) % reach;
         let before = content[at];
         content[at] ^= 1 + (random(&mut state) % 255) as u8;
+        file.write_all_at(&content[at..=at], at as u64)
+            .expect("written");
         each(&content);
         content[at] = before;
+        file.write_all_at(&[before], at as u64).expect("written");
     }
 }
 
 #[test]
 fn every_beginning_of_a_weights_file_is_refused() {
-    let directory = written(|_| ());
-    let path = directory.path().join("model.safetensors");
-    let whole = file(&Checkpoint::tiny().tensors);
-    for bytes in 0..whole.len() {
-        fs::write(&path, &whole[..bytes]).expect("written");
-        assert!(!accepted(directory.path()), "{bytes} bytes");
-    }
+    every_beginning_is_refused("model.safetensors");
 }
 
 #[test]
 fn every_beginning_of_a_config_is_refused() {
-    let directory = written(|_| ());
-    let path = directory.path().join("config.json");
-    let whole = Value::Object(Checkpoint::tiny().config).to_string();
-    for bytes in 0..whole.len() {
-        fs::write(&path, &whole[..bytes]).expect("written");
-        assert!(!accepted(directory.path()), "{bytes} bytes");
-    }
+    every_beginning_is_refused("config.json");
 }
 
 #[test]
 fn a_flipped_byte_of_a_config_is_an_answer_or_a_model_error() {
     let directory = written(|_| ());
-    let path = directory.path().join("config.json");
-    let whole = Value::Object(Checkpoint::tiny().config).to_string();
-    flipped(whole.as_bytes(), whole.len(), |content| {
-        fs::write(&path, content).expect("written");
+    let (_, whole) = opened(directory.path(), "config.json");
+    flipped(directory.path(), "config.json", whole.len(), |_| {
         accepted(directory.path());
     });
 }
@@ -87,24 +96,24 @@ fn a_flipped_byte_of_a_config_is_an_answer_or_a_model_error() {
 #[test]
 fn a_flipped_byte_of_a_header_is_taken_only_where_the_safetensors_crate_takes_it_too() {
     let directory = written(|_| ());
-    let path = directory.path().join("model.safetensors");
-    let whole = file(&Checkpoint::tiny().tensors);
+    let (_, whole) = opened(directory.path(), "model.safetensors");
     let header_bytes = 8 + u64::from_le_bytes(*whole.first_chunk().expect("8 bytes")) as usize;
-    flipped(&whole, header_bytes, |content| {
-        fs::write(&path, content).expect("written");
-        let theirs = SafeTensors::read_metadata(content).is_ok();
-        assert!(theirs || !accepted(directory.path()));
-    });
+    flipped(
+        directory.path(),
+        "model.safetensors",
+        header_bytes,
+        |content| {
+            let theirs = SafeTensors::read_metadata(content).is_ok();
+            assert!(!accepted(directory.path()) || theirs);
+        },
+    );
 }
 
 #[test]
 fn a_flipped_byte_of_the_weights_is_another_number_and_no_error() {
     let directory = written(|_| ());
-    let path = directory.path().join("model.safetensors");
-    let whole = file(&Checkpoint::tiny().tensors);
-    let mut content = whole.clone();
-    let last = whole.len() - 1;
-    content[last] ^= 0x7f;
-    fs::write(&path, &content).expect("written");
+    let (file, whole) = opened(directory.path(), "model.safetensors");
+    file.write_all_at(&[0xff; 4], whole.len() as u64 - 4)
+        .expect("written");
     assert!(accepted(directory.path()));
 }
