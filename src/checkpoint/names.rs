@@ -103,11 +103,11 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str
         .collect();
     match prefixes[..] {
         [] => Err(refusal(format!(
-            "it holds no tensor `{WORD_EMBEDDINGS}`, with or without a prefix: it is no BERT"
+            "they hold no tensor `{WORD_EMBEDDINGS}`, with or without a prefix: this is no BERT"
         ))),
         [prefix] => check_prefix(prefix).map(|()| prefix),
         [first, second, ..] => Err(refusal(format!(
-            "it holds {} models: `{first}{WORD_EMBEDDINGS}` and `{second}{WORD_EMBEDDINGS}`",
+            "they hold {} models: `{first}{WORD_EMBEDDINGS}` and `{second}{WORD_EMBEDDINGS}`",
             prefixes.len()
         ))),
     }
@@ -117,7 +117,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     let last_part = prefix.trim_end_matches('.').rsplit('.').next();
     match last_part.filter(|part| OTHER_MODELS.contains(part)) {
         Some(other) => Err(refusal(format!(
-            "its tensors begin with `{prefix}`: it is a model of type {other}, not BERT"
+            "they begin with `{prefix}`: this is a model of type {other}, not BERT"
         ))),
         None => Ok(()),
     }
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn no_prefix_two_prefixes_and_other_models_are_refused_by_name() {
         let cases: [(&[&str], &str); 4] = [
-            (&["lm_head.weight"], "it is no BERT"),
-            (&["unembeddings.word_embeddings.weight"], "it is no BERT"),
+            (&["lm_head.weight"], "this is no BERT"),
+            (&["unembeddings.word_embeddings.weight"], "this is no BERT"),
             (
                 &[
                     "a.embeddings.word_embeddings.weight",

@@ -70,7 +70,9 @@ impl SafetensorsFile {
 /// The first bytes: enough to know what the file is when it is not what its name says.
 fn read_start(file: &File) -> Result<Vec<u8>> {
     let mut start = Vec::new();
-    file.take(64).read_to_end(&mut start).map_err(unreadable)?;
+    file.take(64)
+        .read_to_end(&mut start)
+        .map_err(|cause| unreadable(&cause))?;
     Ok(start)
 }
 
@@ -92,14 +94,14 @@ fn read_header(
     let mut header = vec![0; header_bytes as usize];
     file.seek(SeekFrom::Start(PREAMBLE_BYTES as u64))
         .and_then(|_| file.read_exact(&mut header))
-        .map_err(unreadable)?;
+        .map_err(|cause| unreadable(&cause))?;
     let Header(tensors) = serde_json::from_slice(&header)
         .map_err(|cause| refusal(format!("its header is not that of safetensors: {cause}")))?;
     Ok((PREAMBLE_BYTES + header.len(), tensors))
 }
 
-fn unreadable(cause: io::Error) -> Error {
-    refusal(format!("it cannot be read: {}", words(&cause)))
+fn unreadable(cause: &io::Error) -> Error {
+    refusal(format!("it cannot be read: {}", words(cause)))
 }
 
 /// Refuses a header that is larger than the file or than any model's; nothing is allocated before.

@@ -50,7 +50,7 @@ fn every_activation_that_is_one_of_the_three_is_taken() {
 
 #[test]
 fn gelu_fasts_ten_digits_are_the_same_f32_as_the_root_of_two_over_pi() {
-    let digits: f32 = 0.797_884_560_8;
+    let digits = 0.797_884_560_8_f64 as f32;
     assert_eq!(
         digits.to_bits(),
         ((2.0 / std::f64::consts::PI).sqrt() as f32).to_bits()

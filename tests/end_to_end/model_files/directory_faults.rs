@@ -119,7 +119,7 @@ fn a_directory_that_is_none_is_refused() {
 fn what_may_not_be_read_is_refused_with_the_reason() {
     let directory = written(|_| ());
     let weights = directory.path().join("model.safetensors");
-    fs::set_permissions(&weights, Permissions::from_mode(0)).expect("changed");
+    fs::set_permissions(&weights, Permissions::from_mode(0o000)).expect("changed");
     if fs::File::open(&weights).is_ok() {
         eprintln!("not tried: this user may read everything");
         return;
@@ -129,7 +129,7 @@ fn what_may_not_be_read_is_refused_with_the_reason() {
         directory.path(),
         &["model.safetensors", "permission denied"],
     );
-    fs::set_permissions(directory.path(), Permissions::from_mode(0)).expect("changed");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o000)).expect("changed");
     assert_refused("a directory", directory.path(), &["permission denied"]);
     fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).expect("changed");
 }

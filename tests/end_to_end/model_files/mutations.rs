@@ -18,7 +18,8 @@ fn accepted(directory: &Path) -> bool {
         Ok((config, tensors)) => {
             let shape = [config.vocab_size, config.hidden_size];
             let words = tensors.get("embeddings.word_embeddings.weight", &shape);
-            words.expect("a checked tensor is there").to_f32();
+            let words = words.expect("a checked tensor is there");
+            assert_eq!(words.to_f32().len(), shape[0] * shape[1]);
             true
         }
         Err(error) => {

@@ -103,7 +103,7 @@ fn an_index_that_is_none_is_refused() {
         (b"", "it is no index of shards"),
         (b"{}", "missing field `weight_map`"),
         (b"{\"weight_map\": []}", "expected a JSON object"),
-        (b"{\"weight_map\": {}}", "it is no BERT"),
+        (b"{\"weight_map\": {}}", "this is no BERT"),
         (
             b"{\"weight_map\": {\"a\": 7}}",
             "`a`: invalid type: integer `7`",

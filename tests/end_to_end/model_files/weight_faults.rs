@@ -215,7 +215,7 @@ fn a_wrong_tensor_is_refused_by_name() {
         ),
         (
             |c| c.add("other.embeddings.word_embeddings.weight", &[5, 4]),
-            "it holds 2 models",
+            "they hold 2 models",
         ),
     ];
     for (change, words) in cases {
