@@ -1,0 +1,182 @@
+//! One file of a model directory: opened with care, refused in the user's words.
+//!
+//! Owns the difference between missing, dangling, unreadable and "not what its name says" (a Git LFS
+//! pointer, a saved web page, a pickle). Leaves what is inside to `config.rs` and `tensors.rs`.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+
+/// An error of the model's files.
+pub(super) fn refusal(message: impl Display) -> Error {
+    Error::message(Kind::Model, message)
+}
+
+/// Opens the regular file `path`, following links, and gives its size in bytes.
+///
+/// Only regular files: opening a named pipe would wait for a writer, and `/dev/zero` has no end.
+///
+/// # Errors
+/// The file is missing, a dangling link, unreadable or not a regular file.
+pub(super) fn open(path: &Path) -> Result<(File, u64)> {
+    let metadata = fs::metadata(path).map_err(|cause| not_there(path, &cause))?;
+    if metadata.is_dir() {
+        return Err(refusal("it is a directory, not a file"));
+    }
+    if !metadata.is_file() {
+        return Err(refusal("it is a pipe, a socket or a device, not a file"));
+    }
+    let file = File::open(path).map_err(|cause| refusal(words(&cause)))?;
+    let size_bytes = file
+        .metadata()
+        .map_err(|cause| refusal(words(&cause)))?
+        .len();
+    Ok((file, size_bytes))
+}
+
+/// Reads the whole of `path`, which may hold at most `max_bytes`.
+///
+/// # Errors
+/// As [`open`]; the file is larger than `max_bytes`, cannot be read, or is in disguise.
+pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    let (file, size_bytes) = open(path)?;
+    if size_bytes > max_bytes {
+        return Err(refusal(format!(
+            "it has {size_bytes} bytes, allowed are at most {max_bytes}"
+        )));
+    }
+    let mut content = Vec::new();
+    file.take(max_bytes)
+        .read_to_end(&mut content)
+        .map_err(|cause| refusal(words(&cause)))?;
+    undisguised(&content)?;
+    Ok(content)
+}
+
+/// Refuses what is often found in the place of a model file, told by its first bytes.
+///
+/// To be asked of a safetensors file only after it was found to be none: its first bytes are a number
+/// and may be any.
+///
+/// # Errors
+/// `start` is that of a Git LFS pointer, a web page, an archive or a file of zeros only.
+pub(super) fn undisguised(start: &[u8]) -> Result<()> {
+    let text = start.trim_ascii_start();
+    let is_tag = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'?');
+    if text.starts_with(b"version https://git-lfs") {
+        return Err(
+            refusal("it is a Git LFS pointer, not the file itself").with_tip("git lfs pull")
+        );
+    }
+    let disguise = if text.first() == Some(&b'<') && text.get(1).is_some_and(is_tag) {
+        "it is a web page (HTML or XML), not the file itself"
+    } else if start.starts_with(b"PK\x03\x04") {
+        "it is a zip archive (perhaps a pickle of PyTorch)"
+    } else if start.starts_with(b"\x1f\x8b") {
+        "it is compressed with gzip"
+    } else if start.starts_with(b"\xef\xbb\xbf") {
+        "it begins with a byte order mark (BOM)"
+    } else if start.len() >= 16 && start.iter().all(|&byte| byte == 0) {
+        "it begins with zeros only, as a download that was cut short"
+    } else {
+        return Ok(());
+    };
+    Err(refusal(disguise))
+}
+
+/// Refuses a `directory` that is none, before one of its files is blamed.
+///
+/// # Errors
+/// `directory` is missing, a dangling link, unreadable or a file.
+pub(super) fn check_directory(directory: &Path) -> Result<()> {
+    let metadata = fs::metadata(directory).map_err(|cause| not_there(directory, &cause))?;
+    if !metadata.is_dir() {
+        return Err(refusal("it is a file, not a directory"));
+    }
+    fs::read_dir(directory)
+        .map(drop)
+        .map_err(|cause| refusal(format!("the directory cannot be read: {}", words(&cause))))
+}
+
+/// The names in `directory`, sorted; at most 1,000 of them, none when it cannot be read.
+pub(super) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .take(1_000)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// What `directory` holds, for a message: at most eight names.
+pub(super) fn holdings(directory: &Path) -> String {
+    const SHOWN: usize = 8;
+    let names = names(directory);
+    let listed: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => "the directory is empty".to_owned(),
+        0 => format!("the directory holds {}", listed.join(", ")),
+        more => format!("the directory holds {} and {more} more", listed.join(", ")),
+    }
+}
+
+/// Why `path` cannot be looked at: a link to nowhere is told from a file that is not there.
+fn not_there(path: &Path, cause: &io::Error) -> Error {
+    match fs::read_link(path) {
+        Ok(target) if cause.kind() == ErrorKind::NotFound => refusal(format!(
+            "it is a link to `{}`, which does not exist",
+            target.display()
+        )),
+        _ => refusal(words(cause)),
+    }
+}
+
+/// The system's reason in this program's words.
+pub(super) fn words(cause: &io::Error) -> String {
+    match cause.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is a file, not a directory".to_owned(),
+        _ => without_number(&cause.to_string()).to_lowercase(),
+    }
+}
+
+/// `Too many levels of symbolic links (os error 40)` without its number.
+fn without_number(reason: &str) -> &str {
+    reason.split(" (os error").next().unwrap_or(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_for_a_model_file_is_told_by_its_first_bytes() {
+        let cases: [(&[u8], &str); 6] = [
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid",
+                "Git LFS",
+            ),
+            (b"\n <!DOCTYPE html><html>", "web page"),
+            (b"PK\x03\x04....", "zip archive"),
+            (b"\x1f\x8b\x08", "gzip"),
+            (b"\xef\xbb\xbf{}", "byte order mark"),
+            (&[0; 64], "zeros only"),
+        ];
+        for (start, word) in cases {
+            let message = undisguised(start).expect_err(word).to_string();
+            assert!(message.contains(word), "{message}");
+        }
+        for start in [&b"{\"a\": 1}"[..], b"", b"\x40\0\0\0\0\0\0\0{"] {
+            assert!(undisguised(start).is_ok());
+        }
+    }
+}
