@@ -1,2 +1,3 @@
 //! bert-embed.
+pub mod checkpoint;
 pub mod error;

@@ -3,3 +3,26 @@
 //! Owns: a hub id or a directory → one directory of model files ([`locate`]); `config.json` →
 //! [`Config`]; `*.safetensors` → [`Tensors`]. The only room that knows the hub, its cache and
 //! `hf-hub`. Leaves the tokenizer's files to `tokenize.rs` and the meaning of the tensors to `model/`.
+
+mod cache;
+#[cfg(feature = "hub")]
+mod download;
+mod environment;
+mod files;
+#[cfg(feature = "hub")]
+mod install;
+mod locate;
+#[cfg(feature = "hub")]
+mod metadata;
+#[cfg(feature = "hub")]
+mod progress;
+#[cfg(feature = "hub")]
+mod refusal;
+mod repository;
+mod verify;
+
+#[cfg(feature = "hub")]
+pub use environment::disable_telemetry;
+pub use environment::{Environment, Timeouts, Token};
+pub use locate::{Snapshot, Source, locate};
+pub use verify::{FileHash, verify};
