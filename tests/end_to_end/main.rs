@@ -1,3 +1,6 @@
 //! The one integration binary: the built `bert-embed`, its library and its oracles.
 
+mod cache;
+#[cfg(feature = "hub")]
+mod hub;
 mod support;
