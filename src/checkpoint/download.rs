@@ -1,16 +1,18 @@
 //! Downloads a model into the cache. The only user of `hf-hub`.
 //!
-//! `hf-hub` checks neither the status nor the length nor the hash of what it stores, so it stores
-//! into a directory of ours, from which only verified files enter the cache. `config.json` comes
-//! first: it gives the commit that all other files are asked for, so that a snapshot is never mixed.
+//! Into a directory of ours, from which only verified files enter the cache: `hf-hub`'s own way into
+//! the cache checks neither status nor length nor hash of what it stores, and joins an unchecked
+//! etag and commit into paths. `config.json` comes first: it gives the commit that all other files
+//! are asked for, so that a snapshot is never mixed.
 //!
-//! Large files come through `hf-xet` where the hub offers it (`X-Xet-Hash`): `hf-hub` 1.0.0 has no
-//! switch for that. What it brings is verified like everything else.
+//! `hf-hub` uses `hf-xet` where the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
+//! For a local directory it follows redirects first, and a content network sends no such header: so
+//! large files come by plain HTTP. What comes is verified either way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use hf_hub::HFClient;
 use hf_hub::repository::{HFRepository, RepoTypeModel};
-use hf_hub::{HFClient, HFResult};
 use reqwest::redirect::Policy;
 
 use super::cache::RepositoryCache;
@@ -54,7 +56,7 @@ pub(super) fn fetch(
         let download = Download {
             id,
             commit: config.commit.clone(),
-            repository: repository(&hub, environment, &installer, id)?,
+            repository: repository(&hub, environment, id)?,
             environment,
             installer: &installer,
             hub: &hub,
@@ -66,11 +68,10 @@ pub(super) fn fetch(
     })
 }
 
-/// `hf-hub`'s handle, which stores into the installer's directory.
+/// `hf-hub`'s handle.
 fn repository(
     hub: &Hub,
     environment: &Environment,
-    installer: &Installer,
     id: &RepositoryId,
 ) -> Result<HFRepository<RepoTypeModel>> {
     let client = reqwest::Client::builder()
@@ -87,7 +88,7 @@ fn repository(
         // Without a token hf-hub would look for one itself, in /tmp if there is no HOME. One that
         // cannot stand in a header is not sent.
         .token(hub.token().map_or("\n", Token::secret))
-        .cache_dir(installer.staging())
+        .cache_enabled(false)
         .retry_max_attempts(2)
         .build()
         .kind(Kind::Hub)?;
@@ -212,13 +213,13 @@ impl Download<'_> {
             .download_file()
             .filename(file)
             .revision(self.commit.as_str())
-            .force_download(true)
+            .local_dir(self.installer.staging())
             .progress(transfer.clone())
             .send();
         let ended = transfer.watch(silence, metadata.size_bytes, request).await;
         let far = far(transfer.received(), metadata.size_bytes);
         match ended {
-            Ok(stored) => Ok(self.staged(stored, &far)),
+            Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
             Err(Ended::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
             Err(Ended::Silent) => {
                 let (host, silence) = (self.hub.host(), seconds(silence));
@@ -227,21 +228,10 @@ impl Download<'_> {
             }
         }
     }
-
-    /// The blob itself, if `hf-hub` stored one where it was told to.
-    fn staged(&self, stored: HFResult<PathBuf>, far: &str) -> std::result::Result<PathBuf, String> {
-        let stored = stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))?;
-        let place = |path: &std::path::Path| path.canonicalize().map_err(|error| error.to_string());
-        let blob = place(&stored)?;
-        match blob.starts_with(place(self.installer.staging())?) {
-            true => Ok(blob),
-            false => Err("it was stored outside its directory".to_owned()),
-        }
-    }
 }
 
 /// What is wrong with a file that is not what its hash says.
-fn damage(staged: &std::path::Path, metadata: &FileMetadata) -> String {
+fn damage(staged: &Path, metadata: &FileMetadata) -> String {
     let received = staged.metadata().map_or(0, |metadata| metadata.len());
     match metadata.size_bytes {
         Some(size) if size != received => format!("it came damaged, {}", far(received, Some(size))),

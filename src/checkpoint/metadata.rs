@@ -98,7 +98,9 @@ impl Hub {
     /// The answer to a HEAD request, asked for again where trying again may help.
     async fn head(&self, url: &Url) -> Result<Response> {
         let mut pause = self.timeouts.retry;
-        for attempt in 1.. {
+        let mut attempts_left = ATTEMPTS;
+        loop {
+            attempts_left -= 1;
             let answer = self.send(url).await;
             let wait = match &answer {
                 Ok(response) if is_transient(response.status()) => {
@@ -108,13 +110,12 @@ impl Hub {
                 Err(error) if !error.is_timeout() && !error.is_connect() => pause,
                 _ => Duration::MAX,
             };
-            if attempt == ATTEMPTS || wait > LONGEST_PAUSE {
+            if attempts_left == 0 || wait > LONGEST_PAUSE {
                 return answer.map_err(|error| no_answer(self.host(), error, self.timeouts.etag));
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
         }
-        unreachable!("the last attempt returns")
     }
 
     async fn send(&self, url: &Url) -> reqwest::Result<Response> {

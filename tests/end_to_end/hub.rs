@@ -479,20 +479,24 @@ fn an_etag_or_a_commit_that_is_a_path_writes_nothing() {
 }
 
 #[test]
-fn an_etag_that_turns_into_a_path_is_not_kept() {
-    // Only the second time it is asked for, which is by hf-hub.
-    let stage = Stage::new();
-    stage.hub.fail(
-        "HEAD",
-        "model.safetensors",
-        1,
-        Fault::Header("X-Nothing", String::new()),
-    );
-    let fault = Fault::Header("X-Linked-ETag", "\"../../../../planted\"".to_owned());
-    stage.hub.fail("HEAD", "model.safetensors", ALWAYS, fault);
-    drop(stage.get());
-    stage.is_clean();
-    assert!(!stage.repository().join("planted").exists());
+fn an_etag_or_a_commit_that_turns_into_a_path_writes_nothing() {
+    // Right when we ask for it, wrong when hf-hub does.
+    for header in ["X-Linked-ETag", "X-Repo-Commit"] {
+        let stage = Stage::new();
+        let right = Fault::Header("X-Nothing", String::new());
+        stage.hub.fail("HEAD", "model.safetensors", 1, right);
+        let planted = tempfile::tempdir().expect("a temporary directory");
+        let path = planted.path().join("x").display().to_string();
+        stage.hub.fail(
+            "HEAD",
+            "model.safetensors",
+            ALWAYS,
+            Fault::Header(header, path),
+        );
+        stage.get().expect("a download that does not look at it");
+        stage.is_clean();
+        assert!(entries(planted.path()).is_empty());
+    }
 }
 
 #[test]
