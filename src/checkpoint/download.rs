@@ -11,14 +11,15 @@
 
 use std::path::{Path, PathBuf};
 
-use hf_hub::HFClient;
 use hf_hub::repository::{HFRepository, RepoTypeModel};
+use hf_hub::{HFClient, HFError};
 use reqwest::redirect::Policy;
 
 use super::cache::RepositoryCache;
-use super::environment::{Environment, Token};
+use super::credentials::Token;
+use super::environment::Environment;
 use super::files::{self, Lack};
-use super::install::Installer;
+use super::install::{Installer, cannot_write};
 use super::locate::{Source, only_pickle};
 use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
 use super::progress::{Ended, Transfer};
@@ -49,7 +50,7 @@ pub(super) fn fetch(
         // Asked before anything is written: a model that is not to be had leaves no trace.
         let config = hub.metadata(id, revision, files::CONFIG).await?;
         let config = config.ok_or_else(|| no_file(hub.host(), "`config.json`"))?;
-        let installer = Installer::lock(cache)?;
+        let installer = Installer::lock(cache, id)?;
         if let Ok(commit) = cache.find(revision, source.weights) {
             return Ok(commit);
         }
@@ -200,7 +201,8 @@ impl Download<'_> {
         )))
     }
 
-    /// One try: the file where `hf-hub` put it, or why it did not; silence is not tried again.
+    /// One try: the file where `hf-hub` put it, or why it did not; silence is not tried again, nor is a full
+    /// disk.
     async fn transfer(
         &self,
         file: &str,
@@ -219,6 +221,7 @@ impl Download<'_> {
         let ended = transfer.watch(silence, metadata.size_bytes, request).await;
         let far = far(transfer.received(), metadata.size_bytes);
         match ended {
+            Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
             Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
             Err(Ended::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
             Err(Ended::Silent) => {

@@ -1,16 +1,17 @@
 //! The environment variables of Hugging Face's own tools, read once, and what follows from them.
 //!
-//! Owns their names, their precedence and the token. Leaves `HTTPS_PROXY`, `NO_PROXY` and
-//! `SSL_CERT_FILE` to the HTTP client, which reads them from the process.
+//! Owns their names, and their precedence. Leaves the use of `HTTPS_PROXY`, `NO_PROXY` and
+//! `SSL_CERT_FILE` to the HTTP client, which reads them from the process itself.
 //! Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::credentials::{Proxy, Token};
 use crate::error::{Error, Kind, Result};
 
 /// Where the hub is when `HF_ENDPOINT` does not say otherwise.
+#[cfg(feature = "hub")]
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// What the environment says about the hub and its cache; empty variables count as not set.
@@ -34,6 +35,8 @@ pub struct Environment {
     pub disable_implicit_token: bool,
     /// `HF_HUB_OFFLINE`, or its older name `TRANSFORMERS_OFFLINE`.
     pub offline: bool,
+    /// The proxy that the HTTP client will use, to check it and to name it.
+    pub proxy: Option<Proxy>,
     /// `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`.
     pub timeouts: Timeouts,
 }
@@ -61,43 +64,6 @@ impl Default for Timeouts {
     }
 }
 
-/// A hub token, which no message ever shows.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// The token as it was given, white space around it removed as Python's client does.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
-    }
-
-    /// The token for a header, where it can stand in one: a line break in it would end the header.
-    #[cfg(feature = "hub")]
-    fn header_safe(self, origin: &str) -> Result<Self> {
-        if self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(self);
-        }
-        Err(Error::message(
-            Kind::Usage,
-            format!(
-                "cannot use the token in {origin}: it holds a line break or another character that no token has"
-            ),
-        ))
-    }
-
-    #[cfg(feature = "hub")]
-    pub(super) fn secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(…)")
-    }
-}
-
 impl Environment {
     /// Reads the process's environment.
     #[must_use]
@@ -115,6 +81,7 @@ impl Environment {
                 .is_some_and(|value| is_true(&value)),
             offline: either("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
                 .is_some_and(|value| is_true(&value)),
+            proxy: Proxy::read(),
             timeouts: Timeouts::read(),
         }
     }
@@ -164,7 +131,7 @@ impl Environment {
         if self.disable_implicit_token {
             return Ok(None);
         }
-        if let Some(token) = self.hf_token.clone().filter(|token| !token.0.is_empty()) {
+        if let Some(token) = self.hf_token.clone().filter(|token| !token.is_empty()) {
             return token.header_safe("HF_TOKEN").map(Some);
         }
         let file = match &self.hf_token_path {
@@ -179,7 +146,7 @@ impl Environment {
             return Ok(None);
         };
         let token = Token::new(&text);
-        if token.0.is_empty() {
+        if token.is_empty() {
             return Ok(None);
         }
         token.header_safe(&file.display().to_string()).map(Some)
@@ -281,13 +248,6 @@ mod tests {
     fn truth_is_what_python_takes_for_it() {
         assert!(["1", "on", "Yes", "TRUE"].into_iter().all(is_true));
         assert!(!["0", "", "2", "off", "no"].into_iter().any(is_true));
-    }
-
-    #[test]
-    fn a_token_is_not_shown() {
-        let token = Token::new("hf_secret\n");
-        assert_eq!(format!("{token:?}"), "Token(…)");
-        assert_eq!(token.0, "hf_secret");
     }
 
     #[cfg(feature = "hub")]

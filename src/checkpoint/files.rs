@@ -52,7 +52,7 @@ pub(super) fn complete(
 ) -> Result<Vec<String>, Lack> {
     let check = |file: &str| check(&directory.join(file)).map(|()| file.to_owned());
     let mut files = vec![check(CONFIG)?];
-    files.push(first_of(TOKENIZER, VOCABULARY, &check)?);
+    files.push(first_of(TOKENIZER, VOCABULARY, check)?);
     for file in OPTIONAL {
         match check(file) {
             Ok(file) => files.push(file),
@@ -61,7 +61,7 @@ pub(super) fn complete(
         }
     }
     if weights {
-        let first = first_of(WEIGHTS, INDEX, &check)?;
+        let first = first_of(WEIGHTS, INDEX, check)?;
         if first == INDEX {
             for shard in shards(&directory.join(INDEX))? {
                 files.push(check(&shard)?);

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
-use super::repository::{Commit, Revision};
+use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
 use crate::error::{Error, Kind, Result};
 
@@ -27,7 +27,7 @@ impl<'a> Installer<'a> {
     ///
     /// # Errors
     /// [`Kind::Hub`] where the cache cannot be written.
-    pub(super) fn lock(cache: &'a RepositoryCache) -> Result<Self> {
+    pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
         let root = cache.root();
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
         let locks = directory(root, &[".locks", cache.folder()])?;
@@ -40,7 +40,7 @@ impl<'a> Installer<'a> {
             .write(true)
             .open(&path)
             .map_err(|error| cannot_write(&path, &error))?;
-        wait_for(&lock, cache.folder()).map_err(|error| cannot_write(&path, &error))?;
+        wait_for(&lock, id).map_err(|error| cannot_write(&path, &error))?;
         let staging = locks.join("bert-embed.incomplete");
         remove(&staging)?;
         Ok(Self {
@@ -120,11 +120,11 @@ impl Drop for Installer<'_> {
 }
 
 /// Takes the lock, and says so if another process has it.
-fn wait_for(lock: &File, folder: &str) -> io::Result<()> {
+fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
     match lock.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            eprintln!("waiting for another process that downloads `{folder}`");
+            eprintln!("waiting for another process that downloads `{id}`");
             lock.lock()
         }
         Err(TryLockError::Error(error)) => Err(error),
@@ -186,7 +186,8 @@ fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
     fs::copy(snapshot.join(blob), pointer).map(drop)
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Error {
+/// A cache that cannot be written, which `--cache-dir` helps against.
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
     Error::message(Kind::Hub, error)
         .context(format!("cannot write `{}` in the cache", path.display()))
         .with_tip("choose a directory that can be written with --cache-dir DIR")

@@ -54,9 +54,7 @@ pub fn locate(source: &Source, environment: &Environment) -> Result<Snapshot> {
     let cache = RepositoryCache::new(root, &id);
     match cache.find(&revision, source.weights) {
         Ok(commit) => Ok(snapshot(&cache, &id, &commit)),
-        Err(lack) if source.offline || environment.offline => {
-            Err(offline(source, environment, &cache, &lack))
-        }
+        Err(lack) if source.offline || environment.offline => Err(offline(source, &cache, &lack)),
         Err(lack) => fetch(source, environment, &cache, (&id, &revision), &lack),
     }
 }
@@ -120,15 +118,11 @@ fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snap
     }
 }
 
-fn offline(
-    source: &Source,
-    environment: &Environment,
-    cache: &RepositoryCache,
-    lack: &Lack,
-) -> Error {
-    let switch = match environment.offline {
-        true if !source.offline => "HF_HUB_OFFLINE",
-        _ => "--offline",
+fn offline(source: &Source, cache: &RepositoryCache, lack: &Lack) -> Error {
+    let switch = if source.offline {
+        "--offline"
+    } else {
+        "HF_HUB_OFFLINE"
     };
     let cause = format!("{lack}, and {switch} allows no download");
     not_cached(source, cache, &cause).with_tip(format!(

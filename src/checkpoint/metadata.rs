@@ -9,7 +9,8 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::environment::{Environment, Timeouts, Token};
+use super::credentials::{Proxy, Token};
+use super::environment::{Environment, Timeouts};
 use super::refusal::{Refusal, no_answer, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
@@ -40,12 +41,14 @@ pub(super) struct Hub {
     client: Client,
     endpoint: Url,
     token: Option<Token>,
+    proxy: Option<Proxy>,
     timeouts: Timeouts,
 }
 
 impl Hub {
     /// The hub that `environment` names; asks nothing yet.
     pub(super) fn new(environment: &Environment) -> Result<Self> {
+        environment.proxy.as_ref().map_or(Ok(()), Proxy::check)?;
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -56,6 +59,7 @@ impl Hub {
             client,
             endpoint: endpoint(environment.endpoint())?,
             token: environment.token()?,
+            proxy: environment.proxy.clone(),
             timeouts: environment.timeouts,
         })
     }
@@ -80,8 +84,7 @@ impl Hub {
         revision: &Revision,
         file: &str,
     ) -> Result<Option<FileMetadata>> {
-        let path = format!("{id}/resolve/{}/{file}", revision.url_segment());
-        let mut url = self.endpoint.join(&path).kind(Kind::Internal)?;
+        let mut url = self.address(id, revision, file);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.head(&url).await?;
             match self.redirect(&url, &response)? {
@@ -93,6 +96,19 @@ impl Hub {
         Err(trouble(format!(
             "{host} redirects more than {MAX_REDIRECTS} times"
         )))
+    }
+
+    /// `{endpoint}/{owner}/{name}/resolve/{revision}/{file}`; a slash in the revision is escaped.
+    fn address(&self, id: &RepositoryId, revision: &Revision, file: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        // An address with a host, as the endpoint is, always has path segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            let (owner, name) = id.owner_and_name();
+            let names = [owner, name].into_iter().filter(|name| !name.is_empty());
+            segments.pop_if_empty().extend(names);
+            segments.extend(["resolve", revision.as_str(), file]);
+        }
+        url
     }
 
     /// The answer to a HEAD request, asked for again where trying again may help.
@@ -111,11 +127,16 @@ impl Hub {
                 _ => Duration::MAX,
             };
             if attempts_left == 0 || wait > LONGEST_PAUSE {
-                return answer.map_err(|error| no_answer(self.host(), error, self.timeouts.etag));
+                return answer.map_err(|error| self.no_answer(error));
             }
             tokio::time::sleep(wait).await;
             pause *= 2;
         }
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Error {
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.variable);
+        no_answer(self.host(), proxy, error, self.timeouts.etag)
     }
 
     async fn send(&self, url: &Url) -> reqwest::Result<Response> {
@@ -195,8 +216,7 @@ impl Hub {
 }
 
 fn endpoint(text: &str) -> Result<Url> {
-    // `join` replaces what follows the last slash.
-    Url::parse(&format!("{text}/"))
+    Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| {

@@ -5,6 +5,7 @@
 //! `hf-hub`. Leaves the tokenizer's files to `tokenize.rs` and the meaning of the tensors to `model/`.
 
 mod cache;
+mod credentials;
 #[cfg(feature = "hub")]
 mod download;
 mod environment;
@@ -21,8 +22,9 @@ mod refusal;
 mod repository;
 mod verify;
 
+pub use credentials::{Proxy, Token};
 #[cfg(feature = "hub")]
 pub use environment::disable_telemetry;
-pub use environment::{Environment, Timeouts, Token};
+pub use environment::{Environment, Timeouts};
 pub use locate::{Snapshot, Source, locate};
 pub use verify::{FileHash, verify};

@@ -72,12 +72,26 @@ pub(super) fn trouble(cause: String) -> Error {
     Error::message(Kind::Hub, cause).with_tip(LOCAL_DIRECTORY)
 }
 
-/// A request to `host` that got no answer.
-pub(super) fn no_answer(host: &str, error: reqwest::Error, waited: Duration) -> Error {
+/// A request to `host` that got no answer; `proxy` is the variable that names one.
+pub(super) fn no_answer(
+    host: &str,
+    proxy: Option<&str>,
+    error: reqwest::Error,
+    waited: Duration,
+) -> Error {
+    let through = proxy.map_or(String::new(), |variable| {
+        format!(" (proxy from {variable})")
+    });
     if error.is_timeout() {
-        return trouble(format!("{host} did not answer within {}", seconds(waited)));
+        let waited = seconds(waited);
+        return trouble(format!("{host} did not answer{through} within {waited}"));
     }
-    trouble(format!("cannot reach {host}: {}", request_cause(error)))
+    let cause = request_cause(error);
+    let error = trouble(format!("cannot reach {host}{through}: {cause}"));
+    if cause.contains("certificate") {
+        return error.with_tip("name your network's certificates with SSL_CERT_FILE=FILE");
+    }
+    error
 }
 
 /// Why `hf-hub` did not download a file, without addresses: those of a content network are signed.
@@ -104,7 +118,14 @@ fn request_cause(error: reqwest::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    lower_first(&cause.to_string())
+}
+
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }
 
 /// `duration` with its unit, whole seconds as such.

@@ -21,7 +21,7 @@ impl RepositoryId {
     /// [`Kind::Usage`] where it cannot.
     pub(super) fn parse(id: &str) -> Result<Self> {
         let names: Vec<&str> = id.split('/').collect();
-        if names.len() <= 2 && names.iter().all(|name| is_name(name)) && !id.ends_with(".git") {
+        if names.len() <= 2 && names.iter().all(|name| is_name(name)) {
             return Ok(Self(id.to_owned()));
         }
         let cause = "neither a directory nor a hub id of the form `owner/name`";
@@ -56,6 +56,7 @@ fn is_name(name: &str) -> bool {
             .all(|byte| word(byte) || byte == b'-' || byte == b'.')
         && !name.contains("--")
         && !name.contains("..")
+        && name.strip_suffix(".git").is_none()
 }
 
 /// A branch, a tag, a reference such as `refs/pr/1`, or a commit.
@@ -94,20 +95,6 @@ impl Revision {
     /// The text as it was given.
     pub(super) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The revision as one segment of an address: `/` becomes `%2F`.
-    #[cfg(feature = "hub")]
-    pub(super) fn url_segment(&self) -> String {
-        let mut segment = String::with_capacity(self.0.len());
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
-                segment.push(char::from(byte));
-            } else {
-                segment.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        segment
     }
 }
 
@@ -198,12 +185,5 @@ mod tests {
         assert!(Commit::parse(commit).is_some());
         assert!(Commit::parse(&commit.to_uppercase()).is_none());
         assert!(Commit::parse(&commit[1..]).is_none());
-    }
-
-    #[cfg(feature = "hub")]
-    #[test]
-    fn a_revision_is_one_segment_of_an_address() {
-        let segment = Revision::parse("refs/pr/1").map(|revision| revision.url_segment());
-        assert_eq!(segment.ok().as_deref(), Some("refs%2Fpr%2F1"));
     }
 }

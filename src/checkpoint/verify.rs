@@ -81,9 +81,9 @@ impl FileHash {
 /// # Errors
 /// [`Kind::Model`] where a file cannot be read.
 pub fn verify(snapshot: &Snapshot) -> Result<Vec<FileHash>> {
-    let readable = |path: &Path| match path.is_file() {
-        true => Ok(()),
-        false => Err(files::Lack::Missing(format!("`{}`", path.display()))),
+    let readable = |path: &Path| {
+        let missing = || files::Lack::Missing(format!("`{}`", path.display()));
+        path.is_file().then_some(()).ok_or_else(missing)
     };
     let fail = |cause: String| {
         Error::message(Kind::Model, cause)

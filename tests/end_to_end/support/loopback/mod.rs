@@ -4,6 +4,8 @@
 //! Small files: 307 to `/api/resolve-cache/…` on the same host. Large files: 302 to `/cdn/…` on
 //! `localhost`, which is another host than `127.0.0.1`.
 
+mod answers;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use answers::{apply, head, right_answer};
+pub(crate) use answers::{etag, weights};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const MODEL: &str = "owner/name";
@@ -75,12 +77,6 @@ pub(crate) struct LoopbackHub {
     gone: Arc<AtomicBool>,
 }
 
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
 impl LoopbackHub {
     /// A hub with the one model `owner/name`, whose weights are large.
     pub(crate) fn start() -> Self {
@@ -108,7 +104,7 @@ impl LoopbackHub {
                 }
                 let (state, gone) = (state.clone(), gone.clone());
                 // A client that goes away early is what many tests are about.
-                std::thread::spawn(move || drop(answer(&stream, address, &state, &gone)));
+                std::thread::spawn(move || answer(&stream, address, &state, &gone));
             }
         });
         hub
@@ -161,25 +157,6 @@ impl Drop for LoopbackHub {
         // Wakes the listener, which then closes.
         drop(TcpStream::connect(self.address));
     }
-}
-
-/// 20,000 bytes without a pattern that a test could mistake for text.
-pub(crate) fn weights() -> Vec<u8> {
-    (0..20_000_u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect()
-}
-
-/// The name of the blob: git's hash or SHA-256.
-pub(crate) fn etag(content: &[u8], size: Size) -> String {
-    let digest = match size {
-        Size::Large => Sha256::digest(content).to_vec(),
-        Size::Small => Sha1::new_with_prefix(format!("blob {}\0", content.len()))
-            .chain_update(content)
-            .finalize()
-            .to_vec(),
-    };
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read_request(stream: &TcpStream) -> Option<Request> {
@@ -270,100 +247,4 @@ fn is_small(file: &str, files: &HashMap<String, (Vec<u8>, Size)>) -> bool {
     files
         .get(file)
         .is_some_and(|(_, size)| *size == Size::Small)
-}
-
-fn right_answer(request: &Request, address: SocketAddr, state: &State) -> Answer {
-    let file = request.path.rsplit('/').next().unwrap_or_default();
-    let not_found = |code: &str| Answer {
-        status: 404,
-        headers: vec![("X-Error-Code".to_owned(), code.to_owned())],
-        body: Vec::new(),
-    };
-    if let Some(rest) = request.path.strip_prefix("/renamed/resolve") {
-        return redirect(307, &format!("/{MODEL}/resolve{rest}"));
-    }
-    let Some(rest) = request.path.strip_prefix(&format!("/{MODEL}/resolve/")) else {
-        let content =
-            request.path.starts_with("/api/resolve-cache/") || request.path.starts_with("/cdn/");
-        return match state.files.get(file).filter(|_| content) {
-            Some((body, size)) => found(body, *size),
-            None => not_found("RepoNotFound"),
-        };
-    };
-    let revision = rest.split('/').next().unwrap_or_default();
-    if ![COMMIT, "main", "refs%2Fpr%2F1"].contains(&revision) {
-        return not_found("RevisionNotFound");
-    }
-    match state.files.get(file) {
-        None => not_found("EntryNotFound"),
-        Some((_, Size::Small)) => redirect(
-            307,
-            &format!("/api/resolve-cache/models/{MODEL}/{COMMIT}/{file}"),
-        ),
-        Some((body, Size::Large)) => {
-            let port = address.port();
-            let mut answer = redirect(302, &format!("http://localhost:{port}/cdn/{file}"));
-            let headers = [
-                ("X-Linked-ETag", format!("\"{}\"", etag(body, Size::Large))),
-                ("X-Linked-Size", body.len().to_string()),
-                ("X-Repo-Commit", COMMIT.to_owned()),
-            ];
-            answer
-                .headers
-                .extend(headers.map(|(name, value)| (name.to_owned(), value)));
-            answer
-        }
-    }
-}
-
-fn redirect(status: u16, location: &str) -> Answer {
-    Answer {
-        status,
-        headers: vec![("Location".to_owned(), location.to_owned())],
-        body: Vec::new(),
-    }
-}
-
-fn found(body: &[u8], size: Size) -> Answer {
-    let headers = [
-        ("ETag", format!("\"{}\"", etag(body, size))),
-        ("X-Repo-Commit", COMMIT.to_owned()),
-    ];
-    Answer {
-        status: 200,
-        headers: headers
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec(),
-        body: body.to_vec(),
-    }
-}
-
-fn apply(fault: Option<&Fault>, answer: &mut Answer) {
-    match fault {
-        Some(Fault::Status(status, headers, body)) => {
-            answer.status = *status;
-            answer.headers = headers
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()))
-                .collect();
-            answer.body = body.as_bytes().to_vec();
-        }
-        Some(Fault::Header(name, value)) => {
-            answer
-                .headers
-                .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-            answer.headers.push(((*name).to_owned(), value.clone()));
-        }
-        Some(Fault::Redirect(location)) => *answer = redirect(302, location),
-        Some(Fault::Body(body)) => answer.body.clone_from(body),
-        _ => {}
-    }
-}
-
-fn head(answer: &Answer) -> String {
-    let mut head = format!("HTTP/1.1 {} Reason\r\nConnection: close\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head + &format!("Content-Length: {}\r\n\r\n", answer.body.len())
 }
