@@ -51,11 +51,18 @@ pub fn read(texts: Texts, to: &SyncSender<Arrival>) {
 /// # Errors
 /// The first error of the input or the tokenizer; the batches before it have been sent.
 pub fn prepare(plan: Plan, from: &Receiver<Arrival>, to: &SyncSender<Vec<Item>>) -> Result<()> {
-    let mut packer = Packer { to, batch_tokens: plan.batch_tokens, items: Vec::new(), tokens: 0 };
+    let mut packer = Packer {
+        to,
+        batch_tokens: plan.batch_tokens,
+        items: Vec::new(),
+        tokens: 0,
+    };
     let mut held_back = Vec::new();
     while let Ok(first) = from.recv() {
-        let arrivals: Vec<Arrival> =
-            std::iter::once(first).chain(from.try_iter()).take(TEXTS_AHEAD).collect();
+        let arrivals: Vec<Arrival> = std::iter::once(first)
+            .chain(from.try_iter())
+            .take(TEXTS_AHEAD)
+            .collect();
         let caught_up = arrivals.len() < TEXTS_AHEAD;
         for item in plan.encode_all(arrivals) {
             match item {
@@ -80,7 +87,10 @@ pub fn prepare(plan: Plan, from: &Receiver<Arrival>, to: &SyncSender<Vec<Item>>)
 impl Plan<'_> {
     /// The texts as tokens, in order.
     fn encode_all(self, arrivals: Vec<Arrival>) -> Vec<Result<Item>> {
-        arrivals.into_par_iter().map(|arrival| self.encode(arrival)).collect()
+        arrivals
+            .into_par_iter()
+            .map(|arrival| self.encode(arrival))
+            .collect()
     }
 
     fn encode(self, arrival: Arrival) -> Result<Item> {
@@ -97,9 +107,15 @@ impl Plan<'_> {
 }
 
 fn pad_to_longest(tokenizer: &Tokenizer, items: &mut [Item]) {
-    let lengths = items.iter().flatten().map(|(_, encoding)| encoding.tokens());
+    let lengths = items
+        .iter()
+        .flatten()
+        .map(|(_, encoding)| encoding.tokens());
     let longest = lengths.max().unwrap_or(0);
-    items.iter_mut().flatten().for_each(|(_, encoding)| tokenizer.pad(encoding, longest));
+    items
+        .iter_mut()
+        .flatten()
+        .for_each(|(_, encoding)| tokenizer.pad(encoding, longest));
 }
 
 /// Collects items up to a token budget.

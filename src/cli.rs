@@ -32,7 +32,12 @@ pub struct Arguments {
     pub pair: Option<String>,
 
     /// Split each text at the first STR into two segments
-    #[arg(long, value_name = "STR", help_heading = "Input", conflicts_with = "pair")]
+    #[arg(
+        long,
+        value_name = "STR",
+        help_heading = "Input",
+        conflicts_with = "pair"
+    )]
     pub pair_separator: Option<String>,
 
     /// Hub id (owner/name) or directory of a BERT checkpoint
@@ -40,7 +45,12 @@ pub struct Arguments {
     pub model: String,
 
     /// Branch, tag or commit of the model on the hub
-    #[arg(long, value_name = "REV", default_value = "main", help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "REV",
+        default_value = "main",
+        help_heading = "Model"
+    )]
     pub revision: String,
 
     /// Directory of the hub's cache [default: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub]
@@ -56,19 +66,41 @@ pub struct Arguments {
     pub max_length: Option<u32>,
 
     /// Fill records up with `[PAD]`: to the longest record of the input, or to --max-length
-    #[arg(long, value_name = "WHEN", default_value = "none", help_heading = "Tokens")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "none",
+        help_heading = "Tokens"
+    )]
     pub padding: Padding,
 
     /// Fields of a record, comma-separated
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
     pub fields: Vec<Field>,
 
     /// Layers for hidden_states: 0 is the embedding output, 1..L the layers, negatives from the end
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Output"
+    )]
     pub layers: Vec<i64>,
 
     /// How the layers become one
-    #[arg(long, value_name = "HOW", default_value = "none", requires = "layers", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "none",
+        requires = "layers",
+        help_heading = "Output"
+    )]
     pub layer_merge: LayerMerge,
 
     /// Fill `embedding`, one vector a text, from the real tokens of last_hidden_state or the pooler
@@ -88,7 +120,12 @@ pub struct Arguments {
     pub format: Option<Format>,
 
     /// Where the encoder runs
-    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Execution")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Execution"
+    )]
     pub device: DeviceChoice,
 
     /// Threads of the encoder [default: the processors this process may use]
@@ -104,7 +141,12 @@ pub struct Arguments {
     pub self_test: bool,
 
     /// Print the completion script for SHELL
-    #[arg(long, value_name = "SHELL", help_heading = "Execution", exclusive = true)]
+    #[arg(
+        long,
+        value_name = "SHELL",
+        help_heading = "Execution",
+        exclusive = true
+    )]
     pub completions: Option<clap_complete::Shell>,
 
     /// Print the manual page (roff)
@@ -278,8 +320,11 @@ impl Arguments {
     /// The fields of a record in the contract's order, with those that other options ask for.
     #[must_use]
     pub fn record_fields(&self) -> Vec<Field> {
-        let mut fields =
-            if self.fields.is_empty() { Field::DEFAULT.to_vec() } else { self.fields.clone() };
+        let mut fields = if self.fields.is_empty() {
+            Field::DEFAULT.to_vec()
+        } else {
+            self.fields.clone()
+        };
         if !self.layers.is_empty() {
             fields.push(Field::HiddenStates);
         }
@@ -322,15 +367,24 @@ impl Arguments {
         }
         if self.pair.is_some() && self.texts.len() != 1 {
             return usage(
-                &format!("--pair needs exactly one TEXT argument: got {}", self.texts.len()),
+                &format!(
+                    "--pair needs exactly one TEXT argument: got {}",
+                    self.texts.len()
+                ),
                 "for many pairs use --file with --pair-separator",
             );
         }
         if self.pair_separator.as_deref() == Some("") {
-            return usage("--pair-separator is empty", "for example --pair-separator ' ||| '");
+            return usage(
+                "--pair-separator is empty",
+                "for example --pair-separator ' ||| '",
+            );
         }
         if self.fields.contains(&Field::Embedding) && self.pooling.is_none() {
-            return usage("the field `embedding` needs --pooling", "add --pooling mean");
+            return usage(
+                "the field `embedding` needs --pooling",
+                "add --pooling mean",
+            );
         }
         Ok(())
     }
@@ -348,8 +402,14 @@ mod tests {
 
     #[test]
     fn options_that_fill_a_field_add_it() {
-        let arguments =
-            Arguments::parse_from(["bert-embed", "--layers", "-1,0", "--pooling", "mean", "text"]);
+        let arguments = Arguments::parse_from([
+            "bert-embed",
+            "--layers",
+            "-1,0",
+            "--pooling",
+            "mean",
+            "text",
+        ]);
         let fields = arguments.record_fields();
         assert!(fields.contains(&Field::HiddenStates) && fields.contains(&Field::Embedding));
         assert_eq!(arguments.layers, [-1, 0]);
@@ -359,7 +419,10 @@ mod tests {
     fn devices_are_parsed_or_refused() {
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
         for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:99999999999999999999"] {
-            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong:?} was taken");
+            assert!(
+                wrong.parse::<DeviceChoice>().is_err(),
+                "{wrong:?} was taken"
+            );
         }
     }
 }

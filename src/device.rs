@@ -25,9 +25,12 @@ pub fn set_threads(threads: Option<u16>) -> Result<()> {
     // Knows the affinity mask and the cgroup's quota, which candle's own count does not.
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = threads.map_or_else(available, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|cause| {
-        Error::new(Kind::Device, cause).context(format!("could not start {threads} threads"))
-    })
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|cause| {
+            Error::new(Kind::Device, cause).context(format!("could not start {threads} threads"))
+        })
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -41,6 +44,7 @@ fn cuda(ordinal: usize) -> Result<Device> {
 #[cfg(feature = "cuda")]
 fn cuda(ordinal: usize) -> Result<Device> {
     Device::new_cuda(ordinal).map_err(|cause| {
-        Error::new(Kind::Device, cause).context(format!("could not use the device `cuda:{ordinal}`"))
+        Error::new(Kind::Device, cause)
+            .context(format!("could not use the device `cuda:{ordinal}`"))
     })
 }

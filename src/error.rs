@@ -87,7 +87,10 @@ impl Error {
     pub fn is_closed_pipe(&self) -> bool {
         let broken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
         self.kind == Kind::Output
-            && self.cause.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+            && self
+                .cause
+                .chain()
+                .any(|cause| cause.downcast_ref().is_some_and(broken))
     }
 
     /// One command or flag that fixes it, where there is one.

@@ -42,7 +42,13 @@ pub struct Vectors {
 /// # Errors
 /// The first error of any thread, the writer's first: where nobody reads the output any more the
 /// others only see a closed queue.
-pub fn run(texts: Texts, plan: Plan, model: &BertModel, wanted: &Wanted, writer: Writer) -> Result<Tally> {
+pub fn run(
+    texts: Texts,
+    plan: Plan,
+    model: &BertModel,
+    wanted: &Wanted,
+    writer: Writer,
+) -> Result<Tally> {
     let (to_tokenizer, arrivals) = sync_channel(batch::TEXTS_AHEAD);
     let (to_encoder, batches) = sync_channel(BATCHES_AHEAD);
     let (to_writer, encoded) = sync_channel(BATCHES_AHEAD);
@@ -62,7 +68,9 @@ pub fn run(texts: Texts, plan: Plan, model: &BertModel, wanted: &Wanted, writer:
 
 /// What a thread returned; its panic goes on here.
 fn join<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn encode(
@@ -100,14 +108,26 @@ impl Vectors {
     fn compute(model: &BertModel, wanted: &Wanted, items: &[Item]) -> Result<Self> {
         let mut batch = Batch::default();
         for (_, encoding) in items.iter().flatten() {
-            batch.push(&encoding.input_ids, &encoding.token_type_ids, encoding.attended);
+            batch.push(
+                &encoding.input_ids,
+                &encoding.token_type_ids,
+                encoding.attended,
+            );
         }
         if batch.sequences.is_empty() {
             return Ok(Self::none());
         }
-        let Outputs { last_hidden_state, pooler_output, hidden_states } = model.forward(&batch, wanted)?;
+        let Outputs {
+            last_hidden_state,
+            pooler_output,
+            hidden_states,
+        } = model.forward(&batch, wanted)?;
         Ok(Self {
-            rows: batch.sequences.iter().map(|sequence| (sequence.start, sequence.tokens)).collect(),
+            rows: batch
+                .sequences
+                .iter()
+                .map(|sequence| (sequence.start, sequence.tokens))
+                .collect(),
             last_hidden_state: last_hidden_state.map(host).transpose()?.unwrap_or_default(),
             pooler_output: pooler_output.map(host).transpose()?,
             hidden_states: hidden_states.into_iter().map(host).collect::<Result<_>>()?,
@@ -126,10 +146,16 @@ impl Vectors {
 
 /// The numbers of `tensor`, all of them finite.
 fn host(tensor: Tensor) -> Result<Vec<f32>> {
-    let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).kind(Kind::Device)?;
+    let numbers = tensor
+        .flatten_all()
+        .and_then(|flat| flat.to_vec1::<f32>())
+        .kind(Kind::Device)?;
     if numbers.iter().all(|number| number.is_finite()) {
         return Ok(numbers);
     }
-    Err(Error::message(Kind::Model, "its output is not finite: the weights hold NaN, infinity or numbers too large")
-        .context("could not use the model"))
+    Err(Error::message(
+        Kind::Model,
+        "its output is not finite: the weights hold NaN, infinity or numbers too large",
+    )
+    .context("could not use the model"))
 }

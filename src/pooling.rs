@@ -24,7 +24,10 @@ pub fn pool(how: Pooling, rows: &[f32], hidden: usize) -> Vec<f32> {
 pub fn normalize(vector: &mut [f32]) {
     // torch.nn.functional.normalize never divides by less.
     const SMALLEST_NORM: f64 = 1e-12;
-    let squares: f64 = vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
+    let squares: f64 = vector
+        .iter()
+        .map(|&value| f64::from(value) * f64::from(value))
+        .sum();
     let norm = squares.sqrt().max(SMALLEST_NORM);
     for value in vector {
         *value = (f64::from(*value) / norm) as f32;
@@ -42,38 +45,53 @@ pub fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
         LayerMerge::None | LayerMerge::Concat => {
             let tokens = layers.first().map_or(0, |layer| layer.len() / hidden);
             let row = |token: usize| {
-                layers.iter().flat_map(move |layer| &layer[token * hidden..(token + 1) * hidden])
+                layers
+                    .iter()
+                    .flat_map(move |layer| &layer[token * hidden..(token + 1) * hidden])
             };
             (0..tokens).flat_map(row).copied().collect()
         }
-        LayerMerge::Mean => mean(layers.iter().copied(), layers.first().map_or(0, |l| l.len())),
-        LayerMerge::Sum => {
-            sum(layers.iter().copied(), layers.first().map_or(0, |layer| layer.len()))
-                .into_iter()
-                .map(|value| value as f32)
-                .collect()
-        }
+        LayerMerge::Mean => mean(
+            layers.iter().copied(),
+            layers.first().map_or(0, |l| l.len()),
+        ),
+        LayerMerge::Sum => sum(
+            layers.iter().copied(),
+            layers.first().map_or(0, |layer| layer.len()),
+        )
+        .into_iter()
+        .map(|value| value as f32)
+        .collect(),
     }
 }
 
 /// The mean of `rows`, each `[width]`.
 fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
     let count = rows.len().max(1) as f64;
-    sum(rows, width).into_iter().map(|value| (value / count) as f32).collect()
+    sum(rows, width)
+        .into_iter()
+        .map(|value| (value / count) as f32)
+        .collect()
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f64> {
     rows.fold(vec![0.0; width], |mut sum, row| {
-        sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+        sum.iter_mut()
+            .zip(row)
+            .for_each(|(sum, &value)| *sum += f64::from(value));
         sum
     })
 }
 
 fn largest(rows: &[f32], hidden: usize) -> Vec<f32> {
-    rows.chunks_exact(hidden).fold(vec![f32::NEG_INFINITY; hidden], |mut largest, row| {
-        largest.iter_mut().zip(row).for_each(|(largest, &value)| *largest = largest.max(value));
-        largest
-    })
+    rows.chunks_exact(hidden)
+        .fold(vec![f32::NEG_INFINITY; hidden], |mut largest, row| {
+            largest
+                .iter_mut()
+                .zip(row)
+                .for_each(|(largest, &value)| *largest = largest.max(value));
+            largest
+        })
 }
 
 #[cfg(test)]

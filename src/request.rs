@@ -61,7 +61,9 @@ impl Request {
             max_length: max_length(arguments.max_length, config)?,
             padding,
             batch_tokens: arguments.batch_tokens as usize,
-            detail: Detail { offsets: has(Field::OffsetMapping) || has(Field::WordIds) },
+            detail: Detail {
+                offsets: has(Field::OffsetMapping) || has(Field::WordIds),
+            },
             hidden_size: config.hidden_size,
             fields,
         })
@@ -88,7 +90,11 @@ fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
         return Ok((0..count).collect());
     }
     let number = |&layer: &i64| {
-        let from_start = if layer < 0 { layer + count as i64 } else { layer };
+        let from_start = if layer < 0 {
+            layer + count as i64
+        } else {
+            layer
+        };
         usize::try_from(from_start).ok().filter(|&number| number < count).ok_or_else(|| {
             let last = config.num_hidden_layers;
             Error::message(Kind::Usage, format!(

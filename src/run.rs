@@ -9,9 +9,9 @@ use crate::input::{self, Texts};
 use crate::model::BertModel;
 use crate::output::{Context, Destination, Document, Format as OutputFormat, JsonLines};
 use crate::request::Request;
+use crate::self_test::Subject;
 use crate::tokenize::Tokenizer;
 use crate::writer::{Tally, Writer};
-use crate::self_test::Subject;
 use crate::{batch, device, pipeline};
 
 /// How a run ended that did not fail.
@@ -30,7 +30,11 @@ pub enum Outcome {
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     device::set_threads(arguments.threads)?;
-    if arguments.self_test { self_test(arguments) } else { embed(arguments) }
+    if arguments.self_test {
+        self_test(arguments)
+    } else {
+        embed(arguments)
+    }
 }
 
 fn embed(arguments: &Arguments) -> Result<Outcome> {
@@ -61,7 +65,11 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     if !arguments.quiet {
         warn(&request, tally, model.has_pooler());
     }
-    Ok(if tally.errors > 0 { Outcome::SomeRecordsAreErrors } else { Outcome::Done })
+    Ok(if tally.errors > 0 {
+        Outcome::SomeRecordsAreErrors
+    } else {
+        Outcome::Done
+    })
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
@@ -83,21 +91,30 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
 fn texts(arguments: &Arguments) -> Result<Texts> {
     let separator = arguments.pair_separator.clone();
     if !arguments.texts.is_empty() {
-        return Ok(input::from_arguments(arguments.texts.clone(), arguments.pair.clone(), separator));
+        return Ok(input::from_arguments(
+            arguments.texts.clone(),
+            arguments.pair.clone(),
+            separator,
+        ));
     }
     if !arguments.files.is_empty() {
         return input::from_files(&arguments.files, separator.as_deref());
     }
     if input::standard_input_is_terminal() {
-        return Err(Error::message(Kind::Usage, "no text was given: neither TEXT nor --file, and standard input is a terminal")
-            .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
+        return Err(Error::message(
+            Kind::Usage,
+            "no text was given: neither TEXT nor --file, and standard input is a terminal",
+        )
+        .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
     }
     input::from_files(&["-".into()], separator.as_deref())
 }
 
 /// The output, opened before the model is loaded: a mistyped path costs no minute.
 fn destination(arguments: &Arguments) -> Result<Destination> {
-    let Some(path) = &arguments.output else { return Ok(Destination::standard_output()) };
+    let Some(path) = &arguments.output else {
+        return Ok(Destination::standard_output());
+    };
     if let Some(input) = arguments.files.iter().find(|input| same_file(input, path)) {
         let what = format!("could not write `{}`", path.display());
         let cause = format!("it is the input `{}` too", input.display());
@@ -137,7 +154,10 @@ fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
     if tokens <= rows {
         return Ok(tokenizer);
     }
-    let what = format!("could not use the tokenizer of `{}`", snapshot.directory.display());
+    let what = format!(
+        "could not use the tokenizer of `{}`",
+        snapshot.directory.display()
+    );
     let cause = format!("it has {tokens} tokens, but the word embeddings have {rows} rows");
     Err(Error::message(Kind::Model, cause).context(what))
 }

@@ -79,16 +79,28 @@ impl Subject<'_> {
             ("encoder", self.check_encoder(&batch, &outputs)?),
             ("notebook", self.check_notebook(&notebook, &outputs)?),
         ];
-        let failed = checks.iter().any(|(_, verdict)| matches!(verdict, Verdict::Fail(_)));
-        self.report(&checks, failed, to).context("could not write the report").kind(Kind::Output)?;
+        let failed = checks
+            .iter()
+            .any(|(_, verdict)| matches!(verdict, Verdict::Fail(_)));
+        self.report(&checks, failed, to)
+            .context("could not write the report")
+            .kind(Kind::Output)?;
         if failed {
-            let what = format!("could not trust this installation with `{}`", self.snapshot.model);
+            let what = format!(
+                "could not trust this installation with `{}`",
+                self.snapshot.model
+            );
             return Err(Error::message(Kind::Model, "the self-test failed").context(what));
         }
         Ok(())
     }
 
-    fn report(&self, checks: &[(&str, Verdict)], failed: bool, to: &mut dyn Write) -> std::io::Result<()> {
+    fn report(
+        &self,
+        checks: &[(&str, Verdict)],
+        failed: bool,
+        to: &mut dyn Write,
+    ) -> std::io::Result<()> {
         for (name, verdict) in checks {
             let (word, figures) = match verdict {
                 Verdict::Pass(figures) => ("pass", figures),
@@ -97,80 +109,131 @@ impl Subject<'_> {
             };
             writeln!(to, "{name:9} {word:8} {figures}")?;
         }
-        let commit = self.snapshot.commit.as_deref().unwrap_or("a local directory");
+        let commit = self
+            .snapshot
+            .commit
+            .as_deref()
+            .unwrap_or("a local directory");
         let word = if failed { "FAIL" } else { "PASS" };
-        writeln!(to, "{word} {} ({commit}) on {:?}", self.snapshot.model, self.device.location())
+        writeln!(
+            to,
+            "{word} {} ({commit}) on {:?}",
+            self.snapshot.model,
+            self.device.location()
+        )
     }
 
     /// The notebook's sentence as the notebook padded it.
     fn notebook_batch(&self, notebook: &Notebook) -> Result<(Batch, Encoding)> {
-        let text = Text { text: notebook.sentence.clone(), pair: None };
+        let text = Text {
+            text: notebook.sentence.clone(),
+            pair: None,
+        };
         let tokens = notebook.input_ids.len();
         let mut encoding = self.tokenizer.encode(&text, tokens, Detail::default())?;
         self.tokenizer.pad(&mut encoding, tokens);
         let mut batch = Batch::default();
-        batch.push(&encoding.input_ids, &encoding.token_type_ids, encoding.attended);
+        batch.push(
+            &encoding.input_ids,
+            &encoding.token_type_ids,
+            encoding.attended,
+        );
         Ok((batch, encoding))
     }
 
     fn check_files(&self) -> Result<Verdict> {
         let hashes = checkpoint::verify(self.snapshot)?;
-        let known: Vec<_> = hashes.iter().filter_map(|hash| Some((hash, hash.matches()?))).collect();
-        Ok(if let Some((hash, _)) = known.iter().find(|(_, matches)| !matches) {
-            let expected = hash.expected.as_deref().unwrap_or_default();
-            Verdict::Fail(format!("{} has the hash {}, expected {expected}", hash.file, hash.found))
-        } else if known.is_empty() {
-            Verdict::NotRun("a local directory: the hub's hashes are not known".to_owned())
-        } else {
-            Verdict::Pass(format!("{} of {} files have the hub's hash", known.len(), hashes.len()))
-        })
+        let known: Vec<_> = hashes
+            .iter()
+            .filter_map(|hash| Some((hash, hash.matches()?)))
+            .collect();
+        Ok(
+            if let Some((hash, _)) = known.iter().find(|(_, matches)| !matches) {
+                let expected = hash.expected.as_deref().unwrap_or_default();
+                Verdict::Fail(format!(
+                    "{} has the hash {}, expected {expected}",
+                    hash.file, hash.found
+                ))
+            } else if known.is_empty() {
+                Verdict::NotRun("a local directory: the hub's hashes are not known".to_owned())
+            } else {
+                Verdict::Pass(format!(
+                    "{} of {} files have the hub's hash",
+                    known.len(),
+                    hashes.len()
+                ))
+            },
+        )
     }
 
     fn check_tokens(&self, notebook: &Notebook, encoding: &Encoding) -> Verdict {
         let known = notebook.tokens.iter().zip(&notebook.input_ids);
-        if known.clone().any(|(token, &id)| self.tokenizer.token(id) != token) {
+        if known
+            .clone()
+            .any(|(token, &id)| self.tokenizer.token(id) != token)
+        {
             return Verdict::NotRun("the vocabulary is not bert-base-uncased's".to_owned());
         }
         let attended = notebook.attention_mask.iter().sum::<u32>() as usize;
         if encoding.input_ids == notebook.input_ids && encoding.attended == attended {
             return Verdict::Pass(format!("the notebook's {} ids", encoding.tokens()));
         }
-        Verdict::Fail(format!("got {:?}, expected {:?}", encoding.input_ids, notebook.input_ids))
+        Verdict::Fail(format!(
+            "got {:?}, expected {:?}",
+            encoding.input_ids, notebook.input_ids
+        ))
     }
 
     /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
     fn check_encoder(&self, batch: &Batch, outputs: &Outputs) -> Result<Verdict> {
         let stock = self.stock_last_hidden_state(batch)?;
         let ours = outputs.last_hidden_state.as_ref();
-        let difference = ours.map(|ours| largest_difference(&numbers(ours)?, &stock)).transpose()?;
+        let difference = ours
+            .map(|ours| largest_difference(&numbers(ours)?, &stock))
+            .transpose()?;
         let difference = difference.unwrap_or(f32::NAN);
         let figures = format!(
             "largest difference from candle_transformers' BertModel {difference:.1e} (allowed {SECOND_IMPLEMENTATION_TOLERANCE:.0e})"
         );
         // NaN passes no comparison.
         let passed = difference <= SECOND_IMPLEMENTATION_TOLERANCE;
-        Ok(if passed { Verdict::Pass(figures) } else { Verdict::Fail(figures) })
+        Ok(if passed {
+            Verdict::Pass(figures)
+        } else {
+            Verdict::Fail(figures)
+        })
     }
 
     fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
         let config = self.stock_config();
-        let tensors = self.tensors.encoder(self.config)?.into_iter().map(|(name, view)| {
-            let tensor = Tensor::from_vec(view.to_f32(), view.shape(), self.device);
-            Ok((name, tensor.kind(Kind::Device)?))
-        });
+        let tensors = self
+            .tensors
+            .encoder(self.config)?
+            .into_iter()
+            .map(|(name, view)| {
+                let tensor = Tensor::from_vec(view.to_f32(), view.shape(), self.device);
+                Ok((name, tensor.kind(Kind::Device)?))
+            });
         let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
         let builder = VarBuilder::from_tensors(tensors, DType::F32, self.device);
         let forward = || -> candle_core::Result<Vec<f32>> {
             let stock = bert::BertModel::load(builder, &config)?;
             let row = |ids: Vec<u32>| Tensor::new(ids, self.device)?.unsqueeze(0);
-            let attended = batch.sequences.first().map_or(0, |sequence| sequence.attended);
-            let mask = (0..batch.input_ids.len()).map(|token| u32::from(token < attended)).collect();
+            let attended = batch
+                .sequences
+                .first()
+                .map_or(0, |sequence| sequence.attended);
+            let mask = (0..batch.input_ids.len())
+                .map(|token| u32::from(token < attended))
+                .collect();
             let input_ids = row(batch.input_ids.clone())?;
             let token_type_ids = row(batch.token_type_ids.clone())?;
             let states = stock.forward(&input_ids, &token_type_ids, Some(&row(mask)?))?;
             states.flatten_all()?.to_vec1()
         };
-        forward().context("could not run candle_transformers' BertModel").kind(Kind::Device)
+        forward()
+            .context("could not run candle_transformers' BertModel")
+            .kind(Kind::Device)
     }
 
     fn stock_config(&self) -> bert::Config {
@@ -198,27 +261,39 @@ impl Subject<'_> {
         if self.snapshot.model != DEFAULT_MODEL {
             return Ok(Verdict::NotRun(format!("its values are {DEFAULT_MODEL}'s")));
         }
-        let (Some(states), Some(pooled)) = (&outputs.last_hidden_state, &outputs.pooler_output) else {
+        let (Some(states), Some(pooled)) = (&outputs.last_hidden_state, &outputs.pooler_output)
+        else {
             return Ok(Verdict::Fail("the checkpoint has no pooler".to_owned()));
         };
         let (states, pooled) = (numbers(states)?, numbers(pooled)?);
         let first = &pooled[..notebook.pooler_output_first.len()];
         let mut difference = largest_difference(first, &notebook.pooler_output_first)?;
         for (row, expected) in &notebook.last_hidden_state_corners {
-            let Ok(row) = row.parse::<usize>() else { continue };
-            let expected: Vec<f32> = serde_json::from_value(expected.clone()).kind(Kind::Internal)?;
+            let Ok(row) = row.parse::<usize>() else {
+                continue;
+            };
+            let expected: Vec<f32> =
+                serde_json::from_value(expected.clone()).kind(Kind::Internal)?;
             let row = &states[row * self.config.hidden_size..][..self.config.hidden_size];
             let corners = [&row[..3], &row[row.len() - 3..]].concat();
             difference = difference.max(largest_difference(&corners, &expected)?);
         }
-        let figures = format!("largest difference {difference:.1e} (allowed {NOTEBOOK_TOLERANCE:.0e})");
+        let figures =
+            format!("largest difference {difference:.1e} (allowed {NOTEBOOK_TOLERANCE:.0e})");
         let passed = difference <= NOTEBOOK_TOLERANCE;
-        Ok(if passed { Verdict::Pass(figures) } else { Verdict::Fail(figures) })
+        Ok(if passed {
+            Verdict::Pass(figures)
+        } else {
+            Verdict::Fail(figures)
+        })
     }
 }
 
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all().and_then(|flat| flat.to_vec1()).kind(Kind::Device)
+    tensor
+        .flatten_all()
+        .and_then(|flat| flat.to_vec1())
+        .kind(Kind::Device)
 }
 
 /// The largest absolute difference, NaN where any is.
@@ -227,6 +302,15 @@ fn largest_difference(one: &[f32], other: &[f32]) -> Result<f32> {
         let message = format!("got {} numbers, expected {}", one.len(), other.len());
         return Err(Error::message(Kind::Internal, message));
     }
-    let differences = one.iter().zip(other).map(|(one, other)| (one - other).abs());
-    Ok(differences.fold(0.0, |largest, next| if next > largest || next.is_nan() { next } else { largest }))
+    let differences = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| (one - other).abs());
+    Ok(differences.fold(0.0, |largest, next| {
+        if next > largest || next.is_nan() {
+            next
+        } else {
+            largest
+        }
+    }))
 }

@@ -2,11 +2,11 @@
 
 use crate::cli::{LayerMerge, Pooling};
 use crate::error::Result;
+use crate::input::Text;
 use crate::output::{BadRecord, Destination, Format, HiddenStates, Record};
 use crate::pipeline::{Encoded, Vectors};
 use crate::pooling;
 use crate::request::Request;
-use crate::input::Text;
 use crate::tokenize::Encoding;
 
 /// Counts of one run.
@@ -33,8 +33,17 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Writes records of `request` in the form `output` to `destination`.
     #[must_use]
-    pub fn new(output: Box<dyn Format + 'a>, destination: Destination, request: &'a Request) -> Self {
-        Self { output, destination, request, tally: Tally::default() }
+    pub fn new(
+        output: Box<dyn Format + 'a>,
+        destination: Destination,
+        request: &'a Request,
+    ) -> Self {
+        Self {
+            output,
+            destination,
+            request,
+            tally: Tally::default(),
+        }
     }
 
     /// Writes the records of the next texts.
@@ -51,11 +60,16 @@ impl<'a> Writer<'a> {
                 Ok((text, encoding)) => {
                     self.count(encoding);
                     good += 1;
-                    Ok(self.request.record(index, text, encoding, &encoded.vectors, good - 1))
+                    Ok(self
+                        .request
+                        .record(index, text, encoding, &encoded.vectors, good - 1))
                 }
                 Err(bad) => {
                     self.tally.errors += 1;
-                    Err(BadRecord { index, message: bad.message.clone() })
+                    Err(BadRecord {
+                        index,
+                        message: bad.message.clone(),
+                    })
                 }
             });
         }
@@ -99,13 +113,23 @@ impl Request {
         let hidden = self.hidden_size;
         let (start, tokens) = vectors.rows[place];
         let rows = |tensor: &'a [f32]| {
-            if tensor.is_empty() { tensor } else { &tensor[start * hidden..(start + tokens) * hidden] }
+            if tensor.is_empty() {
+                tensor
+            } else {
+                &tensor[start * hidden..(start + tokens) * hidden]
+            }
         };
         let last_hidden_state = rows(&vectors.last_hidden_state);
         let pooler_output = vectors.pooler_output.as_ref();
         let pooler_output = pooler_output.map(|it| &it[place * hidden..(place + 1) * hidden]);
-        let layers = vectors.hidden_states.iter().map(|layer| rows(layer)).collect();
-        let real_rows = last_hidden_state.get(..encoding.attended * hidden).unwrap_or_default();
+        let layers = vectors
+            .hidden_states
+            .iter()
+            .map(|layer| rows(layer))
+            .collect();
+        let real_rows = last_hidden_state
+            .get(..encoding.attended * hidden)
+            .unwrap_or_default();
         Record {
             index,
             text,
@@ -129,7 +153,9 @@ impl Request {
     }
 
     fn embedding(&self, rows: &[f32], pooler_output: Option<&[f32]>) -> Vec<f32> {
-        let Some(pooling) = self.pooling else { return Vec::new() };
+        let Some(pooling) = self.pooling else {
+            return Vec::new();
+        };
         let mut embedding = match (pooling, pooler_output) {
             (Pooling::Pooler, Some(pooler_output)) => pooler_output.to_vec(),
             _ => pooling::pool(pooling, rows, self.hidden_size),

@@ -105,6 +105,31 @@ impl Tensors {
         Ok(())
     }
 
+    /// The embeddings and layers by their names, after [`Tensors::check`].
+    ///
+    /// # Errors
+    /// As [`Tensors::get`].
+    pub fn encoder(&self, config: &Config) -> Result<Vec<(String, TensorView)>> {
+        let layers = 0..config.num_hidden_layers;
+        let layers = layers.flat_map(|layer| {
+            let named =
+                move |(name, dimensions)| (format!("encoder.layer.{layer}.{name}"), dimensions);
+            names::LAYER.iter().copied().map(named)
+        });
+        let embeddings = names::EMBEDDINGS
+            .iter()
+            .map(|&(name, dimensions)| (name.to_owned(), dimensions));
+        let view = |(name, dimensions): (String, &[Dimension])| {
+            let shape: Vec<_> = dimensions
+                .iter()
+                .map(|dimension| dimension.size(config))
+                .collect();
+            let view = self.get(&name, &shape)?;
+            Ok((name, view))
+        };
+        embeddings.chain(layers).map(view).collect()
+    }
+
     /// The pooler may be missing, but not half of it.
     fn check_pooler(&self, config: &Config) -> Result<()> {
         let mut there = false;

@@ -27,7 +27,11 @@ impl Lines {
     /// The lines of `source`.
     #[must_use]
     pub fn new(source: Source) -> Self {
-        Self { source, line_number: 0, finished: false }
+        Self {
+            source,
+            line_number: 0,
+            finished: false,
+        }
     }
 
     fn next_line(&mut self) -> Result<Option<std::result::Result<String, BadText>>> {
@@ -64,8 +68,17 @@ impl Lines {
     }
 
     fn bad(&self, cause: &str) -> BadText {
-        let Self { source, line_number, .. } = self;
-        BadText { message: format!("line {line_number} of `{}` is no text: {cause}", source.name) }
+        let Self {
+            source,
+            line_number,
+            ..
+        } = self;
+        BadText {
+            message: format!(
+                "line {line_number} of `{}` is no text: {cause}",
+                source.name
+            ),
+        }
     }
 
     /// Reads on to the next line end without keeping anything.
@@ -76,7 +89,10 @@ impl Lines {
         if skipped {
             return Ok(());
         }
-        let what = format!("could not read line {} of `{}`", self.line_number, self.source.name);
+        let what = format!(
+            "could not read line {} of `{}`",
+            self.line_number, self.source.name
+        );
         Err(Error::message(Kind::Input, "no line end within 1 GiB").context(what))
     }
 }
@@ -121,18 +137,29 @@ mod tests {
 
     fn lines(bytes: &[u8]) -> Vec<std::result::Result<String, BadText>> {
         let source = Source::new("x", Cursor::new(bytes.to_vec()));
-        Lines::new(source).map(|line| line.expect("a cursor can be read")).collect()
+        Lines::new(source)
+            .map(|line| line.expect("a cursor can be read"))
+            .collect()
     }
 
     fn texts(bytes: &[u8]) -> Vec<String> {
-        lines(bytes).into_iter().map(|line| line.expect("the line is a text")).collect()
+        lines(bytes)
+            .into_iter()
+            .map(|line| line.expect("the line is a text"))
+            .collect()
     }
 
     #[test]
     fn a_line_ends_at_lf_only_and_loses_one_cr() {
-        assert_eq!(texts(b"a\r\nb\r\r\nc\rd\n\ne"), ["a", "b\r", "c\rd", "", "e"]);
+        assert_eq!(
+            texts(b"a\r\nb\r\r\nc\rd\n\ne"),
+            ["a", "b\r", "c\rd", "", "e"]
+        );
         assert_eq!(texts(b"a\n\n"), ["a", ""]);
-        assert_eq!(texts(b"\xe2\x80\xa8\x0b\x0c\x1c\n"), ["\u{2028}\u{b}\u{c}\u{1c}"]);
+        assert_eq!(
+            texts(b"\xe2\x80\xa8\x0b\x0c\x1c\n"),
+            ["\u{2028}\u{b}\u{c}\u{1c}"]
+        );
         assert!(texts(b"").is_empty());
     }
 
@@ -140,7 +167,10 @@ mod tests {
     fn a_bad_line_names_its_place_and_shifts_no_other() {
         let lines = lines(b"good\nb\xffd\nalso good\n");
         let bad = lines[1].as_ref().expect_err("the byte 0xff is not UTF-8");
-        assert_eq!(bad.message, "line 2 of `x` is no text: it is not UTF-8 at byte 2");
+        assert_eq!(
+            bad.message,
+            "line 2 of `x` is no text: it is not UTF-8 at byte 2"
+        );
         assert_eq!(lines[2], Ok("also good".to_owned()));
     }
 
@@ -157,7 +187,10 @@ mod tests {
     fn an_endless_line_is_given_up() {
         let source = Source::new("zeros", BufReader::new(io::repeat(0)));
         let mut lines = Lines::new(source);
-        let error = lines.next().expect("a first line").expect_err("it has no end");
+        let error = lines
+            .next()
+            .expect("a first line")
+            .expect_err("it has no end");
         assert!(error.to_string().ends_with("no line end within 1 GiB"));
         assert!(lines.next().is_none());
     }

@@ -38,12 +38,23 @@ pub type Texts = Box<dyn Iterator<Item = Result<std::result::Result<Text, BadTex
 
 /// Texts from the command line's arguments.
 #[must_use]
-pub fn from_arguments(texts: Vec<String>, pair: Option<String>, separator: Option<String>) -> Texts {
+pub fn from_arguments(
+    texts: Vec<String>,
+    pair: Option<String>,
+    separator: Option<String>,
+) -> Texts {
     let text = move |text: String| match &pair {
-        Some(pair) => Text { text, pair: Some(pair.clone()) },
+        Some(pair) => Text {
+            text,
+            pair: Some(pair.clone()),
+        },
         None => split_pair(text, separator.as_deref()),
     };
-    Box::new(texts.into_iter().map(move |argument| Ok(Ok(text(argument)))))
+    Box::new(
+        texts
+            .into_iter()
+            .map(move |argument| Ok(Ok(text(argument)))),
+    )
 }
 
 /// Texts from the lines of `files`, one after the other; `-` is standard input.
@@ -53,11 +64,14 @@ pub fn from_arguments(texts: Vec<String>, pair: Option<String>, separator: Optio
 /// # Errors
 /// [`Kind::Input`] where a file cannot be opened or is a directory.
 pub fn from_files(files: &[PathBuf], separator: Option<&str>) -> Result<Texts> {
-    let sources = files.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+    let sources = files
+        .iter()
+        .map(|path| open(path))
+        .collect::<Result<Vec<_>>>()?;
     let separator = separator.map(str::to_owned);
-    Ok(Box::new(sources.into_iter().flat_map(Lines::new).map(move |line| {
-        Ok(line?.map(|text| split_pair(text, separator.as_deref())))
-    })))
+    Ok(Box::new(sources.into_iter().flat_map(Lines::new).map(
+        move |line| Ok(line?.map(|text| split_pair(text, separator.as_deref()))),
+    )))
 }
 
 /// Whether standard input is a terminal, where waiting for texts would look like hanging.
@@ -75,7 +89,10 @@ pub struct Source {
 impl Source {
     /// A source called `name` that reads from `reader`.
     pub fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
-        Self { name: one_line(name), reader: Box::new(reader) }
+        Self {
+            name: one_line(name),
+            reader: Box::new(reader),
+        }
     }
 }
 
@@ -89,15 +106,22 @@ fn open(path: &Path) -> Result<Source> {
     let file = File::open(path).with_context(what).kind(Kind::Input)?;
     let is_directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
     if is_directory {
-        return Err(Error::message(Kind::Input, "it is a directory").context(what())
+        return Err(Error::message(Kind::Input, "it is a directory")
+            .context(what())
             .with_tip("a file holds one text a line; --model takes a model's directory"));
     }
-    Ok(Source::new(&path.display().to_string(), BufReader::with_capacity(BUFFER_BYTES, file)))
+    Ok(Source::new(
+        &path.display().to_string(),
+        BufReader::with_capacity(BUFFER_BYTES, file),
+    ))
 }
 
 fn split_pair(text: String, separator: Option<&str>) -> Text {
     match separator.and_then(|separator| text.split_once(separator)) {
-        Some((first, second)) => Text { text: first.to_owned(), pair: Some(second.to_owned()) },
+        Some((first, second)) => Text {
+            text: first.to_owned(),
+            pair: Some(second.to_owned()),
+        },
         None => Text { text, pair: None },
     }
 }
@@ -109,7 +133,13 @@ mod tests {
     #[test]
     fn a_text_splits_at_the_first_separator_only() {
         let text = split_pair("a ||| b ||| c".to_owned(), Some(" ||| "));
-        assert_eq!(text, Text { text: "a".to_owned(), pair: Some("b ||| c".to_owned()) });
+        assert_eq!(
+            text,
+            Text {
+                text: "a".to_owned(),
+                pair: Some("b ||| c".to_owned())
+            }
+        );
         assert_eq!(split_pair("a".to_owned(), Some("|")).pair, None);
     }
 }

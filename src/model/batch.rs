@@ -22,6 +22,10 @@ impl Batch {
         self.input_ids.extend_from_slice(input_ids);
         self.token_type_ids.extend_from_slice(token_type_ids);
         self.position_ids.extend(0..tokens as u32);
-        self.sequences.push(Sequence { start, tokens, attended });
+        self.sequences.push(Sequence {
+            start,
+            tokens,
+            attended,
+        });
     }
 }

@@ -38,7 +38,9 @@ impl Layer {
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
     pub(super) fn forward(&self, hidden: &Tensor, sequences: &[Sequence]) -> CandleResult<Tensor> {
         let attention_output = self.attention.forward(hidden, sequences)?;
-        let intermediate = self.intermediate.forward(&attention_output, self.hidden_act)?;
+        let intermediate = self
+            .intermediate
+            .forward(&attention_output, self.hidden_act)?;
         let output = self.output.forward(&intermediate, Activation::None)?;
         self.layer_norm.forward(&output, &attention_output)
     }

@@ -41,7 +41,11 @@ impl Wanted {
     /// What transformers' `BertModel` returns.
     #[must_use]
     pub fn last_and_pooler() -> Self {
-        Self { last_hidden_state: true, pooler_output: true, hidden_states: Vec::new() }
+        Self {
+            last_hidden_state: true,
+            pooler_output: true,
+            hidden_states: Vec::new(),
+        }
     }
 }
 
@@ -62,7 +66,11 @@ impl BertModel {
     /// [`Kind::Model`] where a tensor is missing or has another shape, [`Kind::Device`] where the
     /// device has no memory for it.
     pub fn load(tensors: &Tensors, config: &Config, device: &Device) -> Result<Self> {
-        let loader = Loader { tensors, config, device };
+        let loader = Loader {
+            tensors,
+            config,
+            device,
+        };
         let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
         Ok(Self {
             embeddings: loader.embeddings()?,
@@ -88,19 +96,29 @@ impl BertModel {
     fn encode(&self, batch: &Batch, wanted: &Wanted) -> candle_core::Result<Outputs> {
         let mut hidden = vec![None; wanted.hidden_states.len()];
         let mut keep = |number: usize, state: &Tensor| {
-            for (place, _) in wanted.hidden_states.iter().enumerate().filter(|(_, n)| **n == number) {
+            for (place, _) in wanted
+                .hidden_states
+                .iter()
+                .enumerate()
+                .filter(|(_, n)| **n == number)
+            {
                 hidden[place] = Some(state.clone());
             }
         };
-        let mut state =
-            self.embeddings.forward(&batch.input_ids, &batch.token_type_ids, &batch.position_ids)?;
+        let mut state = self.embeddings.forward(
+            &batch.input_ids,
+            &batch.token_type_ids,
+            &batch.position_ids,
+        )?;
         keep(0, &state);
         for (number, layer) in self.layers[..self.layers_needed(wanted)].iter().enumerate() {
             state = layer.forward(&state, &batch.sequences)?;
             keep(number + 1, &state);
         }
         let pooler = self.pooler.as_ref().filter(|_| wanted.pooler_output);
-        let pooler_output = pooler.map(|pooler| pooler.forward(&state, &batch.sequences)).transpose()?;
+        let pooler_output = pooler
+            .map(|pooler| pooler.forward(&state, &batch.sequences))
+            .transpose()?;
         Ok(Outputs {
             last_hidden_state: wanted.last_hidden_state.then_some(state),
             pooler_output,
@@ -113,7 +131,13 @@ impl BertModel {
         if wanted.last_hidden_state || wanted.pooler_output {
             return self.layers.len();
         }
-        wanted.hidden_states.iter().copied().max().unwrap_or(0).min(self.layers.len())
+        wanted
+            .hidden_states
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0)
+            .min(self.layers.len())
     }
 }
 
@@ -126,16 +150,23 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn embeddings(&self) -> Result<Embeddings> {
-        let Config { vocab_size, hidden_size, max_position_embeddings, type_vocab_size, .. } =
-            *self.config;
+        let Config {
+            vocab_size,
+            hidden_size,
+            max_position_embeddings,
+            type_vocab_size,
+            ..
+        } = *self.config;
         let table = |name: &str, rows: usize| {
-            self.tensors.get(&format!("embeddings.{name}.weight"), &[rows, hidden_size])
+            self.tensors
+                .get(&format!("embeddings.{name}.weight"), &[rows, hidden_size])
         };
         let word = table("word_embeddings", vocab_size)?;
         let position = table("position_embeddings", max_position_embeddings)?;
         let token_type = table("token_type_embeddings", type_vocab_size)?;
         let layer_norm = self.layer_norm("embeddings.LayerNorm")?;
-        Embeddings::load([&word, &position, &token_type], layer_norm, self.device).kind(Kind::Device)
+        Embeddings::load([&word, &position, &token_type], layer_norm, self.device)
+            .kind(Kind::Device)
     }
 
     fn layer_norm(&self, name: &str) -> Result<LayerNorm> {
@@ -149,7 +180,9 @@ impl Loader<'_> {
     fn linear(&self, names: &[String], out_features: usize, in_features: usize) -> Result<Linear> {
         let projection = |name: &String| {
             Ok(Projection {
-                weight: self.tensors.get(&format!("{name}.weight"), &[out_features, in_features])?,
+                weight: self
+                    .tensors
+                    .get(&format!("{name}.weight"), &[out_features, in_features])?,
                 bias: self.tensors.get(&format!("{name}.bias"), &[out_features])?,
             })
         };

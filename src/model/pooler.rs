@@ -17,7 +17,11 @@ impl Pooler {
     /// The checkpoint's pooler, `None` where it has none.
     pub(super) fn load(loader: &Loader) -> Result<Option<Self>> {
         let hidden = loader.config.hidden_size;
-        if loader.tensors.find("pooler.dense.weight", &[hidden, hidden])?.is_none() {
+        if loader
+            .tensors
+            .find("pooler.dense.weight", &[hidden, hidden])?
+            .is_none()
+        {
             return Ok(None);
         }
         let dense = loader.linear(&["pooler.dense".to_owned()], hidden, hidden)?;
@@ -27,7 +31,10 @@ impl Pooler {
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
     pub(super) fn forward(&self, hidden: &Tensor, sequences: &[Sequence]) -> CandleResult<Tensor> {
-        let first_rows: Vec<u32> = sequences.iter().map(|sequence| sequence.start as u32).collect();
+        let first_rows: Vec<u32> = sequences
+            .iter()
+            .map(|sequence| sequence.start as u32)
+            .collect();
         let cls = hidden.index_select(&Tensor::new(first_rows, hidden.device())?, 0)?;
         self.dense.forward(&cls, Activation::Tanh)
     }

@@ -29,7 +29,9 @@ fn sequence_attention(rows: &Tensor, attended: usize, heads: usize) -> Result<Te
     let (tokens, width) = rows.dims2()?;
     let head_dim = width / 3 / heads;
     // [3, heads, tokens, head_dim]
-    let parts = rows.reshape((tokens, 3, heads, head_dim))?.permute((1, 2, 0, 3))?;
+    let parts = rows
+        .reshape((tokens, 3, heads, head_dim))?
+        .permute((1, 2, 0, 3))?;
     let query = (parts.get(0)?.contiguous()? / (head_dim as f64).sqrt())?;
     let key = parts.get(1)?.narrow(1, 0, attended)?.contiguous()?;
     let value = parts.get(2)?.narrow(1, 0, attended)?.contiguous()?;

@@ -43,10 +43,14 @@ impl Embeddings {
     ///
     /// # Errors
     /// Where a number is not a row of its table, or the device fails.
-    pub fn forward(&self, input_ids: &[u32], token_type_ids: &[u32], position_ids: &[u32]) -> Result<Tensor> {
-        let rows = |table: &Tensor, ids: &[u32]| {
-            table.index_select(&Tensor::new(ids, table.device())?, 0)
-        };
+    pub fn forward(
+        &self,
+        input_ids: &[u32],
+        token_type_ids: &[u32],
+        position_ids: &[u32],
+    ) -> Result<Tensor> {
+        let rows =
+            |table: &Tensor, ids: &[u32]| table.index_select(&Tensor::new(ids, table.device())?, 0);
         let sum = (rows(&self.word, input_ids)? + rows(&self.token_type, token_type_ids)?)?;
         let sum = (sum + rows(&self.position, position_ids)?)?;
         self.layer_norm.normalize(&sum)

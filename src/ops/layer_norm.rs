@@ -23,7 +23,11 @@ impl LayerNorm {
     /// # Errors
     /// Where the device has no memory for it.
     pub fn load(weight: &TensorView, bias: &TensorView, eps: f64, device: &Device) -> Result<Self> {
-        Ok(Self { weight: to_device(weight, device)?, bias: to_device(bias, device)?, eps })
+        Ok(Self {
+            weight: to_device(weight, device)?,
+            bias: to_device(bias, device)?,
+            eps,
+        })
     }
 
     /// The normalization of `x + residual`.
@@ -41,6 +45,8 @@ impl LayerNorm {
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
         let normalized = centered.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        normalized.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+        normalized
+            .broadcast_mul(&self.weight)?
+            .broadcast_add(&self.bias)
     }
 }

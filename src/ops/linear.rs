@@ -28,11 +28,16 @@ impl Linear {
     /// Where the device has no memory for them.
     pub fn load(projections: &[Projection], device: &Device) -> Result<Self> {
         let tensors = |part: fn(&Projection) -> &TensorView| {
-            let parts: Result<Vec<_>> =
-                projections.iter().map(|projection| to_device(part(projection), device)).collect();
+            let parts: Result<Vec<_>> = projections
+                .iter()
+                .map(|projection| to_device(part(projection), device))
+                .collect();
             Tensor::cat(&parts?, 0)
         };
-        Ok(Self { weight: tensors(|it| &it.weight)?, bias: tensors(|it| &it.bias)? })
+        Ok(Self {
+            weight: tensors(|it| &it.weight)?,
+            bias: tensors(|it| &it.bias)?,
+        })
     }
 
     /// activation(x · Wᵀ + b)

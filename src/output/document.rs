@@ -5,10 +5,10 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context as _;
 use super::{BadRecord, Context, Format, Record};
 use crate::cli::Field;
 use crate::error::{Classify, Kind, Result};
+use anyhow::Context as _;
 
 /// Collects the fields of every record as JSON text.
 pub struct Document<'a> {
@@ -23,20 +23,36 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn new(context: Context<'a>) -> Self {
         let columns = context.fields.iter().map(|_| Vec::new()).collect();
-        Self { context, columns, errors: Vec::new() }
+        Self {
+            context,
+            columns,
+            errors: Vec::new(),
+        }
     }
 
     fn push(&mut self, record: &Record) -> serde_json::Result<()> {
         for (column, &field) in self.columns.iter_mut().zip(self.context.fields) {
             let value = record.value(field, self.context);
-            column.push(value.map(|value| serde_json::to_string(&value)).transpose()?);
+            column.push(
+                value
+                    .map(|value| serde_json::to_string(&value))
+                    .transpose()?,
+            );
         }
         Ok(())
     }
 
     fn print(&self, to: &mut dyn Write) -> io::Result<()> {
-        write!(to, "{{\"model\":{}", serde_json::to_string(self.context.model)?)?;
-        write!(to, ",\"revision\":{}", serde_json::to_string(&self.context.commit)?)?;
+        write!(
+            to,
+            "{{\"model\":{}",
+            serde_json::to_string(self.context.model)?
+        )?;
+        write!(
+            to,
+            ",\"revision\":{}",
+            serde_json::to_string(&self.context.commit)?
+        )?;
         for (column, &field) in self.columns.iter().zip(self.context.fields) {
             let optional = matches!(field, Field::Id | Field::TextPair);
             if !optional || column.iter().any(Option::is_some) {
@@ -61,17 +77,25 @@ fn print_list(name: &str, values: &[Option<String>], to: &mut dyn Write) -> io::
 }
 
 impl Format for Document<'_> {
-    fn write(&mut self, records: &[std::result::Result<Record, BadRecord>], _to: &mut dyn Write) -> Result<()> {
+    fn write(
+        &mut self,
+        records: &[std::result::Result<Record, BadRecord>],
+        _to: &mut dyn Write,
+    ) -> Result<()> {
         for record in records {
             match record {
                 Ok(record) => self.push(record).kind(Kind::Internal)?,
-                Err(bad) => self.errors.push(Some(serde_json::to_string(bad).kind(Kind::Internal)?)),
+                Err(bad) => self
+                    .errors
+                    .push(Some(serde_json::to_string(bad).kind(Kind::Internal)?)),
             }
         }
         Ok(())
     }
 
     fn finish(&mut self, to: &mut dyn Write) -> Result<()> {
-        self.print(to).context("could not write the output").kind(Kind::Output)
+        self.print(to)
+            .context("could not write the output")
+            .kind(Kind::Output)
     }
 }

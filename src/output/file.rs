@@ -25,7 +25,10 @@ enum Inner {
     /// Standard output, a pipe or a device: written as it comes.
     Stream(BufWriter<Box<dyn Write + Send>>),
     /// A file that takes its place when all is written.
-    File { temporary: BufWriter<NamedTempFile>, target: PathBuf },
+    File {
+        temporary: BufWriter<NamedTempFile>,
+        target: PathBuf,
+    },
 }
 
 impl Destination {
@@ -34,7 +37,10 @@ impl Destination {
     pub fn standard_output() -> Self {
         let stream: Box<dyn Write + Send> = Box::new(io::stdout());
         let writer = Inner::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream));
-        Self { writer, name: "standard output".to_owned() }
+        Self {
+            writer,
+            name: "standard output".to_owned(),
+        }
     }
 
     /// The file at `path`, or what a link there points to; a pipe or a device is streamed to,
@@ -79,12 +85,16 @@ impl Destination {
             Inner::Stream(mut stream) => stream.flush(),
             Inner::File { temporary, target } => persist(temporary, &target),
         };
-        persisted.with_context(|| format!("could not write {name}")).kind(Kind::Output)
+        persisted
+            .with_context(|| format!("could not write {name}"))
+            .kind(Kind::Output)
     }
 }
 
 fn persist(temporary: BufWriter<NamedTempFile>, target: &Path) -> io::Result<()> {
-    let temporary = temporary.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let temporary = temporary
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     temporary.as_file().sync_all()?;
     temporary.persist(target)?;
     Ok(())
@@ -131,8 +141,13 @@ impl Inner {
             .prefix(".bert-embed-")
             .permissions(permissions)
             .tempfile_in(directory)
-            .with_context(|| format!("the directory `{}` cannot be written", directory.display()))?;
-        Ok(Self::File { temporary: BufWriter::with_capacity(BUFFER_BYTES, temporary), target })
+            .with_context(|| {
+                format!("the directory `{}` cannot be written", directory.display())
+            })?;
+        Ok(Self::File {
+            temporary: BufWriter::with_capacity(BUFFER_BYTES, temporary),
+            target,
+        })
     }
 }
 
@@ -170,7 +185,10 @@ mod tests {
         abandoned.write_all(b"half").expect("it writes");
         drop(abandoned);
         assert_eq!(fs::read(&path).expect("it is there"), b"old");
-        assert_eq!(fs::read_dir(directory.path()).expect("a listing").count(), 1);
+        assert_eq!(
+            fs::read_dir(directory.path()).expect("a listing").count(),
+            1
+        );
         let mut finished = Destination::open(&path).expect("it opens");
         finished.write_all(b"new").expect("it writes");
         finished.finish().expect("it finishes");
@@ -180,7 +198,10 @@ mod tests {
     #[test]
     fn a_link_keeps_pointing_and_its_target_is_replaced() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (link, target) = (directory.path().join("link"), directory.path().join("target"));
+        let (link, target) = (
+            directory.path().join("link"),
+            directory.path().join("target"),
+        );
         std::os::unix::fs::symlink("target", &link).expect("a link");
         let mut output = Destination::open(&link).expect("it opens");
         output.write_all(b"x").expect("it writes");

@@ -45,11 +45,17 @@ impl<'a> JsonLines<'a> {
 
 impl Format for JsonLines<'_> {
     /// Numbers are formatted in parallel, lines written in order.
-    fn write(&mut self, records: &[std::result::Result<Record, BadRecord>], to: &mut dyn Write) -> Result<()> {
+    fn write(
+        &mut self,
+        records: &[std::result::Result<Record, BadRecord>],
+        to: &mut dyn Write,
+    ) -> Result<()> {
         let lines: serde_json::Result<Vec<_>> =
             records.par_iter().map(|record| self.line(record)).collect();
         for line in lines.kind(Kind::Internal)? {
-            to.write_all(&line).context("could not write the output").kind(Kind::Output)?;
+            to.write_all(&line)
+                .context("could not write the output")
+                .kind(Kind::Output)?;
         }
         Ok(())
     }

@@ -38,7 +38,11 @@ pub trait Format: Send {
     ///
     /// # Errors
     /// [`crate::error::Kind::Output`] where the destination cannot be written.
-    fn write(&mut self, records: &[std::result::Result<Record, BadRecord>], to: &mut dyn Write) -> Result<()>;
+    fn write(
+        &mut self,
+        records: &[std::result::Result<Record, BadRecord>],
+        to: &mut dyn Write,
+    ) -> Result<()>;
 
     /// Writes what could not be written before all records were there.
     ///

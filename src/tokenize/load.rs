@@ -35,8 +35,11 @@ impl Tokenizer {
             (vocab, read_vocab_txt)
         } else {
             let what = format!("could not read the tokenizer of `{}`", directory.display());
-            return Err(Error::message(Kind::Model, "neither tokenizer.json nor vocab.txt is there")
-                .context(what));
+            return Err(Error::message(
+                Kind::Model,
+                "neither tokenizer.json nor vocab.txt is there",
+            )
+            .context(what));
         };
         read(&path)
             .and_then(Self::new)
@@ -58,13 +61,20 @@ impl Tokenizer {
         let mut vocabulary = Vec::new();
         for (token, id) in inner.get_vocab(true) {
             let id = id as usize;
-            ensure!(id < MAX_FILE_BYTES as usize, "token `{token}` has the number {id}");
+            ensure!(
+                id < MAX_FILE_BYTES as usize,
+                "token `{token}` has the number {id}"
+            );
             if vocabulary.len() <= id {
                 vocabulary.resize(id + 1, String::new());
             }
             vocabulary[id] = token;
         }
-        Ok(Self { inner, special, vocabulary })
+        Ok(Self {
+            inner,
+            special,
+            vocabulary,
+        })
     }
 }
 
@@ -72,18 +82,29 @@ impl Tokenizer {
 fn special_tokens(inner: &Inner) -> anyhow::Result<SpecialTokens> {
     let single = inner.encode("", true).map_err(message)?;
     let pair = inner.encode(("", ""), true).map_err(message)?;
-    let (&[cls, sep], &[pair_cls, first_sep, second_sep]) = (single.get_ids(), pair.get_ids()) else {
-        bail!("its template is not BERT's `[CLS] a [SEP] b [SEP]`: it adds {} and {} tokens to a text and a pair",
-            single.len(), pair.len());
+    let (&[cls, sep], &[pair_cls, first_sep, second_sep]) = (single.get_ids(), pair.get_ids())
+    else {
+        bail!(
+            "its template is not BERT's `[CLS] a [SEP] b [SEP]`: it adds {} and {} tokens to a text and a pair",
+            single.len(),
+            pair.len()
+        );
     };
     ensure!(
-        pair_cls == cls && first_sep == sep && second_sep == sep && pair.get_type_ids() == [0, 0, 1],
+        pair_cls == cls
+            && first_sep == sep
+            && second_sep == sep
+            && pair.get_type_ids() == [0, 0, 1],
         "its template is not BERT's `[CLS] a [SEP] b [SEP]` with types 0 and 1"
     );
     let unknown = inner.token_to_id("[UNK]");
     let pad = inner.token_to_id("[PAD]");
     ensure!(unknown.is_some(), "it has no `[UNK]`");
-    Ok(SpecialTokens { cls, sep, pad: pad.context("it has no `[PAD]`")? })
+    Ok(SpecialTokens {
+        cls,
+        sep,
+        pad: pad.context("it has no `[PAD]`")?,
+    })
 }
 
 fn read_tokenizer_json(path: &Path) -> anyhow::Result<Inner> {
@@ -98,7 +119,8 @@ fn read_vocab_txt(path: &Path) -> anyhow::Result<Inner> {
     let vocab = WordPiece::read_bytes(&bytes).map_err(message)?;
     let id = |token: &str| {
         let id = vocab.get(token).copied();
-        id.map(|id| (token.to_owned(), id)).with_context(|| format!("it has no `{token}`"))
+        id.map(|id| (token.to_owned(), id))
+            .with_context(|| format!("it has no `{token}`"))
     };
     let processing = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
     id("[UNK]")?;
@@ -115,7 +137,9 @@ fn read_vocab_txt(path: &Path) -> anyhow::Result<Inner> {
     inner.with_pre_tokenizer(Some(BertPreTokenizer));
     inner.with_post_processor(Some(processing));
     let special = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"];
-    let known = special.into_iter().filter(|token| inner.token_to_id(token).is_some());
+    let known = special
+        .into_iter()
+        .filter(|token| inner.token_to_id(token).is_some());
     let added: Vec<_> = known.map(|token| AddedToken::from(token, true)).collect();
     inner.add_special_tokens(added).map_err(message)?;
     Ok(inner)
@@ -132,7 +156,11 @@ struct TokenizerConfig {
 
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { do_lower_case: true, strip_accents: None, tokenize_chinese_chars: true }
+        Self {
+            do_lower_case: true,
+            strip_accents: None,
+            tokenize_chinese_chars: true,
+        }
     }
 }
 
@@ -146,8 +174,13 @@ fn read_config(path: &Path) -> anyhow::Result<TokenizerConfig> {
 
 fn read_capped(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it is larger than 64 MiB");
+    std::fs::File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    ensure!(
+        bytes.len() as u64 <= MAX_FILE_BYTES,
+        "it is larger than 64 MiB"
+    );
     Ok(bytes)
 }
 

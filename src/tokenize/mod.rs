@@ -84,7 +84,12 @@ impl Tokenizer {
             Error::new(Kind::Internal, anyhow!("{cause}")).context("could not tokenize a text")
         };
         let first = segment(&text.text).map_err(fail)?;
-        let second = text.pair.as_deref().map(segment).transpose().map_err(fail)?;
+        let second = text
+            .pair
+            .as_deref()
+            .map(segment)
+            .transpose()
+            .map_err(fail)?;
         Ok(self.special.assemble(first, second, max_length))
     }
 

@@ -24,7 +24,12 @@ pub(super) struct Segment {
 
 impl Segment {
     /// The first `keep` tokens of `text` and the number of all.
-    pub(super) fn encode(tokenizer: &Tokenizer, text: &str, keep: usize, detail: Detail) -> Result<Self> {
+    pub(super) fn encode(
+        tokenizer: &Tokenizer,
+        text: &str,
+        keep: usize,
+        detail: Detail,
+    ) -> Result<Self> {
         let mut segment = Self::default();
         let mut start = Start::default();
         for chunk in Chunks(text) {
@@ -45,13 +50,24 @@ impl Segment {
         Ok(segment)
     }
 
-    fn extend_offsets(&mut self, encoding: &tokenizers::Encoding, wanted: usize, start: &mut Start) {
+    fn extend_offsets(
+        &mut self,
+        encoding: &tokenizers::Encoding,
+        wanted: usize,
+        start: &mut Start,
+    ) {
         let shift = |&(from, to): &(usize, usize)| {
             (from as u32 + start.character, to as u32 + start.character)
         };
-        self.offsets.extend(encoding.get_offsets().iter().take(wanted).map(shift));
+        self.offsets
+            .extend(encoding.get_offsets().iter().take(wanted).map(shift));
         let words = encoding.get_word_ids();
-        self.words.extend(words.iter().take(wanted).map(|word| word.map(|word| word + start.word)));
+        self.words.extend(
+            words
+                .iter()
+                .take(wanted)
+                .map(|word| word.map(|word| word + start.word)),
+        );
         start.word += words.iter().flatten().max().map_or(0, |last| last + 1);
     }
 
@@ -92,7 +108,9 @@ fn boundary(text: &str) -> usize {
     if text.len() <= CHUNK_BYTES {
         return text.len();
     }
-    let characters = text.char_indices().skip_while(|&(byte, _)| byte < CHUNK_BYTES);
+    let characters = text
+        .char_indices()
+        .skip_while(|&(byte, _)| byte < CHUNK_BYTES);
     let mut previous = '\0';
     for (byte, character) in characters {
         if separates(previous, character) {

@@ -16,11 +16,19 @@ pub(super) struct SpecialTokens {
 
 impl SpecialTokens {
     /// The record of one or two segments, cut to `max_length` tokens.
-    pub(super) fn assemble(self, mut first: Segment, mut second: Option<Segment>, max_length: usize) -> Encoding {
+    pub(super) fn assemble(
+        self,
+        mut first: Segment,
+        mut second: Option<Segment>,
+        max_length: usize,
+    ) -> Encoding {
         let total = first.total + second.as_ref().map_or(0, |segment| segment.total);
         truncate(&mut first, second.as_mut(), max_length);
         let kept = first.ids.len() + second.as_ref().map_or(0, |segment| segment.ids.len());
-        let mut encoding = Encoding { dropped_tokens: total - kept, ..Encoding::default() };
+        let mut encoding = Encoding {
+            dropped_tokens: total - kept,
+            ..Encoding::default()
+        };
         encoding.push_special(self.cls, 0);
         encoding.push_segment(first, 0);
         encoding.push_special(self.sep, 0);
@@ -45,7 +53,8 @@ impl Encoding {
         self.input_ids.extend(segment.ids);
         self.offset_mapping.extend(segment.offsets);
         self.word_ids.extend(segment.words);
-        self.token_type_ids.resize(self.input_ids.len(), token_type_id);
+        self.token_type_ids
+            .resize(self.input_ids.len(), token_type_id);
         self.special_tokens_mask.resize(self.input_ids.len(), false);
     }
 
@@ -77,13 +86,21 @@ fn longest_first(first: usize, second: usize, budget: usize) -> (usize, usize) {
         return (first, second);
     }
     let shorter = first.min(second);
-    let longer = if shorter > budget { shorter } else { shorter.max(budget - shorter) };
+    let longer = if shorter > budget {
+        shorter
+    } else {
+        shorter.max(budget - shorter)
+    };
     let (shorter, longer) = if shorter + longer > budget {
         (budget / 2, budget / 2 + budget % 2)
     } else {
         (shorter, longer)
     };
-    if first > second { (longer, shorter) } else { (shorter, longer) }
+    if first > second {
+        (longer, shorter)
+    } else {
+        (shorter, longer)
+    }
 }
 
 #[cfg(test)]

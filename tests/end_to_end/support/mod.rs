@@ -2,3 +2,5 @@
 
 pub mod broken;
 pub mod command;
+#[cfg(feature = "hub")]
+pub(crate) mod loopback;

@@ -1,0 +1,262 @@
+//! The environment variables of Hugging Face's own tools, read once, and what follows from them.
+//!
+//! Owns their names, and their precedence. Leaves the use of `HTTPS_PROXY`, `NO_PROXY` and
+//! `SSL_CERT_FILE` to the HTTP client, which reads them from the process itself.
+//! Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::credentials::{Proxy, Token};
+use crate::error::{Error, Kind, Result};
+
+/// Where the hub is when `HF_ENDPOINT` does not say otherwise.
+#[cfg(feature = "hub")]
+const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// What the environment says about the hub and its cache; empty variables count as not set.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`.
+    pub xdg_cache_home: Option<PathBuf>,
+    /// `HF_HOME`.
+    pub hf_home: Option<PathBuf>,
+    /// `HF_HUB_CACHE`, or its older name `HUGGINGFACE_HUB_CACHE`.
+    pub hf_hub_cache: Option<PathBuf>,
+    /// `HF_ENDPOINT`.
+    pub hf_endpoint: Option<String>,
+    /// `HF_TOKEN`, or its older name `HUGGING_FACE_HUB_TOKEN`.
+    pub hf_token: Option<Token>,
+    /// `HF_TOKEN_PATH`.
+    pub hf_token_path: Option<PathBuf>,
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: send no token.
+    pub disable_implicit_token: bool,
+    /// `HF_HUB_OFFLINE`, or its older name `TRANSFORMERS_OFFLINE`.
+    pub offline: bool,
+    /// The proxy that the HTTP client will use, to check it and to name it.
+    pub proxy: Option<Proxy>,
+    /// `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`.
+    pub timeouts: Timeouts,
+}
+
+/// How long the hub may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the headers of one file.
+    pub etag: Duration,
+    /// For the next bytes of a download.
+    pub download: Duration,
+    /// Before the first retry; each further one waits twice as long.
+    pub retry: Duration,
+}
+
+impl Default for Timeouts {
+    /// 8 s for headers, so that an unreachable host is told in under 10 s; 30 s without a byte;
+    /// retries after 0.5, 1 and 2 s.
+    fn default() -> Self {
+        Self {
+            etag: Duration::from_secs(8),
+            download: Duration::from_secs(30),
+            retry: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Environment {
+    /// Reads the process's environment.
+    #[must_use]
+    pub fn read() -> Self {
+        let either = |name: &str, older: &str| text(name).or_else(|| text(older));
+        Self {
+            home: path("HOME"),
+            xdg_cache_home: path("XDG_CACHE_HOME"),
+            hf_home: path("HF_HOME"),
+            hf_hub_cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")),
+            hf_endpoint: text("HF_ENDPOINT"),
+            hf_token: either("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN").map(|text| Token::new(&text)),
+            hf_token_path: path("HF_TOKEN_PATH"),
+            disable_implicit_token: text("HF_HUB_DISABLE_IMPLICIT_TOKEN")
+                .is_some_and(|value| is_true(&value)),
+            offline: either("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+                .is_some_and(|value| is_true(&value)),
+            proxy: Proxy::read(),
+            timeouts: Timeouts::read(),
+        }
+    }
+
+    /// The cache directory, `chosen` (`--cache-dir`) before every variable.
+    ///
+    /// # Errors
+    /// [`Kind::Hub`] where neither an option, a variable nor `HOME` says where it is: a directory
+    /// that everyone can write to is never taken instead.
+    pub fn cache_directory(&self, chosen: Option<&Path>) -> Result<PathBuf> {
+        chosen
+            .map(Path::to_path_buf)
+            .or_else(|| self.hf_hub_cache.as_deref().map(|path| self.expand(path)))
+            .or_else(|| self.hugging_face_home().map(|home| home.join("hub")))
+            .ok_or_else(|| {
+                Error::message(
+                    Kind::Hub,
+                    "cannot find the model cache: HOME and HF_HOME are not set",
+                )
+                .with_tip("say where it is with --cache-dir DIR or HF_HOME=DIR")
+            })
+    }
+
+    /// `path` with a leading `~` replaced by `HOME`, as Python's `expanduser` does.
+    #[must_use]
+    pub fn expand(&self, path: &Path) -> PathBuf {
+        match (path.strip_prefix("~"), &self.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path.to_path_buf(),
+        }
+    }
+
+    /// The hub's address without a final slash.
+    #[cfg(feature = "hub")]
+    pub(super) fn endpoint(&self) -> &str {
+        let endpoint = self.hf_endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT);
+        endpoint.trim_end_matches('/')
+    }
+
+    /// The token to send: `HF_TOKEN`, else the file at `HF_TOKEN_PATH`, else the one that
+    /// `hf auth login` wrote.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where a character in it cannot stand in a header.
+    #[cfg(feature = "hub")]
+    pub(super) fn token(&self) -> Result<Option<Token>> {
+        if self.disable_implicit_token {
+            return Ok(None);
+        }
+        if let Some(token) = self.hf_token.clone().filter(|token| !token.is_empty()) {
+            return token.header_safe("HF_TOKEN").map(Some);
+        }
+        let file = match &self.hf_token_path {
+            Some(path) => Some(self.expand(path)),
+            None => self.hugging_face_home().map(|home| home.join("token")),
+        };
+        // As for Python's client, a token file that is not there is no token.
+        let Some((file, text)) = file.and_then(|file| {
+            let text = std::fs::read_to_string(&file).ok()?;
+            Some((file, text))
+        }) else {
+            return Ok(None);
+        };
+        let token = Token::new(&text);
+        if token.is_empty() {
+            return Ok(None);
+        }
+        token.header_safe(&file.display().to_string()).map(Some)
+    }
+
+    fn hugging_face_home(&self) -> Option<PathBuf> {
+        let cache_home = || match &self.xdg_cache_home {
+            Some(path) => Some(self.expand(path)),
+            None => self.home.as_ref().map(|home| home.join(".cache")),
+        };
+        match &self.hf_home {
+            Some(path) => Some(self.expand(path)),
+            None => cache_home().map(|cache| cache.join("huggingface")),
+        }
+    }
+}
+
+impl Timeouts {
+    fn read() -> Self {
+        let default = Self::default();
+        let seconds = |name| text(name)?.parse().ok().filter(|seconds| *seconds > 0);
+        Self {
+            etag: seconds("HF_HUB_ETAG_TIMEOUT").map_or(default.etag, Duration::from_secs),
+            download: seconds("HF_HUB_DOWNLOAD_TIMEOUT")
+                .map_or(default.download, Duration::from_secs),
+            retry: default.retry,
+        }
+    }
+}
+
+/// Switches off the telemetry of `hf-xet`, which `hf-hub` uses and which only the process's
+/// environment can tell.
+///
+/// # Safety
+/// No other thread may run yet: call it first in `main`.
+#[cfg(feature = "hub")]
+pub unsafe fn disable_telemetry() {
+    // SAFETY: the caller warrants that no other thread reads the environment meanwhile.
+    unsafe { std::env::set_var("HF_HUB_DISABLE_TELEMETRY", "1") };
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn text(name: &str) -> Option<String> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(|value| value.to_string_lossy().into_owned())
+}
+
+fn is_true(value: &str) -> bool {
+    ["1", "ON", "YES", "TRUE"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Environment {
+        Environment {
+            home: Some("/home/ada".into()),
+            ..Environment::default()
+        }
+    }
+
+    fn cache(environment: &Environment) -> Option<PathBuf> {
+        environment.cache_directory(None).ok()
+    }
+
+    #[test]
+    fn the_cache_is_where_python_has_it() {
+        let mut environment = home();
+        let mut expected = |change: fn(&mut Environment), path: &str| {
+            change(&mut environment);
+            assert_eq!(cache(&environment), Some(path.into()));
+        };
+        expected(|_| (), "/home/ada/.cache/huggingface/hub");
+        expected(
+            |e| e.xdg_cache_home = Some("/x".into()),
+            "/x/huggingface/hub",
+        );
+        expected(|e| e.hf_home = Some("~/hf".into()), "/home/ada/hf/hub");
+        expected(|e| e.hf_hub_cache = Some("/cache".into()), "/cache");
+    }
+
+    #[test]
+    fn without_any_home_there_is_no_cache() {
+        assert_eq!(cache(&Environment::default()), None);
+        let chosen = Environment::default().cache_directory(Some(Path::new("/c")));
+        assert_eq!(chosen.ok(), Some("/c".into()));
+    }
+
+    #[test]
+    fn truth_is_what_python_takes_for_it() {
+        assert!(["1", "on", "Yes", "TRUE"].into_iter().all(is_true));
+        assert!(!["0", "", "2", "off", "no"].into_iter().any(is_true));
+    }
+
+    #[cfg(feature = "hub")]
+    #[test]
+    fn a_token_with_a_line_break_inside_is_refused() {
+        let mut environment = home();
+        environment.hf_token = Some(Token::new("hf_a\r\nX-Evil: 1"));
+        let error = environment.token().expect_err("a broken token");
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(!error.to_string().contains("hf_a"), "{error}");
+    }
+}

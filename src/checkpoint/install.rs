@@ -1,0 +1,194 @@
+//! Writes verified files into the cache in Python's layout: blob first, then the link to it, then
+//! the ref, each put in place by a rename, so that whatever kills this process leaves a cache that
+//! both programs can use.
+//!
+//! Owns the lock that keeps two of our processes from downloading the same model at once, and the
+//! directory beside it where a download lies until it is verified. No link in the cache is followed
+//! on the way to a place that is written.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cache::RepositoryCache;
+use super::repository::{Commit, RepositoryId, Revision};
+use super::verify::BlobHash;
+use crate::error::{Error, Kind, Result};
+
+/// The right to write one repository of the cache, held until it is dropped.
+pub(super) struct Installer<'a> {
+    cache: &'a RepositoryCache,
+    staging: PathBuf,
+    _lock: File,
+}
+
+impl<'a> Installer<'a> {
+    /// Waits for the repository's lock and clears what a killed download left.
+    ///
+    /// # Errors
+    /// [`Kind::Hub`] where the cache cannot be written.
+    pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
+        let root = cache.root();
+        fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
+        let locks = directory(root, &[".locks", cache.folder()])?;
+        // Not Python's locks, one a blob: hf-hub takes those, and gives up after 10 s.
+        let path = locks.join("bert-embed.lock");
+        refuse_link(&path)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| cannot_write(&path, &error))?;
+        wait_for(&lock, id).map_err(|error| cannot_write(&path, &error))?;
+        let staging = locks.join("bert-embed.incomplete");
+        remove(&staging)?;
+        Ok(Self {
+            cache,
+            staging,
+            _lock: lock,
+        })
+    }
+
+    /// The directory where a download lies until it is verified, in the cache's file system.
+    pub(super) fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Whether the cache has the blob, undamaged.
+    pub(super) fn has(&self, hash: &BlobHash) -> Result<bool> {
+        let blob = self.directory(&["blobs"])?.join(hash.digits());
+        match blob.symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => hash
+                .matches(&blob)
+                .map_err(|error| cannot_write(&blob, &error)),
+            _ => Ok(false),
+        }
+    }
+
+    /// Moves the verified file at `staged` to its place among the blobs.
+    pub(super) fn add_blob(&self, staged: &Path, hash: &BlobHash) -> Result<()> {
+        let blob = self.directory(&["blobs"])?.join(hash.digits());
+        replace(staged, &blob)
+    }
+
+    /// Where `file` of the snapshot of `commit` is.
+    pub(super) fn pointer(&self, commit: &Commit, file: &str) -> PathBuf {
+        self.cache.snapshot(commit).join(file)
+    }
+
+    /// Makes `file` of the snapshot of `commit` a link to the blob.
+    pub(super) fn link(&self, commit: &Commit, file: &str, hash: &BlobHash) -> Result<()> {
+        let snapshot = self.directory(&["snapshots", commit.as_str()])?;
+        let blob = Path::new("../../blobs").join(hash.digits());
+        let pointer = snapshot.join(file);
+        if fs::read_link(&pointer).is_ok_and(|target| target == blob) {
+            return Ok(());
+        }
+        let new = snapshot.join(format!(".{file}.incomplete"));
+        remove(&new)?;
+        point(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
+        replace(&new, &pointer)
+    }
+
+    /// Notes that `revision` is `commit`; a revision that is a commit needs no note.
+    pub(super) fn refer(&self, revision: &Revision, commit: &Commit) -> Result<()> {
+        if revision.commit().is_some() {
+            return Ok(());
+        }
+        let mut parts: Vec<&str> = revision.as_str().split('/').collect();
+        let name = parts.pop().unwrap_or_default();
+        parts.insert(0, "refs");
+        let refs = self.directory(&parts)?;
+        let new = refs.join(format!(".{name}.incomplete"));
+        remove(&new)?;
+        fs::write(&new, commit.as_str()).map_err(|error| cannot_write(&new, &error))?;
+        replace(&new, &refs.join(name))
+    }
+
+    fn directory(&self, parts: &[&str]) -> Result<PathBuf> {
+        let root = directory(self.cache.root(), &[self.cache.folder()])?;
+        directory(&root, parts)
+    }
+}
+
+impl Drop for Installer<'_> {
+    fn drop(&mut self) {
+        // What stays is removed by the next download.
+        drop(remove(&self.staging));
+    }
+}
+
+/// Takes the lock, and says so if another process has it.
+fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("waiting for another process that downloads `{id}`");
+            lock.lock()
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// `root` with `parts` below it, each made where it is missing and none of them a link.
+fn directory(root: &Path, parts: &[&str]) -> Result<PathBuf> {
+    let mut path = root.to_path_buf();
+    for part in parts {
+        path.push(part);
+        refuse_link(&path)?;
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(cannot_write(&path, &error));
+            }
+            Err(error) if !path.is_dir() => return Err(cannot_write(&path, &error)),
+            _ => {}
+        }
+    }
+    Ok(path)
+}
+
+fn refuse_link(path: &Path) -> Result<()> {
+    if path.is_symlink() {
+        let error = io::Error::other("it is a link, which may lead out of the cache");
+        return Err(cannot_write(path, &error));
+    }
+    Ok(())
+}
+
+/// Removes whatever is at `path`, without following a link.
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    removed.map_err(|error| cannot_write(path, &error))
+}
+
+fn replace(new: &Path, old: &Path) -> Result<()> {
+    fs::rename(new, old).map_err(|error| {
+        // Of no use to anyone; the error that matters is the one above.
+        drop(fs::remove_file(new));
+        cannot_write(old, &error)
+    })
+}
+
+#[cfg(unix)]
+fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(blob, pointer)
+}
+
+/// As Python's client does where links need a privilege: a copy.
+#[cfg(not(unix))]
+fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
+    let snapshot = pointer.parent().unwrap_or(pointer);
+    fs::copy(snapshot.join(blob), pointer).map(drop)
+}
+
+/// A cache that cannot be written, which `--cache-dir` helps against.
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    Error::message(Kind::Hub, error)
+        .context(format!("cannot write `{}` in the cache", path.display()))
+        .with_tip("choose a directory that can be written with --cache-dir DIR")
+}

@@ -1,0 +1,104 @@
+//! How far a download has come: the bar that a person sees, and the watchdog that ends a transfer
+//! which does not move.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Fewer bytes than this in the whole time allowed for the next ones count as silence: a hub that
+/// sends one byte a second would otherwise hold this program for years.
+const MIN_BYTES: u64 = 1024;
+
+/// One file on its way.
+pub(super) struct Transfer {
+    received: AtomicU64,
+    bar: ProgressBar,
+}
+
+/// How a transfer ended that was not let run to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Too few bytes came.
+    Silent,
+    /// More bytes came than the file has.
+    TooLong,
+}
+
+impl Transfer {
+    /// A transfer of `file`, drawn on stderr if `draw`.
+    pub(super) fn new(file: &str, size_bytes: Option<u64>, draw: bool) -> Arc<Self> {
+        let bar = if draw {
+            ProgressBar::new(size_bytes.unwrap_or(0))
+        } else {
+            ProgressBar::hidden()
+        };
+        let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        // The template is a constant; were it wrong, the default style would serve.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(file.to_owned());
+        Arc::new(Self {
+            received: AtomicU64::new(0),
+            bar,
+        })
+    }
+
+    /// How many bytes have come.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Awaits `transfer` for as long as bytes keep coming: at least [`MIN_BYTES`] in each
+    /// `silence`, and not more than `size_bytes` in all.
+    pub(super) async fn watch<T>(
+        &self,
+        silence: Duration,
+        size_bytes: Option<u64>,
+        transfer: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        let mut transfer = pin!(transfer);
+        let mut since = (Instant::now(), 0);
+        loop {
+            if let Ok(output) = tokio::time::timeout(silence / 30, transfer.as_mut()).await {
+                self.bar.finish_and_clear();
+                return Ok(output);
+            }
+            let received = self.received();
+            if size_bytes.is_some_and(|size| received > size) {
+                return Err(Ended::TooLong);
+            }
+            if received >= since.1 + MIN_BYTES {
+                since = (Instant::now(), received);
+            } else if since.0.elapsed() >= silence {
+                return Err(Ended::Silent);
+            }
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl ProgressHandler for Transfer {
+    fn on_progress(&self, event: &ProgressEvent) {
+        let bytes = match event {
+            ProgressEvent::Download(DownloadEvent::Progress { files }) => {
+                files.iter().map(|file| file.bytes_completed).sum()
+            }
+            ProgressEvent::Download(DownloadEvent::AggregateProgress {
+                bytes_completed, ..
+            }) => *bytes_completed,
+            _ => return,
+        };
+        self.received.store(bytes, Ordering::Relaxed);
+        self.bar.set_position(bytes);
+    }
+}

@@ -1,0 +1,181 @@
+//! The words for what a hub may answer instead of a file, and for a network that does not answer.
+
+use std::time::Duration;
+
+use hf_hub::HFError;
+use reqwest::StatusCode;
+
+use crate::error::{Error, Kind};
+
+/// The tip of every failure that a copy of the model on this machine would have avoided.
+const LOCAL_DIRECTORY: &str = "try again later, or give a local directory with --model DIR";
+
+/// What a hub said when it did not give a file's headers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal<'a> {
+    pub(super) host: &'a str,
+    pub(super) status: StatusCode,
+    /// `X-Error-Code`, which alone tells a missing repository from a missing revision.
+    pub(super) code: Option<&'a str>,
+    pub(super) retry_after: Option<Duration>,
+    /// Whether a token was sent.
+    pub(super) token: bool,
+}
+
+impl Refusal<'_> {
+    /// The refusal as an error: worth trying again ([`Kind::Hub`]) or not ([`Kind::HubRefused`]).
+    pub(super) fn error(self) -> Error {
+        let host = self.host;
+        let refused = |cause: String| Error::message(Kind::HubRefused, cause);
+        match (self.status.as_u16(), self.code) {
+            (401 | 403, Some("GatedRepo")) | (403, None) => refused(format!(
+                "{host} allows this model only to accounts that were granted access to it (403, gated)"
+            ))
+            .with_tip("ask for access on the model's page, then set HF_TOKEN to that account's token"),
+            (401, _) if self.token => refused(format!(
+                "{host} does not accept the token, or there is no such model (401)"
+            ))
+            .with_tip("check the model's name and HF_TOKEN"),
+            (401, _) => refused(format!(
+                "{host} has no such model, or it is private and needs a token (401)"
+            ))
+            .with_tip("check the model's name, or set HF_TOKEN for a private model"),
+            (403, _) => refused(format!("{host} forbids it (403)")),
+            (404, Some("RevisionNotFound")) => {
+                refused(format!("{host} has no such revision of the model (404)"))
+            }
+            (404, _) => refused(format!("{host} has no such model (404)")),
+            (429, _) => self.try_again("it has had too many requests"),
+            _ => self.try_again(self.status.canonical_reason().unwrap_or("unknown status")),
+        }
+    }
+
+    fn try_again(self, reason: &str) -> Error {
+        let wait = self
+            .retry_after
+            .map(|wait| format!(", and asks to wait {} s", wait.as_secs()))
+            .unwrap_or_default();
+        let (host, status) = (self.host, self.status.as_u16());
+        let reason = reason.to_lowercase();
+        trouble(format!("{host} answered {status}: {reason}{wait}"))
+    }
+}
+
+/// A file that the repository does not have.
+pub(super) fn no_file(host: &str, files: &str) -> Error {
+    let cause = format!("{host} has no {files} in this model (404)");
+    Error::message(Kind::HubRefused, cause)
+}
+
+/// A failure that may pass.
+pub(super) fn trouble(cause: String) -> Error {
+    Error::message(Kind::Hub, cause).with_tip(LOCAL_DIRECTORY)
+}
+
+/// A request to `host` that got no answer; `proxy` is the variable that names one.
+pub(super) fn no_answer(
+    host: &str,
+    proxy: Option<&str>,
+    error: reqwest::Error,
+    waited: Duration,
+) -> Error {
+    let through = proxy.map_or(String::new(), |variable| {
+        format!(" (proxy from {variable})")
+    });
+    if error.is_timeout() {
+        let waited = seconds(waited);
+        return trouble(format!("{host} did not answer{through} within {waited}"));
+    }
+    let cause = request_cause(error);
+    let error = trouble(format!("cannot reach {host}{through}: {cause}"));
+    if cause.contains("certificate") {
+        return error.with_tip("name your network's certificates with SSL_CERT_FILE=FILE");
+    }
+    error
+}
+
+/// Why `hf-hub` did not download a file, without addresses: those of a content network are signed.
+pub(super) fn transfer_cause(error: HFError) -> String {
+    match error {
+        HFError::Request { source, .. } => request_cause(source),
+        HFError::Http { context }
+        | HFError::AuthRequired { context }
+        | HFError::Forbidden { context }
+        | HFError::RateLimited { context, .. } => format!("answer {}", context.status),
+        HFError::MalformedResponse { what, .. } => what.to_lowercase(),
+        HFError::Xet { operation, source } => format!("{operation}: {source}"),
+        other => other.to_string(),
+    }
+}
+
+/// The innermost cause: the outer ones only repeat that a request failed.
+fn request_cause(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no more data came".to_owned();
+    }
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    lower_first(&cause.to_string())
+}
+
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
+}
+
+/// `duration` with its unit, whole seconds as such.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f32())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: u16, code: Option<&str>, token: bool) -> (Kind, String) {
+        let refusal = Refusal {
+            host: "hub.test",
+            status: StatusCode::from_u16(status).expect("a status"),
+            code,
+            retry_after: None,
+            token,
+        };
+        let error = refusal.error();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn each_refusal_has_its_own_words() {
+        let refusals = [
+            told(401, None, false),
+            told(401, None, true),
+            told(403, Some("GatedRepo"), true),
+            told(404, Some("RepoNotFound"), true),
+            told(404, Some("RevisionNotFound"), true),
+        ];
+        for (index, (kind, words)) in refusals.iter().enumerate() {
+            assert_eq!(*kind, Kind::HubRefused, "{words}");
+            assert!(
+                refusals[..index].iter().all(|(_, other)| other != words),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_worth_trying_again() {
+        for status in [429, 500, 502, 503, 504] {
+            let (kind, words) = told(status, None, false);
+            assert_eq!(kind, Kind::Hub);
+            assert!(
+                words.contains("hub.test") && words.contains(&status.to_string()),
+                "{words}"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Names on the hub: repository ids, revisions and commits, checked before any path or address is
+//! made of them.
+//!
+//! Source: `validate_repo_id` in `huggingface_hub`, and `git check-ref-format`.
+
+use std::fmt;
+
+use crate::error::{Error, Kind, Result};
+
+/// The longest owner or name that the hub allows, in bytes.
+const MAX_NAME_BYTES: usize = 96;
+
+/// A model repository on the hub: `owner/name`, or `name` for the oldest ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RepositoryId(String);
+
+impl RepositoryId {
+    /// Checks that `id` can be a repository's id.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where it cannot.
+    pub(super) fn parse(id: &str) -> Result<Self> {
+        let names: Vec<&str> = id.split('/').collect();
+        if names.len() <= 2 && names.iter().all(|name| is_name(name)) {
+            return Ok(Self(id.to_owned()));
+        }
+        let cause = "neither a directory nor a hub id of the form `owner/name`";
+        Err(Error::message(Kind::Usage, cause).context(format!("cannot use model `{id}`")))
+    }
+
+    /// The repository's directory in a cache: `models--owner--name`.
+    pub(super) fn folder(&self) -> String {
+        format!("models--{}", self.0.replace('/', "--"))
+    }
+
+    /// The owner, empty for the oldest repositories, and the name.
+    #[cfg(feature = "hub")]
+    pub(super) fn owner_and_name(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or(("", &self.0))
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.len() <= MAX_NAME_BYTES
+        && name.bytes().next().is_some_and(word)
+        && name.bytes().next_back().is_some_and(word)
+        && name
+            .bytes()
+            .all(|byte| word(byte) || byte == b'-' || byte == b'.')
+        && !name.contains("--")
+        && !name.contains("..")
+        && name.strip_suffix(".git").is_none()
+}
+
+/// A branch, a tag, a reference such as `refs/pr/1`, or a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Revision(String);
+
+impl Revision {
+    /// Checks that `revision` can be a revision and, as a path, stays where it is put.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where it cannot.
+    pub(super) fn parse(revision: &str) -> Result<Self> {
+        let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
+        let allowed = |character: char| {
+            !character.is_control()
+                && !character.is_whitespace()
+                && !r"\~^:?*[%".contains(character)
+        };
+        let valid = revision.len() <= 255
+            && !revision.starts_with('-')
+            && !revision.contains("..")
+            && revision.split('/').all(part)
+            && revision.chars().all(allowed);
+        if valid {
+            return Ok(Self(revision.to_owned()));
+        }
+        let cause = "not the name of a branch, a tag or a commit";
+        Err(Error::message(Kind::Usage, cause).context(format!("cannot use revision `{revision}`")))
+    }
+
+    /// The commit, where the revision is one in full.
+    pub(super) fn commit(&self) -> Option<Commit> {
+        Commit::parse(&self.0)
+    }
+
+    /// The text as it was given.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A commit in full: 40 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Commit(String);
+
+impl Commit {
+    /// The commit that `text` names in full.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        (text.len() == 40 && is_lower_hex(text)).then(|| Self(text.to_owned()))
+    }
+
+    /// The 40 digits.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The commit as the revision to ask for.
+    #[cfg(feature = "hub")]
+    pub(super) fn revision(&self) -> Revision {
+        Revision(self.0.clone())
+    }
+}
+
+/// Whether `text` is hexadecimal as git and the hub write it.
+pub(super) fn is_lower_hex(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_as_the_hub_has_them_are_taken() {
+        for id in [
+            "bert-base-uncased",
+            "google-bert/bert-base-uncased",
+            "a/b.c_d-1",
+            "_x/y",
+        ] {
+            assert!(RepositoryId::parse(id).is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_that_are_none_are_refused() {
+        let long = "x".repeat(97);
+        for id in [
+            "", "/", "a/", "/a", "../x", "a/..", "a/b/c", "-x", "x-", ".x", "a--b", "a..b",
+            "%2e%2e", "a b", "a\n", "a\\b", "é", "a.git", "a:b", &long,
+        ] {
+            assert!(RepositoryId::parse(id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_repository_has_the_folder_that_python_gives_it() {
+        let folder = |id| RepositoryId::parse(id).map(|id| id.folder()).ok();
+        assert_eq!(folder("a/b").as_deref(), Some("models--a--b"));
+        assert_eq!(folder("b").as_deref(), Some("models--b"));
+    }
+
+    #[test]
+    fn revisions_that_leave_their_place_are_refused() {
+        for revision in [
+            "", ".", "..", "../x", "a/../b", "/abs", "a//b", "a/", "a\nb", "a b", "-x", ".hidden",
+            "a\\b", "%2e%2e",
+        ] {
+            assert!(Revision::parse(revision).is_err(), "{revision}");
+        }
+        for revision in ["main", "v1.0", "refs/pr/1", "feature/x-y_z", "ветка"] {
+            assert!(Revision::parse(revision).is_ok(), "{revision}");
+        }
+    }
+
+    #[test]
+    fn only_a_full_commit_is_a_commit() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        assert!(Commit::parse(commit).is_some());
+        assert!(Commit::parse(&commit.to_uppercase()).is_none());
+        assert!(Commit::parse(&commit[1..]).is_none());
+    }
+}
