@@ -1,3 +1,11 @@
 //! The one integration binary: the built `bert-embed`, its library and its oracles.
 
+#![allow(
+    unreachable_pub,
+    reason = "a test binary has no outside: pub is what its files share"
+)]
+
+mod fidelity;
+mod notebook;
 mod support;
+mod tokens;
