@@ -1,6 +1,10 @@
 //! What the tests share: the built binary, checkpoints from a formula, a hub on loopback.
 
 pub mod broken;
+pub mod checkpoint;
 pub mod command;
+pub mod formula;
+pub mod goldens;
 #[cfg(feature = "hub")]
-pub(crate) mod loopback;
+pub mod loopback;
+pub mod safetensors_file;
