@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use rayon::prelude::*;
 
-use crate::cli::Padding;
+use crate::cli::{OnLong, Padding};
 use crate::error::Result;
 use crate::input::{BadText, Text, Texts};
 use crate::tokenize::{Detail, Encoding, Tokenizer};
@@ -31,6 +31,8 @@ pub struct Plan<'a> {
     pub detail: Detail,
     /// Longest record in tokens.
     pub max_length: usize,
+    /// What happens to a text that is longer.
+    pub on_long: OnLong,
     /// How far records are filled up.
     pub padding: Padding,
     /// Tokens of a batch at most, but one text always fits.
@@ -99,6 +101,12 @@ impl Plan<'_> {
             Err(bad) => return Ok(Err(bad)),
         };
         let mut encoding = self.tokenizer.encode(&text, self.max_length, self.detail)?;
+        if self.on_long == OnLong::Error && encoding.dropped_tokens > 0 {
+            let tokens = encoding.tokens() + encoding.dropped_tokens;
+            let allowed = self.max_length;
+            let message = format!("the text has {tokens} tokens: at most {allowed} are allowed");
+            return Ok(Err(BadText { message }));
+        }
         if self.padding == Padding::MaxLength {
             self.tokenizer.pad(&mut encoding, self.max_length);
         }

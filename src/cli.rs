@@ -27,6 +27,10 @@ pub struct Arguments {
     #[arg(short, long = "file", value_name = "PATH", help_heading = "Input")]
     pub files: Vec<PathBuf>,
 
+    /// What a line is [default: jsonl where PATH ends in .jsonl or .ndjson, else lines]
+    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
+    pub input_format: Option<InputFormat>,
+
     /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`
     #[arg(long, value_name = "TEXT", help_heading = "Input")]
     pub pair: Option<String>,
@@ -64,6 +68,15 @@ pub struct Arguments {
     /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the model's max_position_embeddings]
     #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = clap::value_parser!(u32).range(3..))]
     pub max_length: Option<u32>,
+
+    /// What happens to a text that is longer
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "truncate",
+        help_heading = "Tokens"
+    )]
+    pub on_long: OnLong,
 
     /// Fill records up with `[PAD]`: to the longest record of the input, or to --max-length
     #[arg(
@@ -164,6 +177,24 @@ Exit codes: 0 done, 1 internal error, 2 usage, 3 input, 4 model files, 5 hub or 
 
 Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
 HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
+
+/// What a line of the input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// A text
+    Lines,
+    /// A JSON object: text, or words (a list), and optionally id and text_pair
+    Jsonl,
+}
+
+/// What happens to a text of more tokens than a record may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnLong {
+    /// It is cut; the record says how many tokens were dropped
+    Truncate,
+    /// Its record is an error
+    Error,
+}
 
 /// How far records are filled up with `[PAD]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

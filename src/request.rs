@@ -3,7 +3,7 @@
 //! Owns the checks that need the model's configuration; they happen before any weight is read.
 
 use crate::checkpoint::Config;
-use crate::cli::{Arguments, Field, Format, LayerMerge, Padding, Pooling};
+use crate::cli::{Arguments, Field, Format, LayerMerge, OnLong, Padding, Pooling};
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
 use crate::tokenize::Detail;
@@ -23,6 +23,8 @@ pub struct Request {
     pub normalize: bool,
     /// Longest record in tokens.
     pub max_length: usize,
+    /// What happens to a text that is longer.
+    pub on_long: OnLong,
     /// How far records are filled up.
     pub padding: Padding,
     /// Tokens of a batch at most.
@@ -59,6 +61,7 @@ impl Request {
             pooling,
             normalize: arguments.normalize,
             max_length: max_length(arguments.max_length, config)?,
+            on_long: arguments.on_long,
             padding,
             batch_tokens: arguments.batch_tokens as usize,
             detail: Detail {

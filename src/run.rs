@@ -1,11 +1,11 @@
 //! The way of a text through the rooms; the only file that knows every other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Config, Environment, Snapshot, Source, Tensors};
-use crate::cli::{Arguments, Format};
+use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Error, Kind, Result};
-use crate::input::{self, Texts};
+use crate::input::{self, LineFormat, Texts};
 use crate::model::BertModel;
 use crate::output::{Context, Destination, Document, Format as OutputFormat, JsonLines};
 use crate::request::Request;
@@ -97,8 +97,9 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
             separator,
         ));
     }
+    let source = |path: &PathBuf| (path.clone(), line_format(arguments, path));
     if !arguments.files.is_empty() {
-        return input::from_files(&arguments.files, separator.as_deref());
+        return input::from_files(arguments.files.iter().map(source).collect());
     }
     if input::standard_input_is_terminal() {
         return Err(Error::message(
@@ -107,7 +108,21 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
         )
         .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
     }
-    input::from_files(&["-".into()], separator.as_deref())
+    input::from_files(vec![source(&PathBuf::from("-"))])
+}
+
+fn line_format(arguments: &Arguments, path: &Path) -> LineFormat {
+    let ending = path.extension().and_then(std::ffi::OsStr::to_str);
+    let by_ending = match ending {
+        Some("jsonl" | "ndjson") => InputFormat::Jsonl,
+        _ => InputFormat::Lines,
+    };
+    match arguments.input_format.unwrap_or(by_ending) {
+        InputFormat::Jsonl => LineFormat::Json,
+        InputFormat::Lines => LineFormat::Text {
+            pair_separator: arguments.pair_separator.clone(),
+        },
+    }
 }
 
 /// The output, opened before the model is loaded: a mistyped path costs no minute.
@@ -167,6 +182,7 @@ fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
         tokenizer,
         detail: request.detail,
         max_length: request.max_length,
+        on_long: request.on_long,
         padding: request.padding,
         batch_tokens: request.batch_tokens,
     }

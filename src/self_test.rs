@@ -125,10 +125,7 @@ impl Subject<'_> {
 
     /// The notebook's sentence as the notebook padded it.
     fn notebook_batch(&self, notebook: &Notebook) -> Result<(Batch, Encoding)> {
-        let text = Text {
-            text: notebook.sentence.clone(),
-            pair: None,
-        };
+        let text = Text::new(notebook.sentence.clone());
         let tokens = notebook.input_ids.len();
         let mut encoding = self.tokenizer.encode(&text, tokens, Detail::default())?;
         self.tokenizer.pad(&mut encoding, tokens);

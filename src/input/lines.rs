@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 
 use anyhow::Context;
 
-use super::{BadText, Source};
+use super::{BadText, LineFormat, Source, Text};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
@@ -18,23 +18,25 @@ const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 /// The lines of one source, each good or bad by itself.
 pub struct Lines {
     source: Source,
+    format: LineFormat,
     /// Number of the line read last, from 1.
     line_number: u64,
     finished: bool,
 }
 
 impl Lines {
-    /// The lines of `source`.
+    /// The lines of `source`, read as `format`.
     #[must_use]
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: Source, format: LineFormat) -> Self {
         Self {
             source,
+            format,
             line_number: 0,
             finished: false,
         }
     }
 
-    fn next_line(&mut self) -> Result<Option<std::result::Result<String, BadText>>> {
+    fn next_line(&mut self) -> Result<Option<std::result::Result<Text, BadText>>> {
         let mut bytes = Vec::new();
         self.line_number += 1;
         let read = self
@@ -60,11 +62,12 @@ impl Lines {
         Ok(Some(self.text(bytes)))
     }
 
-    fn text(&self, bytes: Vec<u8>) -> std::result::Result<String, BadText> {
-        String::from_utf8(bytes).map_err(|error| {
+    fn text(&self, bytes: Vec<u8>) -> std::result::Result<Text, BadText> {
+        let line = String::from_utf8(bytes).map_err(|error| {
             let byte = error.utf8_error().valid_up_to() + 1;
             self.bad(&format!("it is not UTF-8 at byte {byte}"))
-        })
+        })?;
+        self.format.parse(line).map_err(|cause| self.bad(&cause))
     }
 
     fn bad(&self, cause: &str) -> BadText {
@@ -118,7 +121,7 @@ fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<bool>
 }
 
 impl Iterator for Lines {
-    type Item = Result<std::result::Result<String, BadText>>;
+    type Item = Result<std::result::Result<Text, BadText>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.finished {
@@ -132,21 +135,27 @@ impl Iterator for Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Segment;
     use super::*;
     use std::io::{BufReader, Cursor};
 
-    fn lines(bytes: &[u8]) -> Vec<std::result::Result<String, BadText>> {
+    const TEXT: LineFormat = LineFormat::Text {
+        pair_separator: None,
+    };
+
+    fn lines(bytes: &[u8]) -> Vec<std::result::Result<Text, BadText>> {
         let source = Source::new("x", Cursor::new(bytes.to_vec()));
-        Lines::new(source)
+        Lines::new(source, TEXT)
             .map(|line| line.expect("a cursor can be read"))
             .collect()
     }
 
     fn texts(bytes: &[u8]) -> Vec<String> {
-        lines(bytes)
-            .into_iter()
-            .map(|line| line.expect("the line is a text"))
-            .collect()
+        let text = |line: std::result::Result<Text, BadText>| match line.map(|text| text.first) {
+            Ok(Segment::Text(text)) => text,
+            other => panic!("the line is no text: {other:?}"),
+        };
+        lines(bytes).into_iter().map(text).collect()
     }
 
     #[test]
@@ -171,7 +180,7 @@ mod tests {
             bad.message,
             "line 2 of `x` is no text: it is not UTF-8 at byte 2"
         );
-        assert_eq!(lines[2], Ok("also good".to_owned()));
+        assert_eq!(lines[2], Ok(Text::new("also good".to_owned())));
     }
 
     #[test]
@@ -180,13 +189,13 @@ mod tests {
         bytes.extend_from_slice(b"\nnext");
         let lines = lines(&bytes);
         assert!(lines[0].is_err());
-        assert_eq!(lines[1], Ok("next".to_owned()));
+        assert_eq!(lines[1], Ok(Text::new("next".to_owned())));
     }
 
     #[test]
     fn an_endless_line_is_given_up() {
         let source = Source::new("zeros", BufReader::new(io::repeat(0)));
-        let mut lines = Lines::new(source);
+        let mut lines = Lines::new(source, TEXT);
         let error = lines
             .next()
             .expect("a first line")

@@ -4,6 +4,7 @@
 //! other. Leaves tokens to `tokenize.rs`. A line ends at LF only and loses one trailing CR, as
 //! `extract_features.py` and every line tool have it; a blank line is a text too.
 
+mod jsonl;
 mod lines;
 
 use std::fs::File;
@@ -18,10 +19,76 @@ pub use lines::Lines;
 /// One text of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
+    /// The input's own name for it, echoed back.
+    pub id: Option<Id>,
     /// The first segment.
-    pub text: String,
+    pub first: Segment,
     /// The second segment, where there is one.
     pub pair: Option<String>,
+}
+
+/// A segment as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Running text.
+    Text(String),
+    /// Words that somebody has split already.
+    Words(Vec<String>),
+}
+
+/// A text's name in the input.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(untagged)]
+pub enum Id {
+    /// A JSON number.
+    Number(serde_json::Number),
+    /// A JSON string.
+    String(String),
+}
+
+impl Text {
+    /// One segment of running text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self {
+            id: None,
+            first: Segment::Text(text),
+            pair: None,
+        }
+    }
+
+    /// Two segments, parted at the first `separator`; one where there is none.
+    #[must_use]
+    fn split(text: String, separator: Option<&str>) -> Self {
+        match separator.and_then(|separator| text.split_once(separator)) {
+            Some((first, second)) => Self {
+                pair: Some(second.to_owned()),
+                ..Self::new(first.to_owned())
+            },
+            None => Self::new(text),
+        }
+    }
+}
+
+/// How the lines of a file are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineFormat {
+    /// A line is a text; at the first separator it parts into two segments.
+    Text {
+        /// The separator, where one was given.
+        pair_separator: Option<String>,
+    },
+    /// A line is a JSON object.
+    Json,
+}
+
+impl LineFormat {
+    fn parse(&self, line: String) -> std::result::Result<Text, String> {
+        match self {
+            Self::Text { pair_separator } => Ok(Text::split(line, pair_separator.as_deref())),
+            Self::Json => jsonl::parse(&line),
+        }
+    }
 }
 
 /// Why one text of the input cannot be embedded; the run goes on without it.
@@ -45,10 +112,10 @@ pub fn from_arguments(
 ) -> Texts {
     let text = move |text: String| match &pair {
         Some(pair) => Text {
-            text,
             pair: Some(pair.clone()),
+            ..Text::new(text)
         },
-        None => split_pair(text, separator.as_deref()),
+        None => Text::split(text, separator.as_deref()),
     };
     Box::new(
         texts
@@ -63,15 +130,10 @@ pub fn from_arguments(
 ///
 /// # Errors
 /// [`Kind::Input`] where a file cannot be opened or is a directory.
-pub fn from_files(files: &[PathBuf], separator: Option<&str>) -> Result<Texts> {
-    let sources = files
-        .iter()
-        .map(|path| open(path))
-        .collect::<Result<Vec<_>>>()?;
-    let separator = separator.map(str::to_owned);
-    Ok(Box::new(sources.into_iter().flat_map(Lines::new).map(
-        move |line| Ok(line?.map(|text| split_pair(text, separator.as_deref()))),
-    )))
+pub fn from_files(files: Vec<(PathBuf, LineFormat)>) -> Result<Texts> {
+    let open = |(path, format): (PathBuf, LineFormat)| Ok(Lines::new(open(&path)?, format));
+    let sources = files.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(sources.into_iter().flatten()))
 }
 
 /// Whether standard input is a terminal, where waiting for texts would look like hanging.
@@ -116,30 +178,20 @@ fn open(path: &Path) -> Result<Source> {
     ))
 }
 
-fn split_pair(text: String, separator: Option<&str>) -> Text {
-    match separator.and_then(|separator| text.split_once(separator)) {
-        Some((first, second)) => Text {
-            text: first.to_owned(),
-            pair: Some(second.to_owned()),
-        },
-        None => Text { text, pair: None },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_text_splits_at_the_first_separator_only() {
-        let text = split_pair("a ||| b ||| c".to_owned(), Some(" ||| "));
+        let text = Text::split("a ||| b ||| c".to_owned(), Some(" ||| "));
         assert_eq!(
             text,
             Text {
-                text: "a".to_owned(),
-                pair: Some("b ||| c".to_owned())
+                pair: Some("b ||| c".to_owned()),
+                ..Text::new("a".to_owned())
             }
         );
-        assert_eq!(split_pair("a".to_owned(), Some("|")).pair, None);
+        assert_eq!(Text::split("a".to_owned(), Some("|")).pair, None);
     }
 }

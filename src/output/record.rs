@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Context;
 use crate::cli::Field;
-use crate::input::Text;
+use crate::input::{Id, Segment, Text};
 use crate::tokenize::Encoding;
 
 /// One text with what was computed for it.
@@ -57,8 +57,8 @@ impl Record<'_> {
         let encoding = self.encoding;
         Some(match field {
             Field::Index => Value::Number(self.index),
-            Field::Id => return None,
-            Field::Text => Value::Text(&self.text.text),
+            Field::Id => Value::Id(self.text.id.as_ref()?),
+            Field::Text => Value::Segment(&self.text.first),
             Field::TextPair => Value::Text(self.text.pair.as_deref()?),
             Field::Tokens => Value::Tokens(&encoding.input_ids, context),
             Field::InputIds => Value::Ids(&encoding.input_ids),
@@ -99,6 +99,10 @@ pub enum Value<'a> {
     Number(u64),
     /// A string.
     Text(&'a str),
+    /// A string, or a list of words.
+    Segment(&'a Segment),
+    /// The input's own name.
+    Id(&'a Id),
     /// The word pieces of the ids.
     Tokens(&'a [u32], Context<'a>),
     /// One number a token.
@@ -124,6 +128,9 @@ impl Serialize for Value<'_> {
         match *self {
             Self::Number(number) => serializer.serialize_u64(number),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Segment(Segment::Text(text)) => serializer.serialize_str(text),
+            Self::Segment(Segment::Words(words)) => serializer.collect_seq(words),
+            Self::Id(id) => id.serialize(serializer),
             Self::Tokens(ids, context) => {
                 serializer.collect_seq(ids.iter().map(|&id| context.tokenizer.token(id)))
             }

@@ -13,7 +13,7 @@ mod template;
 use anyhow::anyhow;
 
 use crate::error::{Error, Kind, Result};
-use crate::input::Text;
+use crate::input::{self, Text};
 use segment::Segment;
 use template::SpecialTokens;
 
@@ -79,17 +79,18 @@ impl Tokenizer {
     /// # Errors
     /// [`Kind::Internal`] where the tokenizer fails, which no text is known to cause.
     pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
-        let segment = |text: &str| Segment::encode(&self.inner, text, max_length, detail);
         let fail = |cause: tokenizers::Error| {
             Error::new(Kind::Internal, anyhow!("{cause}")).context("could not tokenize a text")
         };
-        let first = segment(&text.text).map_err(fail)?;
-        let second = text
-            .pair
-            .as_deref()
-            .map(segment)
-            .transpose()
-            .map_err(fail)?;
+        let running =
+            |text: &String| Segment::encode(&self.inner, text, max_length, detail).map_err(fail);
+        let first = match &text.first {
+            input::Segment::Text(text) => running(text)?,
+            input::Segment::Words(words) => {
+                Segment::encode_words(&self.inner, words, max_length, detail).map_err(fail)?
+            }
+        };
+        let second = text.pair.as_ref().map(running).transpose()?;
         Ok(self.special.assemble(first, second, max_length))
     }
 

@@ -3,7 +3,7 @@
 //! Owns the chunking that keeps memory small on a long text: WordPiece never looks across white
 //! space, so a text cut at white space gives the same tokens piece by piece.
 
-use tokenizers::{Result, Tokenizer};
+use tokenizers::{InputSequence, Result, Tokenizer};
 
 use super::Detail;
 
@@ -33,21 +33,60 @@ impl Segment {
         let mut segment = Self::default();
         let mut start = Start::default();
         for chunk in Chunks(text) {
-            let wanted = keep.saturating_sub(segment.ids.len());
-            let with_offsets = detail.offsets && wanted > 0;
-            let encoding = if with_offsets {
-                tokenizer.encode_char_offsets(chunk, false)?
-            } else {
-                tokenizer.encode_fast(chunk, false)?
-            };
-            segment.total += encoding.len();
-            segment.ids.extend(encoding.get_ids().iter().take(wanted));
-            if with_offsets {
-                segment.extend_offsets(&encoding, wanted, &mut start);
+            let input = InputSequence::from(chunk);
+            if segment.extend(tokenizer, input, keep, detail, &mut start)? {
                 start.character += chunk.chars().count() as u32;
             }
         }
         Ok(segment)
+    }
+
+    /// The same for words that somebody has split already; offsets are characters of each word.
+    pub(super) fn encode_words(
+        tokenizer: &Tokenizer,
+        words: &[String],
+        keep: usize,
+        detail: Detail,
+    ) -> Result<Self> {
+        // Few enough that their encoding is small, enough that the call costs nothing.
+        const WORDS: usize = 1024;
+        let mut segment = Self::default();
+        let mut start = Start::default();
+        for chunk in words.chunks(WORDS) {
+            segment.extend(
+                tokenizer,
+                InputSequence::from(chunk),
+                keep,
+                detail,
+                &mut start,
+            )?;
+            start.word = (start.word as usize).next_multiple_of(WORDS) as u32;
+        }
+        Ok(segment)
+    }
+
+    /// Whether offsets were kept, too.
+    fn extend(
+        &mut self,
+        tokenizer: &Tokenizer,
+        input: InputSequence,
+        keep: usize,
+        detail: Detail,
+        start: &mut Start,
+    ) -> Result<bool> {
+        let wanted = keep.saturating_sub(self.ids.len());
+        let with_offsets = detail.offsets && wanted > 0;
+        let encoding = if with_offsets {
+            tokenizer.encode_char_offsets(input, false)?
+        } else {
+            tokenizer.encode_fast(input, false)?
+        };
+        self.total += encoding.len();
+        self.ids.extend(encoding.get_ids().iter().take(wanted));
+        if with_offsets {
+            self.extend_offsets(&encoding, wanted, start);
+        }
+        Ok(with_offsets)
     }
 
     fn extend_offsets(

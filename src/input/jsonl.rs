@@ -1,0 +1,97 @@
+//! JSON lines as texts: `{"text": …}` with `id` and `text_pair`, or `{"words": […]}`.
+//!
+//! Owns what such a line may hold. Other keys are the user's own and pass unread.
+
+use serde::Deserialize;
+
+use super::{Id, Segment, Text};
+
+/// One line as it is written.
+#[derive(Deserialize)]
+struct Line {
+    id: Option<Id>,
+    text: Option<String>,
+    text_pair: Option<String>,
+    words: Option<Vec<String>>,
+}
+
+/// The text of one line, or why it is none.
+pub(super) fn parse(line: &str) -> Result<Text, String> {
+    // A byte order mark is no JSON, but some editors begin a file with it.
+    let line = line.trim_start_matches('\u{feff}');
+    let Line {
+        id,
+        text,
+        text_pair,
+        words,
+    } = serde_json::from_str(line).map_err(cause)?;
+    let first = match (text, words) {
+        (Some(text), None) => Segment::Text(text),
+        (None, Some(words)) => Segment::Words(words),
+        (None, None) => return Err("it has neither `text` nor `words`".to_owned()),
+        (Some(_), Some(_)) => return Err("it has both `text` and `words`".to_owned()),
+    };
+    Ok(Text {
+        id,
+        first,
+        pair: text_pair,
+    })
+}
+
+/// serde's words, with the column alone: the line is known and always 1 here.
+fn cause(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or(&text);
+    format!("{what} at byte {}", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_text_with_what_belongs_to_it() {
+        let text = parse(r#"{"text":"a","text_pair":"b","id":7,"mine":[1]}"#).expect("a text");
+        let expected = Text {
+            id: Some(Id::Number(7.into())),
+            first: Segment::Text("a".into()),
+            pair: Some("b".into()),
+        };
+        assert_eq!(text, expected);
+        let words = parse(r#"{"words":["a","b"],"id":"x"}"#).expect("words");
+        assert_eq!(words.first, Segment::Words(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn what_is_no_text_is_told() {
+        let cases = [
+            ("", "EOF while parsing a value at byte 0"),
+            ("{}", "it has neither `text` nor `words`"),
+            (
+                r#"{"text":"a","words":[]}"#,
+                "it has both `text` and `words`",
+            ),
+            (
+                r#"{"text":"a","text":"b"}"#,
+                "duplicate field `text` at byte 18",
+            ),
+            (r#"{"text":"a"} x"#, "trailing characters at byte 14"),
+            (
+                r#"{"text":"\ud800"}"#,
+                "unexpected end of hex escape at byte 16",
+            ),
+        ];
+        for (line, message) in cases {
+            assert_eq!(parse(line).expect_err(line), message);
+        }
+        for line in [
+            r#"{"text":1}"#,
+            r#"{"text":"a","id":[]}"#,
+            "[]",
+            "1",
+            "null",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
+    }
+}
