@@ -62,6 +62,7 @@ fn a_redirect_loop_ends() {
         .hub
         .fail("GET", "model.safetensors", ALWAYS, Fault::Redirect(path));
     stage.fails(Kind::Hub, "more than 10 redirects");
+    assert!(stage.hub.requests().len() < 60, "two tries of 10 redirects");
 }
 
 #[test]
