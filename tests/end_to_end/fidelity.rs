@@ -13,20 +13,20 @@ use crate::support::goldens::{Case, Errors, Figures, Goldens, numbers, table};
 
 /// No number may be further from float64. `PyTorch`'s own float32 strays 1e-6 on three layers and
 /// 6e-6 on twelve; the smallest mistake worth the name (the tanh form of GELU for the exact one)
-/// moves tiny by 3e-4 and base by 1e-3.
+/// moves tiny by 4e-4 and base by 1e-3.
 const TOLERANCE: f64 = 1e-5;
 
 /// Our largest error against `PyTorch` float32's. A maximum is one unlucky sum: `PyTorch` itself,
 /// run with other kernels (eager or fused attention, oneDNN on or off, one thread or two), is
-/// between 0.75 and 1.4 times the figure in the goldens.
-const MAX_RATIO: f64 = 1.5;
+/// between 0.5 and 1.4 times what it is by default; another processor may add to that.
+const MAX_RATIO: f64 = 2.0;
 
-/// Our mean error against `PyTorch` float32's, whose own kernels vary between 0.9 and 1.15. Sums
+/// Our mean error against `PyTorch` float32's, whose own kernels vary between 0.75 and 1.15. Sums
 /// that are added up one number after the other, without partial sums, would show here.
 const MEAN_RATIO: f64 = 1.25;
 
-/// Below this many numbers a ratio of errors says nothing.
-const ENOUGH: usize = 500;
+/// Below this many numbers, one pooler output say, a ratio of errors is mostly chance.
+const ENOUGH: usize = 1500;
 
 /// Says our figures beside `PyTorch`'s and refuses what is too far off.
 fn judge(what: &str, ours: Errors, torch: Figures) {

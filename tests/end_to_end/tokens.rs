@@ -24,6 +24,9 @@ const FIELDS: [&str; 7] = [
 
 /// Runs the program over `cases` with more `options`, and gives a record for each.
 fn records(directory: &Path, cases: &[&Value], options: &[&str]) -> Vec<Value> {
+    if cases.is_empty() {
+        return Vec::new();
+    }
     let line = |case: &&Value| {
         let keys = ["text", "text_pair", "words"];
         let given = keys.iter().filter_map(|key| Some((*key, case.get(*key)?)));
