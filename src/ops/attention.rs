@@ -5,7 +5,8 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::Sequence;
+use super::host::HostOp;
+use super::{Sequence, kernel};
 
 /// The context of each token: softmax(query · keyᵀ / √`head_dim`) · value.
 ///
@@ -15,6 +16,20 @@ use super::Sequence;
 /// # Errors
 /// Where the shapes do not fit or the device fails.
 pub fn attention(query_key_value: &Tensor, sequences: &[Sequence], heads: usize) -> Result<Tensor> {
+    if query_key_value.device().is_cpu() {
+        let (tokens, width) = query_key_value.dims2()?;
+        let head_dim = width / 3 / heads;
+        let kernel = |query_key_value: &[f32], out: &mut [f32]| {
+            kernel::attention(query_key_value, sequences, heads, head_dim, out);
+        };
+        let shape = (tokens, heads * head_dim).into();
+        return HostOp {
+            name: "attention",
+            shape,
+            kernel,
+        }
+        .apply(query_key_value);
+    }
     let contexts: Result<Vec<_>> = sequences
         .iter()
         .map(|sequence| {

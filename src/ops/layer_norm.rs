@@ -3,18 +3,28 @@
 //! Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). Two passes: the variance is the mean of
 //! the squared distances, never E[x²] − E[x]², which loses the digits of a row with a large mean.
 
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp2, D, Device, Layout, Result, Shape, Tensor};
 
-use super::to_device;
+use super::host::{Parameter, contiguous};
+use super::{kernel, to_device};
 use crate::checkpoint::TensorView;
 
 /// Scale, shift and epsilon of one layer normalization.
 pub struct LayerNorm {
-    /// `[hidden]`
-    weight: Tensor,
-    /// `[hidden]`
-    bias: Tensor,
+    parameters: Parameters,
     eps: f64,
+}
+
+enum Parameters {
+    Host {
+        weight: Parameter,
+        bias: Parameter,
+    },
+    /// `[hidden]` each.
+    Device {
+        weight: Tensor,
+        bias: Tensor,
+    },
 }
 
 impl LayerNorm {
@@ -23,11 +33,18 @@ impl LayerNorm {
     /// # Errors
     /// Where the device has no memory for it.
     pub fn load(weight: &TensorView, bias: &TensorView, eps: f64, device: &Device) -> Result<Self> {
-        Ok(Self {
-            weight: to_device(weight, device)?,
-            bias: to_device(bias, device)?,
-            eps,
-        })
+        let parameters = if device.is_cpu() {
+            Parameters::Host {
+                weight: Parameter::load(weight),
+                bias: Parameter::load(bias),
+            }
+        } else {
+            Parameters::Device {
+                weight: to_device(weight, device)?,
+                bias: to_device(bias, device)?,
+            }
+        };
+        Ok(Self { parameters, eps })
     }
 
     /// The normalization of `x + residual`.
@@ -38,15 +55,67 @@ impl LayerNorm {
     /// # Errors
     /// Where the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        self.normalize(&(x + residual)?)
+        match &self.parameters {
+            Parameters::Host { .. } => x.apply_op2_no_bwd(residual, &AddNorm(self)),
+            Parameters::Device { weight, bias } => {
+                normalize(&(x + residual)?, weight, bias, self.eps)
+            }
+        }
     }
 
-    pub(super) fn normalize(&self, x: &Tensor) -> Result<Tensor> {
-        let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
-        let normalized = centered.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        normalized
-            .broadcast_mul(&self.weight)?
-            .broadcast_add(&self.bias)
+    /// The kernel's view of the parameters, on the CPU.
+    pub(super) fn host(&self) -> kernel::Norm<'_> {
+        let (gamma, beta) = match &self.parameters {
+            Parameters::Host { weight, bias } => (weight.values(), bias.values()),
+            Parameters::Device { .. } => (&[][..], &[][..]),
+        };
+        kernel::Norm {
+            gamma,
+            beta,
+            eps: self.eps as f32,
+        }
+    }
+
+    /// The normalization of `x` on a device that is not the CPU.
+    pub(super) fn device_forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.parameters {
+            Parameters::Device { weight, bias } => normalize(x, weight, bias, self.eps),
+            Parameters::Host { .. } => {
+                candle_core::bail!("layer_norm: the parameters are on the CPU")
+            }
+        }
+    }
+}
+
+fn normalize(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
+    let normalized = centered.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    normalized.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+struct AddNorm<'a>(&'a LayerNorm);
+
+impl CustomOp2 for AddNorm<'_> {
+    fn name(&self) -> &'static str {
+        "add_layer_norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let norm = self.0.host();
+        let x = contiguous(self.name(), x, x_layout)?;
+        let residual = contiguous(self.name(), residual, residual_layout)?;
+        if x.len() != residual.len() || x_layout.dims().last() != Some(&norm.gamma.len()) {
+            candle_core::bail!("add_layer_norm: the shapes do not fit");
+        }
+        let mut out = vec![0.0; x.len()];
+        kernel::add_layer_norm(x, Some(residual), norm, norm.gamma.len(), &mut out);
+        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 }

@@ -11,25 +11,16 @@ use crate::checkpoint::TensorView;
 mod activation;
 mod attention;
 mod embeddings;
+mod host;
+mod kernel;
 mod layer_norm;
 mod linear;
 
-pub use activation::Activation;
 pub use attention::attention;
 pub use embeddings::Embeddings;
+pub use kernel::{Activation, Level, Sequence};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, Projection};
-
-/// Where one sequence lies among the tokens of a batch, and which of its keys are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sequence {
-    /// Row of its first token.
-    pub start: usize,
-    /// Rows of the sequence, padding included.
-    pub tokens: usize,
-    /// Leading rows that are real tokens; every row attends to these and to no other.
-    pub attended: usize,
-}
 
 /// A tensor of the checkpoint in f32 on `device`.
 fn to_device(view: &TensorView, device: &Device) -> Result<Tensor> {

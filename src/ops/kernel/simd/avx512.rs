@@ -1,0 +1,195 @@
+//! AVX-512 F: 16 lanes, 32 registers.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the machine has AVX-512 F (and AVX2 with FMA, which every such machine has).
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// The proof, where the machine and its system allow it.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
+        has.then_some(Self(()))
+    }
+
+    /// Compiles and runs `kernel` with the level's features.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: self exists only where detect() found the features.
+        unsafe { inner(self, kernel) }
+    }
+}
+
+/// Calls an intrinsic on behalf of a method of [`Avx512`].
+macro_rules! avx512 {
+    ($call:expr) => {
+        // SAFETY: self exists only where detect() found AVX-512 F; pointers are the caller's promise.
+        unsafe { $call }
+    };
+}
+
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+    const TILE_OUTPUTS: usize = 12;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        avx512!(_mm512_set1_ps(value))
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        avx512!(_mm512_loadu_ps(from))
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize) -> __m512 {
+        avx512!(_mm512_maskz_loadu_ps((1 << count) - 1, from))
+    }
+    #[inline(always)]
+    unsafe fn store(self, vector: __m512, to: *mut f32) {
+        avx512!(_mm512_storeu_ps(to, vector));
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, vector: __m512, to: *mut f32, count: usize) {
+        avx512!(_mm512_mask_storeu_ps(to, (1 << count) - 1, vector));
+    }
+    #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        avx512!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_div_ps(a, b))
+    }
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        avx512!(_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn abs(self, a: __m512) -> __m512 {
+        avx512!(_mm512_abs_ps(a))
+    }
+    #[inline(always)]
+    fn select_less(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+        avx512!(_mm512_mask_blend_ps(
+            _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b),
+            no,
+            yes
+        ))
+    }
+    #[inline(always)]
+    fn scale(self, value: __m512, biased: __m512) -> __m512 {
+        avx512!({
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(biased));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(value), exponent))
+        })
+    }
+    #[inline(always)]
+    fn sum(self, a: __m512) -> f32 {
+        avx512!(_mm512_reduce_add_ps(a))
+    }
+    #[inline(always)]
+    fn max_lane(self, a: __m512) -> f32 {
+        avx512!(_mm512_reduce_max_ps(a))
+    }
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        let mut strips = [[self.splat(0.0); 4]; 4];
+        for first in 0..4 {
+            let mut rows = [self.splat(0.0); 4];
+            for row in 0..4 {
+                // SAFETY: 4 * first + row < 16, in bounds by the caller's promise.
+                rows[row] = unsafe { self.load(from.add((4 * first + row) * from_stride)) };
+            }
+            // Quarter q of strips[first][c] holds four rows of column 4q + c.
+            strips[first] = self.transpose_in_quarters(rows);
+        }
+        for column in 0..4 {
+            let quarters = [
+                strips[0][column],
+                strips[1][column],
+                strips[2][column],
+                strips[3][column],
+            ];
+            let columns = self.transpose_quarters(quarters);
+            for quarter in 0..4 {
+                // SAFETY: 4 * quarter + column < 16, in bounds by the caller's promise.
+                unsafe { self.store(columns[quarter], to.add((4 * quarter + column) * to_stride)) }
+            }
+        }
+    }
+}
+
+impl Avx512 {
+    /// Transposes the 4×4 block that each quarter of the registers forms.
+    #[inline(always)]
+    fn transpose_in_quarters(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        avx512!({
+            let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            [
+                _mm512_shuffle_ps::<0x44>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0xEE>(ab_low, cd_low),
+                _mm512_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm512_shuffle_ps::<0xEE>(ab_high, cd_high),
+            ]
+        })
+    }
+
+    /// Transposes the 4×4 block of quarters that the registers form.
+    #[inline(always)]
+    fn transpose_quarters(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        avx512!({
+            let (ab_low, ab_high) = (
+                _mm512_shuffle_f32x4::<0x44>(a, b),
+                _mm512_shuffle_f32x4::<0xEE>(a, b),
+            );
+            let (cd_low, cd_high) = (
+                _mm512_shuffle_f32x4::<0x44>(c, d),
+                _mm512_shuffle_f32x4::<0xEE>(c, d),
+            );
+            [
+                _mm512_shuffle_f32x4::<0x88>(ab_low, cd_low),
+                _mm512_shuffle_f32x4::<0xDD>(ab_low, cd_low),
+                _mm512_shuffle_f32x4::<0x88>(ab_high, cd_high),
+                _mm512_shuffle_f32x4::<0xDD>(ab_high, cd_high),
+            ]
+        })
+    }
+}
