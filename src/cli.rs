@@ -3,6 +3,11 @@
 //! Owns [`Arguments`] (what was typed) and the checks that need nothing but the command line.
 //! The doc comments are the help. Leaves every check that needs the model to `run.rs`.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments are the help, where backticks show"
+)]
+
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -17,6 +22,10 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 /// Texts come from the arguments, from files (one text a line) or from standard input. The model
 /// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
 #[derive(Debug, Parser)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 #[command(name = "bert-embed", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// Texts to embed, one record each

@@ -9,6 +9,11 @@ use bert_embed::run::{Outcome, run};
 use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "hub")]
+    // SAFETY: the first statement of the process; no other thread can read the environment yet.
+    unsafe {
+        bert_embed::checkpoint::disable_telemetry();
+    }
     let arguments = Arguments::parse();
     let outcome = match documentation(&arguments) {
         Some(written) => written.map(|()| Outcome::Done),

@@ -128,9 +128,13 @@ impl Vectors {
                 .iter()
                 .map(|sequence| (sequence.start, sequence.tokens))
                 .collect(),
-            last_hidden_state: last_hidden_state.map(host).transpose()?.unwrap_or_default(),
-            pooler_output: pooler_output.map(host).transpose()?,
-            hidden_states: hidden_states.into_iter().map(host).collect::<Result<_>>()?,
+            last_hidden_state: last_hidden_state
+                .as_ref()
+                .map(host)
+                .transpose()?
+                .unwrap_or_default(),
+            pooler_output: pooler_output.as_ref().map(host).transpose()?,
+            hidden_states: hidden_states.iter().map(host).collect::<Result<_>>()?,
         })
     }
 
@@ -145,7 +149,7 @@ impl Vectors {
 }
 
 /// The numbers of `tensor`, all of them finite.
-fn host(tensor: Tensor) -> Result<Vec<f32>> {
+fn host(tensor: &Tensor) -> Result<Vec<f32>> {
     let numbers = tensor
         .flatten_all()
         .and_then(|flat| flat.to_vec1::<f32>())

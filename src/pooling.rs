@@ -95,6 +95,7 @@ fn largest(rows: &[f32], hidden: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "every expected number is exact in f32")]
 mod tests {
     use super::*;
 

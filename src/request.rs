@@ -93,12 +93,15 @@ fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
         return Ok((0..count).collect());
     }
     let number = |&layer: &i64| {
-        let from_start = if layer < 0 {
-            layer + count as i64
-        } else {
-            layer
-        };
-        usize::try_from(from_start).ok().filter(|&number| number < count).ok_or_else(|| {
+        let distance = usize::try_from(layer.unsigned_abs()).ok();
+        let number = distance.and_then(|distance| {
+            if layer < 0 {
+                count.checked_sub(distance)
+            } else {
+                Some(distance)
+            }
+        });
+        number.filter(|&number| number < count).ok_or_else(|| {
             let last = config.num_hidden_layers;
             Error::message(Kind::Usage, format!(
                 "the model has no layer {layer}: it has {last} layers, so 0 to {last} or -1 to -{count} are allowed"

@@ -24,7 +24,7 @@ pub(super) fn parse(line: &str) -> Result<Text, String> {
         text,
         text_pair,
         words,
-    } = serde_json::from_str(line).map_err(cause)?;
+    } = serde_json::from_str(line).map_err(|error| cause(&error))?;
     let first = match (text, words) {
         (Some(text), None) => Segment::Text(text),
         (None, Some(words)) => Segment::Words(words),
@@ -39,7 +39,7 @@ pub(super) fn parse(line: &str) -> Result<Text, String> {
 }
 
 /// serde's words, with the column alone: the line is known and always 1 here.
-fn cause(error: serde_json::Error) -> String {
+fn cause(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
     format!("{what} at byte {}", error.column())

@@ -16,7 +16,7 @@ pub(super) struct Layer {
     intermediate: Linear,
     hidden_act: Activation,
     output: Linear,
-    layer_norm: LayerNorm,
+    output_norm: LayerNorm,
 }
 
 impl Layer {
@@ -30,7 +30,7 @@ impl Layer {
             intermediate: loader.linear(&dense("intermediate"), intermediate, hidden)?,
             hidden_act: activation(loader.config.hidden_act),
             output: loader.linear(&dense("output"), hidden, intermediate)?,
-            layer_norm: loader.layer_norm(&format!("{prefix}.output.LayerNorm"))?,
+            output_norm: loader.layer_norm(&format!("{prefix}.output.LayerNorm"))?,
         })
     }
 
@@ -42,7 +42,7 @@ impl Layer {
             .intermediate
             .forward(&attention_output, self.hidden_act)?;
         let output = self.output.forward(&intermediate, Activation::None)?;
-        self.layer_norm.forward(&output, &attention_output)
+        self.output_norm.forward(&output, &attention_output)
     }
 }
 

@@ -1,12 +1,12 @@
 //! A model's directory → a [`Tokenizer`]: `tokenizer.json`, or `vocab.txt` alone.
 //!
-//! Owns the refusal of tokenizers that are not BERT's: another model than WordPiece, a template
+//! Owns the refusal of tokenizers that are not BERT's: another model than `WordPiece`, a template
 //! without `[CLS]` and `[SEP]`.
 
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
@@ -194,5 +194,5 @@ fn model_name(model: &ModelWrapper) -> &'static str {
 }
 
 fn message(cause: tokenizers::Error) -> anyhow::Error {
-    anyhow!("{cause}")
+    anyhow::Error::from_boxed(cause)
 }

@@ -53,7 +53,7 @@ impl Encoding {
     }
 }
 
-/// A WordPiece tokenizer with BERT's template.
+/// A `WordPiece` tokenizer with BERT's template.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: SpecialTokens,

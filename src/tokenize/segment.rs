@@ -1,6 +1,6 @@
 //! One segment of a record: its tokens before the template, the first ones kept, all counted.
 //!
-//! Owns the chunking that keeps memory small on a long text: WordPiece never looks across white
+//! Owns the chunking that keeps memory small on a long text: `WordPiece` never looks across white
 //! space, so a text cut at white space gives the same tokens piece by piece.
 
 use tokenizers::{InputSequence, Result, Tokenizer};

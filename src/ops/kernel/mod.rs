@@ -2,6 +2,16 @@
 //!
 //! Owns the arithmetic on lanes and its dispatch at run time. Leaves tensors to `ops/`.
 
+#![allow(
+    clippy::inline_always,
+    reason = "a body takes on a level's target features only where it is inlined into that level"
+)]
+#![allow(
+    clippy::similar_names,
+    clippy::many_single_char_names,
+    reason = "the names of the formulas: a, b, x"
+)]
+
 mod attention;
 mod embeddings;
 mod layer_norm;
