@@ -18,6 +18,7 @@ pub(crate) struct Tables<'a> {
 }
 
 /// The ids of each token.
+#[allow(clippy::struct_field_names, reason = "transformers' names")]
 #[derive(Clone, Copy)]
 pub(crate) struct Ids<'a> {
     /// Rows of the word table, `[tokens]`.

@@ -1,15 +1,11 @@
-//! The kernels of the CPU: plain slices in, plain slices out, no allocation that outlives a call.
+//! The kernels of the CPU: plain slices in, plain slices out.
 //!
-//! Owns the arithmetic on lanes and its dispatch at run time. Leaves tensors to `ops/`.
+//! Owns the arithmetic on lanes and its dispatch at run time to AVX-512, AVX2 with FMA, or the
+//! baseline. Leaves tensors to `ops/`.
 
 #![allow(
     clippy::inline_always,
-    reason = "a body takes on a level's target features only where it is inlined into that level"
-)]
-#![allow(
-    clippy::similar_names,
-    clippy::many_single_char_names,
-    reason = "the names of the formulas: a, b, x"
+    reason = "a function takes on its caller's target features only where it is inlined"
 )]
 
 mod attention;
@@ -17,6 +13,7 @@ mod embeddings;
 mod layer_norm;
 mod linear;
 mod math;
+mod panel;
 mod scratch;
 mod simd;
 mod threads;

@@ -1,4 +1,13 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
+#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::unused_self,
+    reason = "self is the proof that the intrinsics may run"
+)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "iterators pass closures, which lose the target features"
+)]
 
 use std::arch::x86_64::*;
 
@@ -35,7 +44,7 @@ impl Avx2 {
         unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
 
-    /// The largest or the sum of all lanes by folding halves with `fold`.
+    /// Folds the halves, then quarters and so on onto each other.
     #[inline(always)]
     fn fold(self, a: __m256, fold: impl Fn(__m256, __m256) -> __m256) -> f32 {
         // SAFETY: self proves AVX2.
@@ -130,10 +139,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum(self, a: __m256) -> f32 {
         self.fold(a, |a, b| self.add(a, b))
-    }
-    #[inline(always)]
-    fn max_lane(self, a: __m256) -> f32 {
-        self.fold(a, |a, b| self.max(a, b))
     }
     #[inline(always)]
     unsafe fn transpose(

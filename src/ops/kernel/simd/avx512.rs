@@ -1,4 +1,13 @@
 //! AVX-512 F: 16 lanes, 32 registers.
+#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::unused_self,
+    reason = "self is the proof that the intrinsics may run"
+)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "iterators pass closures, which lose the target features"
+)]
 
 use std::arch::x86_64::*;
 
@@ -117,10 +126,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum(self, a: __m512) -> f32 {
         avx512!(_mm512_reduce_add_ps(a))
-    }
-    #[inline(always)]
-    fn max_lane(self, a: __m512) -> f32 {
-        avx512!(_mm512_reduce_max_ps(a))
     }
     #[inline(always)]
     unsafe fn transpose(

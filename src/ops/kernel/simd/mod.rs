@@ -165,8 +165,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
     /// The sum of all lanes: halves, quarters, and so on onto each other.
     fn sum(self, a: Self::Vector) -> f32;
-    /// The largest lane.
-    fn max_lane(self, a: Self::Vector) -> f32;
     /// Writes the `LANES` columns of a block of `LANES` rows as rows.
     /// # Safety
     /// `LANES` values of each of `LANES` rows, the given strides apart, must be readable in `from` and

@@ -40,14 +40,10 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector {
-        // SAFETY: the caller promises count readable values.
-        std::array::from_fn(|lane| {
-            if lane < count {
-                unsafe { from.add(lane).read() }
-            } else {
-                0.0
-            }
-        })
+        let mut vector = [0.0; LANES];
+        // SAFETY: the caller promises count readable values, fewer than LANES.
+        vector[..count].copy_from_slice(unsafe { std::slice::from_raw_parts(from, count) });
+        vector
     }
     #[inline(always)]
     unsafe fn store(self, vector: Self::Vector, to: *mut f32) {
@@ -122,10 +118,6 @@ impl Simd for Portable {
         (a[0] + a[2]) + (a[1] + a[3])
     }
     #[inline(always)]
-    fn max_lane(self, a: Self::Vector) -> f32 {
-        a[0].max(a[2]).max(a[1].max(a[3]))
-    }
-    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,
@@ -139,16 +131,9 @@ impl Simd for Portable {
             for (row, values) in rows.iter_mut().enumerate() {
                 *values = self.load(from.add(row * from_stride));
             }
-            for column in 0..LANES {
-                self.store(
-                    [
-                        rows[0][column],
-                        rows[1][column],
-                        rows[2][column],
-                        rows[3][column],
-                    ],
-                    to.add(column * to_stride),
-                );
+            let [a, b, c, d] = rows;
+            for (column, (((a, b), c), d)) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+                self.store([a, b, c, d], to.add(column * to_stride));
             }
         }
     }
