@@ -296,13 +296,13 @@ impl Field {
 /// How the layers of `hidden_states` become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LayerMerge {
-    /// They stay apart: [layers][tokens][hidden]
+    /// They stay apart: `[layers][tokens][hidden]`
     None,
-    /// Their mean: [tokens][hidden]
+    /// Their mean: `[tokens][hidden]`
     Mean,
-    /// Their sum: [tokens][hidden]
+    /// Their sum: `[tokens][hidden]`
     Sum,
-    /// One behind the other: [tokens][layers × hidden]
+    /// One behind the other: `[tokens][layers × hidden]`
     Concat,
 }
 
