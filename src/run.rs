@@ -46,6 +46,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let format = arguments.output_format();
     let request = Request::new(arguments, format, &config)?;
     let tensors = open_tensors(&snapshot, &config)?;
+    tensors.populate_beside(&config);
     let tokenizer = load_tokenizer(&snapshot, &config)?;
     let model = BertModel::load(&tensors, &config, &device)?;
     request.check_pooler(model.has_pooler())?;

@@ -104,6 +104,39 @@ impl TensorView {
         &self.mapping[self.range.clone()]
     }
 
+    /// Has the system map the tensor's pages now, in one call instead of a fault for every few.
+    ///
+    /// A system that cannot is not asked again: the pages are then mapped as they are touched.
+    pub(super) fn populate(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = self.mapping.advise_range(
+            memmap2::Advice::PopulateRead,
+            self.range.start,
+            self.range.len(),
+        );
+    }
+
+    /// Row `row` of a table, none where it has no such row.
+    ///
+    /// # Shapes
+    /// `[rows, width]` → `[width]`
+    #[must_use]
+    pub fn row(&self, row: usize) -> Option<Self> {
+        let (&rows, shape) = self.shape.split_first()?;
+        if row >= rows {
+            return None;
+        }
+        let size_bytes = self.range.len() / rows;
+        let start = self.range.start + row * size_bytes;
+        let range = start..start + size_bytes;
+        Some(Self::new(
+            self.dtype,
+            shape.to_vec(),
+            Arc::clone(&self.mapping),
+            range,
+        ))
+    }
+
     /// The numbers in place, without a copy: none unless they are f32 and lie on 4-byte boundaries,
     /// which the format recommends and does not demand.
     ///

@@ -2,9 +2,10 @@
 //!
 //! Source: `BertEmbeddings` in transformers, whose order of the sum is kept.
 
+use std::borrow::Cow;
+
 use candle_core::{Device, Result, Tensor, bail};
 
-use super::host::Parameter;
 use super::{LayerNorm, kernel, to_device};
 use crate::checkpoint::TensorView;
 
@@ -16,7 +17,7 @@ pub struct Embeddings {
 
 /// Word `[vocab, hidden]`, position `[positions, hidden]` and token type `[types, hidden]`.
 enum Tables {
-    Host([Parameter; 3]),
+    Host([TensorView; 3]),
     Device([Tensor; 3]),
 }
 
@@ -27,7 +28,7 @@ impl Embeddings {
     /// Where the device has no memory for them.
     pub fn load(tables: [&TensorView; 3], layer_norm: LayerNorm, device: &Device) -> Result<Self> {
         let tables = if device.is_cpu() {
-            Tables::Host(tables.map(Parameter::load))
+            Tables::Host(tables.map(TensorView::clone))
         } else {
             let [word, position, token_type] = tables.map(|table| to_device(table, device));
             Tables::Device([word?, position?, token_type?])
@@ -50,12 +51,7 @@ impl Embeddings {
     ) -> Result<Tensor> {
         match &self.tables {
             Tables::Host(tables) => {
-                let ids = kernel::Ids {
-                    input_ids,
-                    token_type_ids,
-                    position_ids,
-                };
-                self.host_forward(tables, ids)
+                self.host_forward(tables, [input_ids, position_ids, token_type_ids])
             }
             Tables::Device([word, position, token_type]) => {
                 let rows = |table: &Tensor, ids: &[u32]| {
@@ -69,28 +65,50 @@ impl Embeddings {
     }
 
     /// Only the rows that are asked for are touched.
-    fn host_forward(&self, tables: &[Parameter; 3], ids: kernel::Ids) -> Result<Tensor> {
+    fn host_forward(&self, tables: &[TensorView; 3], ids: [&[u32]; 3]) -> Result<Tensor> {
         let norm = self.layer_norm.host();
-        let hidden = norm.gamma.len();
-        let [word, position, token_type] = tables.each_ref().map(Parameter::values);
-        let given = [
-            (ids.input_ids, word),
-            (ids.position_ids, position),
-            (ids.token_type_ids, token_type),
-        ];
-        for (ids, table) in given {
-            let rows = table.len() / hidden;
-            if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
-                bail!("embeddings: row {id} of a table of {rows} rows");
-            }
-        }
-        let mut out = vec![0.0; ids.input_ids.len() * hidden];
+        let (tokens, hidden) = (ids[0].len(), norm.gamma.len());
+        let [word, position, token_type] = [0, 1, 2].map(|it| Rows::of(&tables[it], ids[it]));
+        let (word, position, token_type) = (word?, position?, token_type?);
+        let mut out = vec![0.0; tokens * hidden];
+        let ids = kernel::Ids {
+            input_ids: &word.ids,
+            position_ids: &position.ids,
+            token_type_ids: &token_type.ids,
+        };
         let tables = kernel::Tables {
-            word,
-            position,
-            token_type,
+            word: &word.values,
+            position: &position.values,
+            token_type: &token_type.values,
         };
         kernel::embeddings(ids, tables, norm, hidden, &mut out);
-        Tensor::from_vec(out, (ids.input_ids.len(), hidden), &Device::Cpu)
+        Tensor::from_vec(out, (tokens, hidden), &Device::Cpu)
+    }
+}
+
+/// Some rows of a table: the table itself in place, or where that is not f32 a copy of these rows.
+struct Rows<'a> {
+    values: Cow<'a, [f32]>,
+    ids: Cow<'a, [u32]>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(table: &'a TensorView, ids: &'a [u32]) -> Result<Self> {
+        let rows = table.shape().first().copied().unwrap_or_default();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
+            bail!("embeddings: row {id} of a table of {rows} rows");
+        }
+        if let Some(values) = table.as_f32() {
+            return Ok(Self {
+                values: values.into(),
+                ids: ids.into(),
+            });
+        }
+        let row = |id: &u32| table.row(*id as usize).map(|row| row.to_f32());
+        let values: Vec<f32> = ids.iter().filter_map(row).flatten().collect();
+        Ok(Self {
+            values: values.into(),
+            ids: (0..ids.len() as u32).collect::<Vec<_>>().into(),
+        })
     }
 }
