@@ -183,7 +183,7 @@ fn every_field_is_the_whole_texts() {
     };
     assert_eq!(record["special_tokens_mask"], json!(ends(0)));
     assert_eq!(record["attention_mask"], json!(ends(1)));
-    assert_eq!(record["token_type_ids"], json!([0; 102]));
+    assert_eq!(record["token_type_ids"], json!(vec![0; 102]));
     assert_eq!(record["word_ids"][100], 99);
     let words = record["words"].as_array().expect("a list of words");
     assert_eq!(words.len(), 100);
