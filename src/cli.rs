@@ -87,6 +87,10 @@ pub struct Arguments {
     )]
     pub on_long: OnLong,
 
+    /// Tokens that neighbouring windows share [default: a quarter of --max-length]
+    #[arg(long, value_name = "N", help_heading = "Tokens")]
+    pub stride: Option<u32>,
+
     /// Fill records up with `[PAD]`: to the longest record of the input, or to --max-length
     #[arg(
         long,
@@ -132,6 +136,10 @@ pub struct Arguments {
     /// Scale `embedding` to length 1
     #[arg(long, requires = "pooling", help_heading = "Output")]
     pub normalize: bool,
+
+    /// Fill `words`, one vector a word, from its tokens' rows of last_hidden_state
+    #[arg(long, value_name = "HOW", help_heading = "Output")]
+    pub word_pooling: Option<WordPooling>,
 
     /// Write to FILE, which appears complete or not at all
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
@@ -203,6 +211,11 @@ pub enum OnLong {
     Truncate,
     /// Its record is an error
     Error,
+    /// It is run as windows of --max-length tokens that overlap by --stride: each of its tokens is
+    /// taken from the window where it has most context, pooler_output from the first one. A pair
+    /// that does not fit is an error; not with --padding or --format json, for such a record is
+    /// longer than --max-length
+    Window,
 }
 
 /// How far records are filled up with `[PAD]`.
@@ -251,6 +264,10 @@ pub enum Field {
     HiddenStates,
     /// One vector a text, see --pooling
     Embedding,
+    /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text
+    /// (or of the input's words joined by one space), tokens [start, end) as rows of the record,
+    /// vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
+    Words,
     /// Tokens of the text that did not fit, always told
     #[value(skip)]
     DroppedTokens,
@@ -288,6 +305,7 @@ impl Field {
             Self::PoolerOutput => "pooler_output",
             Self::HiddenStates => "hidden_states",
             Self::Embedding => "embedding",
+            Self::Words => "words",
             Self::DroppedTokens => "dropped_tokens",
         }
     }
@@ -317,6 +335,21 @@ pub enum Pooling {
     Max,
     /// pooler_output
     Pooler,
+}
+
+/// How one vector is made of a word's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WordPooling {
+    /// The vector of its first token
+    First,
+    /// The vector of its last token
+    Last,
+    /// The mean over its tokens
+    Mean,
+    /// The largest value over its tokens
+    Max,
+    /// The sum over its tokens
+    Sum,
 }
 
 /// The form of the output.
@@ -371,6 +404,9 @@ impl Arguments {
         if self.pooling.is_some() {
             fields.push(Field::Embedding);
         }
+        if self.word_pooling.is_some() {
+            fields.push(Field::Words);
+        }
         if fields.contains(&Field::Text) {
             fields.push(Field::TextPair);
         }
@@ -424,6 +460,40 @@ impl Arguments {
             return usage(
                 "the field `embedding` needs --pooling",
                 "add --pooling mean",
+            );
+        }
+        if self.fields.contains(&Field::Words) && self.word_pooling.is_none() {
+            return usage(
+                "the field `words` needs --word-pooling",
+                "add --word-pooling mean",
+            );
+        }
+        self.check_windows()
+    }
+
+    /// # Errors
+    /// [`Kind::Usage`] where windows are asked for together with records of one length, or only by
+    /// half.
+    fn check_windows(&self) -> Result<()> {
+        let usage = |message: &str, tip: &str| {
+            Err(Error::message(Kind::Usage, message).with_tip(tip.to_owned()))
+        };
+        if self.on_long != OnLong::Window {
+            return match self.stride {
+                Some(_) => usage("--stride needs --on-long window", "add --on-long window"),
+                None => Ok(()),
+            };
+        }
+        if self.padding != Padding::None {
+            return usage(
+                "--padding and --on-long window do not go together: a record of several windows has more than --max-length tokens",
+                "leave --padding out",
+            );
+        }
+        if self.output_format() == Format::Json {
+            return usage(
+                "--format json and --on-long window do not go together: a batch tensor needs records of one length",
+                "use --format jsonl",
             );
         }
         Ok(())

@@ -6,8 +6,9 @@
 //!    configuration and maps its tensors; [`request`] says what the arguments mean for it.
 //! 3. [`input`] yields texts; [`tokenize`] makes them `[CLS] a [SEP]`; [`batch`] packs them.
 //! 4. [`model`] runs embeddings, layers and pooler by the operations of [`ops`] on a [`device`].
-//! 5. [`pooling`] makes one vector of many where asked; [`writer`] makes records of the numbers;
-//!    [`output`] prints them.
+//! 5. [`stitch`] joins the windows of a long text; [`pooling`] makes one vector of many where asked,
+//!    of a text's or of each of its [`words`]; [`writer`] makes records of the numbers; [`output`]
+//!    prints them.
 //! 6. [`pipeline`] is the three threads between 3 and 5.
 //!
 //! [`self_test`] checks the installation against a second implementation, and [`error`] says what
@@ -37,5 +38,7 @@ pub mod pooling;
 pub mod request;
 pub mod run;
 pub mod self_test;
+pub mod stitch;
 pub mod tokenize;
+pub mod words;
 pub mod writer;

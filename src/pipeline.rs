@@ -8,7 +8,7 @@ use std::thread;
 
 use candle_core::Tensor;
 
-use crate::batch::{self, Item, Plan};
+use crate::batch::{self, Piece, Pieces, Plan};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::Texts;
 use crate::model::{Batch, BertModel, Outputs, Wanted};
@@ -20,18 +20,18 @@ const BATCHES_AHEAD: usize = 2;
 /// Neighbours in the input with what the encoder gave for them.
 pub struct Encoded {
     /// In input order.
-    pub items: Vec<Item>,
+    pub pieces: Pieces,
     /// The good ones' numbers.
     pub vectors: Vectors,
 }
 
 /// The outputs of one batch on the host.
 pub struct Vectors {
-    /// First row and number of rows of each good item.
-    pub rows: Vec<(usize, usize)>,
+    /// First row of each piece.
+    pub first_rows: Vec<usize>,
     /// `[tokens × hidden]`; empty where not wanted.
     pub last_hidden_state: Vec<f32>,
-    /// `[items × hidden]`; `None` where not wanted or not there.
+    /// `[pieces × hidden]`; `None` where not wanted or not there.
     pub pooler_output: Option<Vec<f32>>,
     /// `[layers][tokens × hidden]`
     pub hidden_states: Vec<Vec<f32>>,
@@ -76,12 +76,12 @@ fn join<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
 fn encode(
     model: &BertModel,
     wanted: &Wanted,
-    from: &Receiver<Vec<Item>>,
+    from: &Receiver<Pieces>,
     to: &SyncSender<Encoded>,
 ) -> Result<()> {
-    for items in from {
-        let vectors = Vectors::compute(model, wanted, &items)?;
-        if to.send(Encoded { items, vectors }).is_err() {
+    for pieces in from {
+        let vectors = Vectors::compute(model, wanted, pieces.iter().flatten())?;
+        if to.send(Encoded { pieces, vectors }).is_err() {
             break;
         }
     }
@@ -90,9 +90,9 @@ fn encode(
 
 fn write<'a>(mut writer: Writer<'a>, from: &Receiver<Encoded>) -> Result<Writer<'a>> {
     while let Ok(encoded) = from.recv() {
-        writer.write(&encoded)?;
+        writer.write(encoded)?;
         while let Ok(next) = from.try_recv() {
-            writer.write(&next)?;
+            writer.write(next)?;
         }
         // Nothing more has been computed: whoever waits for these records gets them now.
         writer.flush()?;
@@ -101,17 +101,22 @@ fn write<'a>(mut writer: Writer<'a>, from: &Receiver<Encoded>) -> Result<Writer<
 }
 
 impl Vectors {
-    /// The outputs of the good ones among `items`.
+    /// The outputs of `pieces`.
     ///
     /// # Errors
     /// [`Kind::Device`] where the device fails, [`Kind::Model`] where a number is not finite.
-    fn compute(model: &BertModel, wanted: &Wanted, items: &[Item]) -> Result<Self> {
+    fn compute<'a>(
+        model: &BertModel,
+        wanted: &Wanted,
+        pieces: impl Iterator<Item = &'a Piece>,
+    ) -> Result<Self> {
         let mut batch = Batch::default();
-        for (_, encoding) in items.iter().flatten() {
+        for Piece { of, window } in pieces {
+            let (encoding, rows) = (&of.encoding, window.rows.clone());
             batch.push(
-                &encoding.input_ids,
-                &encoding.token_type_ids,
-                encoding.attended,
+                &encoding.window_ids(window),
+                &encoding.token_type_ids[rows.clone()],
+                encoding.attended.min(rows.end) - rows.start,
             );
         }
         if batch.sequences.is_empty() {
@@ -123,10 +128,10 @@ impl Vectors {
             hidden_states,
         } = model.forward(&batch, wanted)?;
         Ok(Self {
-            rows: batch
+            first_rows: batch
                 .sequences
                 .iter()
-                .map(|sequence| (sequence.start, sequence.tokens))
+                .map(|sequence| sequence.start)
                 .collect(),
             last_hidden_state: last_hidden_state
                 .as_ref()
@@ -140,7 +145,7 @@ impl Vectors {
 
     fn none() -> Self {
         Self {
-            rows: Vec::new(),
+            first_rows: Vec::new(),
             last_hidden_state: Vec::new(),
             pooler_output: None,
             hidden_states: Vec::new(),

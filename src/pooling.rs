@@ -4,7 +4,7 @@
 //!
 //! Source: `Pooling` and `Normalize` of sentence-transformers for the definitions.
 
-use crate::cli::{LayerMerge, Pooling};
+use crate::cli::{LayerMerge, Pooling, WordPooling};
 
 /// One vector of a text's `rows`.
 ///
@@ -17,6 +17,21 @@ pub fn pool(how: Pooling, rows: &[f32], hidden: usize) -> Vec<f32> {
         Pooling::Cls | Pooling::Pooler => rows[..hidden].to_vec(),
         Pooling::Mean => mean(rows.chunks_exact(hidden), hidden),
         Pooling::Max => largest(rows, hidden),
+    }
+}
+
+/// One vector of a word's `rows`.
+///
+/// # Shapes
+/// `rows` `[tokens × hidden]`, at least one token → `[hidden]`
+#[must_use]
+pub fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
+    match how {
+        WordPooling::First => rows[..hidden].to_vec(),
+        WordPooling::Last => rows[rows.len() - hidden..].to_vec(),
+        WordPooling::Mean => mean(rows.chunks_exact(hidden), hidden),
+        WordPooling::Max => largest(rows, hidden),
+        WordPooling::Sum => rounded(sum(rows.chunks_exact(hidden), hidden)),
     }
 }
 
@@ -55,13 +70,10 @@ pub fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
             layers.iter().copied(),
             layers.first().map_or(0, |l| l.len()),
         ),
-        LayerMerge::Sum => sum(
+        LayerMerge::Sum => rounded(sum(
             layers.iter().copied(),
             layers.first().map_or(0, |layer| layer.len()),
-        )
-        .into_iter()
-        .map(|value| value as f32)
-        .collect(),
+        )),
     }
 }
 
@@ -81,6 +93,10 @@ fn sum<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f64> {
             .for_each(|(sum, &value)| *sum += f64::from(value));
         sum
     })
+}
+
+fn rounded(values: Vec<f64>) -> Vec<f32> {
+    values.into_iter().map(|value| value as f32).collect()
 }
 
 fn largest(rows: &[f32], hidden: usize) -> Vec<f32> {
@@ -106,6 +122,15 @@ mod tests {
         assert_eq!(pool(Pooling::Cls, &ROWS, 2), [1.0, -2.0]);
         assert_eq!(pool(Pooling::Mean, &ROWS, 2), [3.0, -4.0 / 3.0]);
         assert_eq!(pool(Pooling::Max, &ROWS, 2), [5.0, 4.0]);
+    }
+
+    #[test]
+    fn a_words_tokens_are_pooled_as_named() {
+        assert_eq!(pool_word(WordPooling::First, &ROWS, 2), [1.0, -2.0]);
+        assert_eq!(pool_word(WordPooling::Last, &ROWS, 2), [5.0, -6.0]);
+        assert_eq!(pool_word(WordPooling::Mean, &ROWS, 2), [3.0, -4.0 / 3.0]);
+        assert_eq!(pool_word(WordPooling::Max, &ROWS, 2), [5.0, 4.0]);
+        assert_eq!(pool_word(WordPooling::Sum, &ROWS, 2), [9.0, -4.0]);
     }
 
     #[test]

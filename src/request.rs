@@ -3,10 +3,10 @@
 //! Owns the checks that need the model's configuration; they happen before any weight is read.
 
 use crate::checkpoint::Config;
-use crate::cli::{Arguments, Field, Format, LayerMerge, OnLong, Padding, Pooling};
+use crate::cli::{Arguments, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling};
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
-use crate::tokenize::Detail;
+use crate::tokenize::{Detail, SPECIAL_TOKENS};
 
 /// What one run computes and prints.
 #[derive(Debug, Clone)]
@@ -21,10 +21,14 @@ pub struct Request {
     pub pooling: Option<Pooling>,
     /// Whether `embedding` is scaled to length 1.
     pub normalize: bool,
-    /// Longest record in tokens.
+    /// How the vectors of `words` are made.
+    pub word_pooling: Option<WordPooling>,
+    /// Longest record in tokens, or longest window.
     pub max_length: usize,
     /// What happens to a text that is longer.
     pub on_long: OnLong,
+    /// Tokens that neighbouring windows share.
+    pub stride: usize,
     /// How far records are filled up.
     pub padding: Padding,
     /// Tokens of a batch at most.
@@ -46,7 +50,8 @@ impl Request {
         let pooling = arguments.pooling;
         let wanted = Wanted {
             last_hidden_state: has(Field::LastHiddenState)
-                || pooling.is_some_and(|pooling| pooling != Pooling::Pooler),
+                || pooling.is_some_and(|pooling| pooling != Pooling::Pooler)
+                || arguments.word_pooling.is_some(),
             pooler_output: has(Field::PoolerOutput) || pooling == Some(Pooling::Pooler),
             hidden_states: layers(&arguments.layers, has(Field::HiddenStates), config)?,
         };
@@ -55,17 +60,22 @@ impl Request {
             (Format::Json, Padding::None) => Padding::Longest,
             (_, padding) => padding,
         };
+        let max_length = max_length(arguments.max_length, config)?;
         Ok(Self {
             wanted,
             layer_merge: arguments.layer_merge,
             pooling,
             normalize: arguments.normalize,
-            max_length: max_length(arguments.max_length, config)?,
+            word_pooling: arguments.word_pooling,
+            stride: stride(arguments, max_length)?,
+            max_length,
             on_long: arguments.on_long,
             padding,
             batch_tokens: arguments.batch_tokens as usize,
             detail: Detail {
-                offsets: has(Field::OffsetMapping) || has(Field::WordIds),
+                offsets: [Field::OffsetMapping, Field::WordIds, Field::Words]
+                    .into_iter()
+                    .any(has),
             },
             hidden_size: config.hidden_size,
             fields,
@@ -121,4 +131,21 @@ fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
             format!("--max-length is {tokens}: the model has {positions} positions"),
         )),
     }
+}
+
+/// The tokens that neighbouring windows share, a quarter of a window where none are named.
+fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
+    let stride = arguments
+        .stride
+        .map_or(max_length / 4, |tokens| tokens as usize);
+    let of_the_text = max_length.saturating_sub(SPECIAL_TOKENS);
+    if arguments.on_long != OnLong::Window || stride < of_the_text {
+        return Ok(stride);
+    }
+    Err(Error::message(
+        Kind::Usage,
+        format!(
+            "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, and the next one must begin behind its first"
+        ),
+    ))
 }

@@ -184,6 +184,7 @@ fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
         detail: request.detail,
         max_length: request.max_length,
         on_long: request.on_long,
+        stride: request.stride,
         padding: request.padding,
         batch_tokens: request.batch_tokens,
     }

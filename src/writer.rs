@@ -1,13 +1,17 @@
 //! Encoded texts → records in the destination, and the tally that is told at the end.
 
+use std::sync::Arc;
+
+use crate::batch::Tokenized;
 use crate::cli::{LayerMerge, Pooling};
 use crate::error::Result;
-use crate::input::Text;
+use crate::input::BadText;
 use crate::output::{BadRecord, Destination, Format, HiddenStates, Record};
-use crate::pipeline::{Encoded, Vectors};
-use crate::pooling;
+use crate::pipeline::Encoded;
 use crate::request::Request;
+use crate::stitch::TextVectors;
 use crate::tokenize::Encoding;
+use crate::{pooling, words};
 
 /// Counts of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,8 +31,13 @@ pub struct Writer<'a> {
     output: Box<dyn Format + 'a>,
     destination: Destination,
     request: &'a Request,
+    /// What has come of the text whose next window is awaited.
+    unfinished: TextVectors,
     tally: Tally,
 }
+
+/// One text with all its numbers, or why it has none.
+type Finished = std::result::Result<(Arc<Tokenized>, TextVectors), BadText>;
 
 impl<'a> Writer<'a> {
     /// Writes records of `request` in the form `output` to `destination`.
@@ -42,27 +51,25 @@ impl<'a> Writer<'a> {
             output,
             destination,
             request,
+            unfinished: TextVectors::default(),
             tally: Tally::default(),
         }
     }
 
-    /// Writes the records of the next texts.
+    /// Writes the records of the texts that are complete with `encoded`.
     ///
     /// # Errors
     /// [`crate::error::Kind::Output`] where the destination cannot be written.
-    pub fn write(&mut self, encoded: &Encoded) -> Result<()> {
-        let mut good = 0;
-        let mut records = Vec::with_capacity(encoded.items.len());
-        for item in &encoded.items {
+    pub fn write(&mut self, encoded: Encoded) -> Result<()> {
+        let finished = self.stitch(encoded);
+        let mut records = Vec::with_capacity(finished.len());
+        for text in &finished {
             let index = self.tally.records;
             self.tally.records += 1;
-            records.push(match item {
-                Ok((text, encoding)) => {
-                    self.count(encoding);
-                    good += 1;
-                    Ok(self
-                        .request
-                        .record(index, text, encoding, &encoded.vectors, good - 1))
+            records.push(match text {
+                Ok((tokenized, vectors)) => {
+                    self.count(&tokenized.encoding);
+                    Ok(self.request.record(index, tokenized, vectors))
                 }
                 Err(bad) => {
                     self.tally.errors += 1;
@@ -74,6 +81,29 @@ impl<'a> Writer<'a> {
             });
         }
         self.output.write(&records, &mut self.destination)
+    }
+
+    /// The texts that are complete with `encoded`; a text's pieces come one after the other.
+    fn stitch(&mut self, encoded: Encoded) -> Vec<Finished> {
+        let Encoded { pieces, vectors } = encoded;
+        let mut finished = Vec::new();
+        let mut place = 0;
+        for piece in pieces {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(bad) => {
+                    finished.push(Err(bad));
+                    continue;
+                }
+            };
+            self.unfinished
+                .extend(&piece, place, &vectors, self.request.hidden_size);
+            place += 1;
+            if piece.is_last() {
+                finished.push(Ok((piece.of, std::mem::take(&mut self.unfinished))));
+            }
+        }
+        finished
     }
 
     /// Makes the records written so far visible to a reader of a stream.
@@ -101,35 +131,23 @@ impl<'a> Writer<'a> {
 }
 
 impl Request {
-    /// The record of the good text number `place` of a batch.
+    /// The record of a text with its `vectors`.
     fn record<'a>(
         &self,
         index: u64,
-        text: &'a Text,
-        encoding: &'a Encoding,
-        vectors: &'a Vectors,
-        place: usize,
+        tokenized: &'a Tokenized,
+        vectors: &'a TextVectors,
     ) -> Record<'a> {
+        let Tokenized { text, encoding } = tokenized;
         let hidden = self.hidden_size;
-        let (start, tokens) = vectors.rows[place];
-        let rows = |tensor: &'a [f32]| {
-            if tensor.is_empty() {
-                tensor
-            } else {
-                &tensor[start * hidden..(start + tokens) * hidden]
-            }
-        };
-        let last_hidden_state = rows(&vectors.last_hidden_state);
-        let pooler_output = vectors.pooler_output.as_ref();
-        let pooler_output = pooler_output.map(|it| &it[place * hidden..(place + 1) * hidden]);
-        let layers = vectors
-            .hidden_states
-            .iter()
-            .map(|layer| rows(layer))
-            .collect();
+        let last_hidden_state = &vectors.last_hidden_state[..];
+        let pooler_output = vectors.pooler_output.as_deref();
         let real_rows = last_hidden_state
             .get(..encoding.attended * hidden)
             .unwrap_or_default();
+        let words = self
+            .word_pooling
+            .map(|how| words::words(how, text, encoding, real_rows, hidden));
         Record {
             index,
             text,
@@ -137,8 +155,9 @@ impl Request {
             hidden,
             last_hidden_state,
             pooler_output,
-            hidden_states: self.merge(layers),
+            hidden_states: self.merge(vectors.hidden_states.iter().map(Vec::as_slice).collect()),
             embedding: self.embedding(real_rows, pooler_output),
+            words: words.unwrap_or_default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod document;
 mod file;
 mod jsonl;
 mod record;
+mod word;
 
 use std::io::Write;
 
@@ -14,6 +15,7 @@ pub use document::Document;
 pub use file::Destination;
 pub use jsonl::JsonLines;
 pub use record::{BadRecord, HiddenStates, Record};
+pub use word::Word;
 
 use crate::cli::Field;
 use crate::error::Result;

@@ -4,7 +4,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Context;
+use super::{Context, Word};
 use crate::cli::Field;
 use crate::input::{Id, Segment, Text};
 use crate::tokenize::Encoding;
@@ -27,6 +27,8 @@ pub struct Record<'a> {
     pub hidden_states: HiddenStates<'a>,
     /// `[hidden]`; empty where not wanted.
     pub embedding: Vec<f32>,
+    /// Empty where not wanted.
+    pub words: Vec<Word>,
 }
 
 /// The layers asked for, apart or merged.
@@ -66,11 +68,12 @@ impl Record<'_> {
             Field::AttentionMask => Value::Mask(encoding.attended, encoding.tokens()),
             Field::SpecialTokensMask => Value::Bits(&encoding.special_tokens_mask),
             Field::OffsetMapping => Value::Offsets(&encoding.offset_mapping),
-            Field::WordIds => Value::Words(&encoding.word_ids),
+            Field::WordIds => Value::WordIds(&encoding.word_ids),
             Field::LastHiddenState => Value::Rows(self.last_hidden_state, self.hidden),
             Field::PoolerOutput => Value::Vector(self.pooler_output),
             Field::HiddenStates => self.states(),
             Field::Embedding => Value::Vector(Some(&self.embedding)),
+            Field::Words => Value::Words(&self.words),
             Field::DroppedTokens => Value::Number(encoding.dropped_tokens as u64),
         })
     }
@@ -114,13 +117,15 @@ pub enum Value<'a> {
     /// `[start, end)` a token.
     Offsets(&'a [(u32, u32)]),
     /// A word's number, or null, a token.
-    Words(&'a [Option<u32>]),
+    WordIds(&'a [Option<u32>]),
     /// `[width]`, or null.
     Vector(Option<&'a [f32]>),
     /// `[rows × width]` as a list of rows.
     Rows(&'a [f32], usize),
     /// `[layers][rows × width]` as lists of rows.
     Layers(&'a [&'a [f32]], usize),
+    /// One object a word.
+    Words(&'a [Word]),
 }
 
 impl Serialize for Value<'_> {
@@ -140,6 +145,7 @@ impl Serialize for Value<'_> {
             }
             Self::Bits(bits) => serializer.collect_seq(bits.iter().map(|&bit| u8::from(bit))),
             Self::Offsets(offsets) => serializer.collect_seq(offsets),
+            Self::WordIds(word_ids) => serializer.collect_seq(word_ids),
             Self::Words(words) => serializer.collect_seq(words),
             Self::Vector(vector) => vector.serialize(serializer),
             Self::Rows(values, width) => serializer.collect_seq(values.chunks_exact(width)),

@@ -1,14 +1,15 @@
 //! Texts → token ids, as transformers' fast `BertTokenizer` gives them.
 //!
 //! Owns [`Tokenizer`], the template `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, truncation
-//! (`longest_first`) and padding; the only room that uses the `tokenizers` crate. Truncation and
-//! padding that a `tokenizer.json` carries are never used: the command line decides.
+//! (`longest_first`), padding and windows; the only room that uses the `tokenizers` crate.
+//! Truncation and padding that a `tokenizer.json` carries are never used: the command line decides.
 //!
 //! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `BertTokenizer` in transformers.
 
 mod load;
 mod segment;
 mod template;
+mod window;
 
 use anyhow::anyhow;
 
@@ -16,6 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::input::{self, Text};
 use segment::Segment;
 use template::SpecialTokens;
+pub use window::Window;
+
+/// The special tokens of one segment: `[CLS]` and `[SEP]`.
+pub const SPECIAL_TOKENS: usize = 2;
 
 /// What the records ask of the tokenizer beyond ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

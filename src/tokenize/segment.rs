@@ -51,16 +51,13 @@ impl Segment {
         // Few enough that their encoding is small, enough that the call costs nothing.
         const WORDS: usize = 1024;
         let mut segment = Self::default();
-        let mut start = Start::default();
-        for chunk in words.chunks(WORDS) {
-            segment.extend(
-                tokenizer,
-                InputSequence::from(chunk),
-                keep,
-                detail,
-                &mut start,
-            )?;
-            start.word = (start.word as usize).next_multiple_of(WORDS) as u32;
+        for (number, chunk) in words.chunks(WORDS).enumerate() {
+            let mut start = Start {
+                character: 0,
+                word: (number * WORDS) as u32,
+            };
+            let input = InputSequence::from(chunk);
+            segment.extend(tokenizer, input, keep, detail, &mut start)?;
         }
         Ok(segment)
     }

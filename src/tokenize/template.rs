@@ -3,8 +3,8 @@
 //! Owns truncation to a number of tokens (`longest_first`) and the assembly of an [`Encoding`].
 //! Source: `truncate_encodings` of the tokenizers crate, `TemplateProcessing` of `BertTokenizer`.
 
-use super::Encoding;
 use super::segment::Segment;
+use super::{Encoding, SPECIAL_TOKENS};
 
 /// The numbers of the tokens that the template adds.
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +72,13 @@ impl Encoding {
 /// Cuts the segments so that they and the special tokens make `max_length` tokens at most.
 fn truncate(first: &mut Segment, second: Option<&mut Segment>, max_length: usize) {
     let Some(second) = second else {
-        return first.truncate(max_length.saturating_sub(2));
+        return first.truncate(max_length.saturating_sub(SPECIAL_TOKENS));
     };
-    let (first_tokens, second_tokens) =
-        longest_first(first.total, second.total, max_length.saturating_sub(3));
+    let (first_tokens, second_tokens) = longest_first(
+        first.total,
+        second.total,
+        max_length.saturating_sub(SPECIAL_TOKENS + 1),
+    );
     first.truncate(first_tokens);
     second.truncate(second_tokens);
 }

@@ -13,3 +13,5 @@ mod model_files;
 mod notebook;
 mod support;
 mod tokens;
+mod windows;
+mod words;
