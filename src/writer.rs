@@ -1,7 +1,7 @@
 //! Encoded texts → records in the destination, and the tally that is told at the end.
 
 use crate::cli::{LayerMerge, Pooling};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::input::Text;
 use crate::output::{BadRecord, Destination, Format, HiddenStates, Record};
 use crate::pipeline::{Encoded, Vectors};
@@ -73,7 +73,9 @@ impl<'a> Writer<'a> {
                 }
             });
         }
-        self.output.write(&records, &mut self.destination)
+        self.output
+            .write(&records, &mut self.destination)
+            .map_err(|error| named(error, &self.destination))
     }
 
     /// Makes the records written so far visible to a reader of a stream.
@@ -89,7 +91,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// As [`Writer::write`].
     pub fn finish(mut self) -> Result<Tally> {
-        self.output.finish(&mut self.destination)?;
+        self.output
+            .finish(&mut self.destination)
+            .map_err(|error| named(error, &self.destination))?;
         self.destination.finish()?;
         Ok(self.tally)
     }
@@ -97,6 +101,14 @@ impl<'a> Writer<'a> {
     fn count(&mut self, encoding: &Encoding) {
         self.tally.truncated_texts += u64::from(encoding.dropped_tokens > 0);
         self.tally.dropped_tokens += encoding.dropped_tokens as u64;
+    }
+}
+
+/// A failed write as the user reads it; a form of output does not know where it goes.
+fn named(error: Error, destination: &Destination) -> Error {
+    match error.kind() {
+        Kind::Output => error.context(format!("could not write {}", destination.name())),
+        _ => error,
     }
 }
 
