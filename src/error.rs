@@ -103,11 +103,24 @@ impl Error {
 /// One line: what could not be done, then each cause, joined by `: `; control characters escaped.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&one_line(&format!("{:#}", self.cause)))
+        let causes: Vec<_> = self.cause.chain().map(in_words).collect();
+        formatter.write_str(&one_line(&causes.join(": ")))
     }
 }
 
 impl std::error::Error for Error {}
+
+/// `No such file or directory (os error 2)` without its number and in lower case.
+fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
+    let text = cause.to_string();
+    if !cause.is::<std::io::Error>() {
+        return text;
+    }
+    let words = text.split(" (os error ").next().unwrap_or(&text);
+    let mut characters = words.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
+}
 
 /// `text` with every control character written as an escape, so that it stays on one line.
 #[must_use]

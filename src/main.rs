@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bert_embed::cli::Arguments;
 use bert_embed::error::{Error, Kind, Result};
 use bert_embed::run::{Outcome, run};
 use clap::{CommandFactory, Parser};
+use signal_hook::consts::SIGXFSZ;
 
 fn main() -> ExitCode {
     #[cfg(feature = "hub")]
@@ -14,7 +16,18 @@ fn main() -> ExitCode {
     unsafe {
         bert_embed::checkpoint::disable_telemetry();
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.exit_code() == 0 => error.exit(),
+        Err(error) => {
+            tell(&usage(&error));
+            return ExitCode::from(Kind::Usage.exit_code());
+        }
+    };
+    if let Err(cause) = outlive_the_file_size_limit() {
+        tell(&Error::new(Kind::Internal, cause));
+        return ExitCode::from(Kind::Internal.exit_code());
+    }
     let outcome = match documentation(&arguments) {
         Some(written) => written.map(|()| Outcome::Done),
         None => run(&arguments),
@@ -55,4 +68,29 @@ fn tell(error: &Error) {
     if let Some(tip) = error.tip() {
         let _ = writeln!(stderr, "  tip: {tip}");
     }
+}
+
+/// A file-size limit fails the write instead of killing the process, so that the temporary file goes.
+fn outlive_the_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
+}
+
+/// clap's paragraphs as one line and at most one tip.
+fn usage(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let (mut message, mut tip) = (String::new(), None);
+    let mut paragraphs = text.split("\n\n").map(|paragraph| {
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        words.join(" ")
+    });
+    if let Some(first) = paragraphs.next() {
+        message.push_str(first.strip_prefix("error: ").unwrap_or(&first));
+    }
+    for paragraph in paragraphs {
+        if let Some(words) = paragraph.strip_prefix("tip: ") {
+            tip.get_or_insert_with(|| words.to_owned());
+        }
+    }
+    let error = Error::message(Kind::Usage, message);
+    error.with_tip(tip.unwrap_or_else(|| "bert-embed --help".to_owned()))
 }

@@ -197,8 +197,8 @@ fn warn(request: &Request, tally: Tally, has_pooler: bool) {
     }
     if tally.truncated_texts > 0 {
         eprintln!(
-            "warning: {} of {} texts were longer than {} tokens: {} tokens were dropped",
-            tally.truncated_texts, tally.records, request.max_length, tally.dropped_tokens
+            "warning: texts longer than {} tokens: {} of {}, tokens dropped: {}",
+            request.max_length, tally.truncated_texts, tally.records, tally.dropped_tokens
         );
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::batch::Tokenized;
 use crate::cli::{LayerMerge, Pooling};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::input::BadText;
 use crate::output::{BadRecord, Destination, Format, HiddenStates, Record};
 use crate::pipeline::Encoded;
@@ -80,7 +80,9 @@ impl<'a> Writer<'a> {
                 }
             });
         }
-        self.output.write(&records, &mut self.destination)
+        self.output
+            .write(&records, &mut self.destination)
+            .map_err(|error| named(error, &self.destination))
     }
 
     /// The texts that are complete with `encoded`; a text's pieces come one after the other.
@@ -119,7 +121,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// As [`Writer::write`].
     pub fn finish(mut self) -> Result<Tally> {
-        self.output.finish(&mut self.destination)?;
+        self.output
+            .finish(&mut self.destination)
+            .map_err(|error| named(error, &self.destination))?;
         self.destination.finish()?;
         Ok(self.tally)
     }
@@ -127,6 +131,14 @@ impl<'a> Writer<'a> {
     fn count(&mut self, encoding: &Encoding) {
         self.tally.truncated_texts += u64::from(encoding.dropped_tokens > 0);
         self.tally.dropped_tokens += encoding.dropped_tokens as u64;
+    }
+}
+
+/// A failed write as the user reads it; a form of output does not know where it goes.
+fn named(error: Error, destination: &Destination) -> Error {
+    match error.kind() {
+        Kind::Output => error.context(format!("could not write {}", destination.name())),
+        _ => error,
     }
 }
 

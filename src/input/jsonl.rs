@@ -19,6 +19,10 @@ struct Line {
 pub(super) fn parse(line: &str) -> Result<Text, String> {
     // A byte order mark is no JSON, but some editors begin a file with it.
     let line = line.trim_start_matches('\u{feff}');
+    // serde takes a list for a struct.
+    if !line.trim_start().starts_with('{') {
+        return Err("it is not a JSON object".to_owned());
+    }
     let Line {
         id,
         text,
@@ -65,7 +69,8 @@ mod tests {
     #[test]
     fn what_is_no_text_is_told() {
         let cases = [
-            ("", "EOF while parsing a value at byte 0"),
+            ("", "it is not a JSON object"),
+            (r#"["1","a",null,null]"#, "it is not a JSON object"),
             ("{}", "it has neither `text` nor `words`"),
             (
                 r#"{"text":"a","words":[]}"#,

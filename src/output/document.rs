@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use super::{BadRecord, Context, Format, Record};
 use crate::cli::Field;
 use crate::error::{Classify, Kind, Result};
-use anyhow::Context as _;
 
 /// Collects the fields of every record as JSON text.
 pub struct Document<'a> {
@@ -94,8 +93,6 @@ impl Format for Document<'_> {
     }
 
     fn finish(&mut self, to: &mut dyn Write) -> Result<()> {
-        self.print(to)
-            .context("could not write the output")
-            .kind(Kind::Output)
+        self.print(to).kind(Kind::Output)
     }
 }

@@ -61,6 +61,12 @@ impl Destination {
         Ok(Self { writer, name })
     }
 
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Makes everything written so far visible to a reader of the stream.
     ///
     /// # Errors
@@ -118,14 +124,15 @@ impl Write for Destination {
 
 impl Inner {
     fn open(path: &Path) -> anyhow::Result<Self> {
+        // What `/dev/fd/1` links to has a text there that is no path, so it is opened by its name.
+        if fs::metadata(path).is_ok_and(|there| is_stream(&there)) {
+            let file: Box<dyn Write + Send> =
+                Box::new(fs::OpenOptions::new().write(true).open(path)?);
+            return Ok(Self::Stream(BufWriter::with_capacity(BUFFER_BYTES, file)));
+        }
         let target = follow_links(path)?;
         match fs::metadata(&target) {
             Ok(there) if there.is_dir() => anyhow::bail!("it is a directory"),
-            Ok(there) if is_stream(&there) => {
-                let file: Box<dyn Write + Send> =
-                    Box::new(fs::OpenOptions::new().write(true).open(&target)?);
-                Ok(Self::Stream(BufWriter::with_capacity(BUFFER_BYTES, file)))
-            }
             Ok(there) => Self::beside(target, there.permissions()),
             // As the shell's `>` makes it: the process's umask takes its share.
             Err(_) => Self::beside(target, Permissions::from_mode(0o666)),
@@ -137,10 +144,17 @@ impl Inner {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
+        anyhow::ensure!(
+            directory.is_dir(),
+            "there is no directory `{}`",
+            directory.display()
+        );
         let temporary = tempfile::Builder::new()
             .prefix(".bert-embed-")
             .permissions(permissions)
             .tempfile_in(directory)
+            // Its own words name the temporary file, which nobody has typed.
+            .map_err(|cause| io::Error::from(cause.kind()))
             .with_context(|| {
                 format!("the directory `{}` cannot be written", directory.display())
             })?;
@@ -163,8 +177,6 @@ fn follow_links(path: &Path) -> anyhow::Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&target) {
-            // What a process holds open has a text there that is no path.
-            Ok(_) if target.starts_with("/proc") => return Ok(target),
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
             Err(_) => return Ok(target),
         }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use anyhow::Context as _;
 use rayon::prelude::*;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -53,9 +52,7 @@ impl Format for JsonLines<'_> {
         let lines: serde_json::Result<Vec<_>> =
             records.par_iter().map(|record| self.line(record)).collect();
         for line in lines.kind(Kind::Internal)? {
-            to.write_all(&line)
-                .context("could not write the output")
-                .kind(Kind::Output)?;
+            to.write_all(&line).kind(Kind::Output)?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 )]
 
 mod cache;
+mod contract;
 mod fidelity;
 #[cfg(feature = "hub")]
 mod hub;

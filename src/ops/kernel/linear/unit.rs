@@ -187,7 +187,7 @@ impl RowBlock<'_> {
                         map(simd, sums, |sum| math::gelu_tanh(simd, simd.add(sum, bias)));
                     }
                     Activation::Relu => map(simd, sums, |sum| {
-                        simd.max(simd.add(sum, bias), simd.splat(0.0))
+                        simd.max(simd.splat(0.0), simd.add(sum, bias))
                     }),
                     Activation::Tanh => {
                         map(simd, sums, |sum| math::tanh(simd, simd.add(sum, bias)));

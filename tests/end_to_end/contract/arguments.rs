@@ -1,0 +1,178 @@
+//! Usage: what cannot be meant is refused with exit code 2, before anything is read.
+
+use std::fs;
+
+use super::Place;
+
+/// The program's words for one mistake: what was typed and the first line of what is told.
+const MISTAKES: [(&[&str], &str); 18] = [
+    (
+        &["a", "-f", "x"],
+        "TEXT arguments and --file were both given: texts come from one source",
+    ),
+    (
+        &["--pair", "b"],
+        "--pair needs exactly one TEXT argument: got 0",
+    ),
+    (
+        &["--pair", "b", "a", "c"],
+        "--pair needs exactly one TEXT argument: got 2",
+    ),
+    (&["--pair-separator", "", "a"], "--pair-separator is empty"),
+    (
+        &["--fields", "embedding", "a"],
+        "the field `embedding` needs --pooling",
+    ),
+    (
+        &["--fields", "nope", "a"],
+        "invalid value 'nope' for '--fields <LIST>' [possible values: index, ",
+    ),
+    (
+        &["--format", "xml", "a"],
+        "invalid value 'xml' for '--format <FORMAT>' [possible values: jsonl, json",
+    ),
+    (
+        &["--max-length", "0", "a"],
+        "invalid value '0' for '--max-length <N>': 0 is not in 3..",
+    ),
+    (
+        &["--max-length", "1", "a"],
+        "invalid value '1' for '--max-length <N>': 1 is not in 3..",
+    ),
+    (
+        &["--max-length", "2", "a"],
+        "invalid value '2' for '--max-length <N>': 2 is not in 3..",
+    ),
+    (
+        &["--max-length", "abc", "a"],
+        "invalid value 'abc' for '--max-length <N>': invalid digit",
+    ),
+    (
+        &["--threads", "0", "a"],
+        "invalid value '0' for '--threads <N>': 0 is not in 1..=1024",
+    ),
+    (
+        &["--batch-tokens", "0", "a"],
+        "invalid value '0' for '--batch-tokens <N>': 0 is not in 1..",
+    ),
+    (
+        &["--device", "gpu", "a"],
+        "invalid value 'gpu' for '--device <DEVICE>': possible values: auto",
+    ),
+    (
+        &["--layers", "x", "a"],
+        "invalid value 'x' for '--layers <LIST>': invalid digit",
+    ),
+    (
+        &["--layer-merge", "mean", "a"],
+        "the following required arguments were not provided: --layers",
+    ),
+    (
+        &["--normalize", "a"],
+        "the following required arguments were not provided: --pooling",
+    ),
+    (&["--nope", "a"], "unexpected argument '--nope' found"),
+];
+
+#[test]
+fn a_mistake_on_the_command_line_is_one_line_and_at_most_one_tip() {
+    let place = Place::empty();
+    for (typed, words) in MISTAKES {
+        let (code, stdout, stderr) = place.run(typed);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{typed:?}: {stderr}");
+        let lines: Vec<_> = stderr.lines().collect();
+        assert!(lines[0].starts_with(&format!("error: {words}")), "{stderr}");
+        assert!(!lines[0].ends_with('.'), "{stderr}");
+        let tips = lines[1..].iter().all(|line| line.starts_with("  tip: "));
+        assert!(lines.len() <= 2 && tips, "{stderr}");
+    }
+}
+
+#[test]
+fn what_the_model_has_not_is_refused_before_its_weights_are_read() {
+    let place = Place::new();
+    place.write("model/model.safetensors", "no weights");
+    place.assert_refused(
+        &["--layers", "4", "a"],
+        2,
+        "error: the model has no layer 4: it has 3 layers, so 0 to 3 or -1 to -4 are allowed\n",
+    );
+    place.assert_refused(
+        &["--layers", "0,-5", "a"],
+        2,
+        "error: the model has no layer -5: it has 3 layers, so 0 to 3 or -1 to -4 are allowed\n",
+    );
+    place.assert_refused(
+        &["--max-length", "132", "a"],
+        2,
+        "error: --max-length is 132: the model has 131 positions\n",
+    );
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_before_the_model_is_looked_for() {
+    let place = Place::empty();
+    place.write("in.txt", "a\n");
+    fs::create_dir(place.path().join("directory")).expect("created");
+    let cases = [
+        (
+            "missing/out",
+            "`missing/out`: there is no directory `missing`",
+        ),
+        ("directory", "`directory`: it is a directory"),
+        ("in.txt", "`in.txt`: it is the input `in.txt` too"),
+        ("in.txt/out", "`in.txt/out`: there is no directory `in.txt`"),
+    ];
+    for (output, words) in cases {
+        let words = format!("error: could not write {words}\n");
+        place.assert_refused(&["-f", "in.txt", "-o", output], 7, &words);
+    }
+    assert_eq!(place.read("in.txt"), "a\n");
+    assert_eq!(place.names(), ["directory", "in.txt"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_takes_no_files_is_told_by_its_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::empty();
+    let closed = place.path().join("closed");
+    fs::create_dir(&closed).expect("created");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("closed");
+    if fs::write(closed.join("probe"), "").is_ok() {
+        eprintln!("not run: this user may write anywhere");
+        return;
+    }
+    place.assert_refused(
+        &["-o", "closed/out", "a"],
+        7,
+        "error: could not write `closed/out`: the directory `closed` cannot be written: permission denied\n",
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_given_on_a_terminal_is_a_usage_error_and_no_waiting() {
+    let place = Place::empty();
+    let program = env!("CARGO_BIN_EXE_bert-embed");
+    // `script` gives its command a terminal for standard input.
+    let output = std::process::Command::new("script")
+        .args(["-qec", &format!("'{program}' --offline"), "typescript"])
+        .current_dir(place.path())
+        .stdin(std::process::Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        eprintln!("not run: no `script` here, so no terminal");
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        told.contains("error: no text was given: neither TEXT nor --file"),
+        "{told}"
+    );
+    assert!(
+        told.contains("  tip: bert-embed \"a sentence\", or bert-embed --help"),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
