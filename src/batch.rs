@@ -112,7 +112,9 @@ pub fn prepare(plan: Plan, from: &Receiver<Arrival>, to: &SyncSender<Pieces>) ->
         }
     }
     pad_to_longest(plan.tokenizer, &mut held_back);
-    held_back.into_iter().for_each(|item| packer.push(item));
+    for item in held_back {
+        packer.push(item);
+    }
     packer.send();
     Ok(())
 }
