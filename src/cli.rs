@@ -137,7 +137,7 @@ pub struct Arguments {
     #[arg(long, requires = "pooling", help_heading = "Output")]
     pub normalize: bool,
 
-    /// Fill `words`, one vector a word, from its tokens' rows of last_hidden_state
+    /// Fill `words`, one vector a word, from its tokens' rows of `last_hidden_state`
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub word_pooling: Option<WordPooling>,
 
@@ -212,7 +212,7 @@ pub enum OnLong {
     /// Its record is an error
     Error,
     /// It is run as windows of --max-length tokens that overlap by --stride: each of its tokens is
-    /// taken from the window where it has most context, pooler_output from the first one. A pair
+    /// taken from the window where it has most context, `pooler_output` from the first one. A pair
     /// that does not fit is an error; not with --padding or --format json, for such a record is
     /// longer than --max-length
     Window,

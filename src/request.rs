@@ -121,8 +121,16 @@ fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
     typed.iter().map(number).collect()
 }
 
+/// # Errors
+/// [`Kind::Usage`] where the model has not so many positions, [`Kind::Model`] where it has hardly any.
 fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
     let positions = config.max_position_embeddings;
+    if positions <= SPECIAL_TOKENS {
+        let cause = format!(
+            "the model has {positions} positions: no text fits between `[CLS]` and `[SEP]`"
+        );
+        return Err(Error::message(Kind::Model, cause).context("could not use the model"));
+    }
     match typed.map(|tokens| tokens as usize) {
         None => Ok(positions),
         Some(tokens) if tokens <= positions => Ok(tokens),

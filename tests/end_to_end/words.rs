@@ -18,7 +18,8 @@ const POOLINGS: [&str; 5] = ["first", "last", "mean", "max", "sum"];
 
 /// Runs the program over `inputs` and gives a record for each.
 fn records(directory: &Path, inputs: &[Value], options: &[&str]) -> Vec<Value> {
-    let input: String = inputs.iter().map(|input| format!("{input}\n")).collect();
+    let line_of = |input: &Value| format!("{input}\n");
+    let input: String = inputs.iter().map(line_of).collect();
     let mut command = bert_embed(directory);
     command.args(["--offline", "--device", "cpu", "--input-format", "jsonl"]);
     command.arg("-m").arg(directory).args(["-f", "-"]);
