@@ -3,8 +3,9 @@
 import sys
 from types import SimpleNamespace
 
-import cases
 import numpy as np
+
+import cases
 import prepare
 import workers
 

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib.metadata
 import json
+import os
 from pathlib import Path
 
 import agreement
@@ -15,6 +16,7 @@ import cases
 import prepare
 import processes
 import report
+import settings
 import workers
 from workers import OURS, PEERS, STOCK
 
@@ -25,12 +27,17 @@ def arguments():
     """What was typed."""
     names = [case.name for case in cases.all_cases()]
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds of small cases: a smoke run")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds of small cases: a smoke run"
+    )
     parser.add_argument(
         "--cases", help=f"comma-separated, of {', '.join(names + PARTS)}; default: all"
     )
     parser.add_argument("--rounds", type=int, help="rounds of each case; heavy ones get a third")
     parser.add_argument("--stock-rounds", type=int, default=3, help="rounds that include candle")
+    parser.add_argument(
+        "--settings", action="store_true", help="compare the peers' settings, and nothing else"
+    )
     given = parser.parse_args()
     given.rounds = given.rounds or (3 if given.quick else 15)
     small = ["1x16", "1x32", "1x128", "32x32"]
@@ -125,12 +132,16 @@ def main():
     """Prepares, measures, prints."""
     given = arguments()
     prepare.WORK.mkdir(parents=True, exist_ok=True)
+    os.environ.update(prepare.QUIET)
     binary, engine = prepare.build()
     prepare.checkpoints()
     prepare.graphs()
     for case in cases.all_cases():
         cases.write(workers.input_path(case, "ours"), case.ours)
         cases.write(workers.input_path(case, "peers"), case.peers)
+    if given.settings:
+        print(settings.compare(engine, given.rounds))
+        return
     record = Record()
     versions = ", ".join(f"{name} {v}" for name, v in record.figures["versions"].items())
     print(f"{record.figures['processor']}; f32, two threads; {versions}.")

@@ -1,9 +1,10 @@
 """A worker of the benchmark: one peer, loaded once, timed on command (see engine/main.rs).
 
-    python peer.py torch|torch-float64|onnxruntime|openvino DIR
+    python peer.py MODE DIR
 
-Each peer runs with the best settings that were found for it, which `ready` tells. Tokens are
-padded and turned into the peer's own arrays before the clock starts.
+The modes are in PEERS. torch, onnxruntime and openvino have the settings that were fastest; the
+others are what settings.py compares them with. Tokens are padded and turned into the peer's own
+arrays before the clock starts.
 """
 
 import json
@@ -30,15 +31,13 @@ def padded(batch):
 class Torch:
     """transformers' BertModel with scaled_dot_product_attention under inference_mode."""
 
-    settings = "SDPA, inference_mode, no mask where nothing is padded"
-
-    def __init__(self, directory, dtype="float32"):
+    def __init__(self, directory, dtype="float32", always_mask=False):
         """Loads the model as users do."""
         import torch
         from transformers import BertModel
 
         torch.set_num_threads(THREADS)
-        self.torch = torch
+        self.torch, self.always_mask = torch, always_mask
         dtype = getattr(torch, dtype)
         self.model = BertModel.from_pretrained(
             directory, attn_implementation="sdpa", dtype=dtype
@@ -48,33 +47,37 @@ class Torch:
         """The arguments of one call."""
         input_ids, attention_mask = map(self.torch.from_numpy, padded(batch))
         # All ones mean the same as no mask and cost a little.
-        return {"input_ids": input_ids} | (
-            {} if attention_mask.all() else {"attention_mask": attention_mask}
-        )
+        if attention_mask.all() and not self.always_mask:
+            return {"input_ids": input_ids}
+        return {"input_ids": input_ids, "attention_mask": attention_mask}
 
     def run(self, prepared):
         """last_hidden_state `[batch, seq, hidden]`."""
         with self.torch.inference_mode():
             return self.model(**prepared).last_hidden_state.numpy()
 
+    def run_all(self, prepared):
+        """Every batch, one after the other."""
+        for one in prepared:
+            self.run(one)
+
 
 class OnnxRuntime:
     """The exported graph after onnxruntime.transformers.optimizer."""
 
-    settings = "graph fused by onnxruntime.transformers, spinning inside a run only"
-
-    def __init__(self, directory):
-        """Opens the fused graph."""
+    def __init__(self, directory, graph="fused.onnx", spin=True):
+        """Opens the graph."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
-        # Threads spin while a run lasts, which is fastest, and stop with it.
+        # Threads spin while a run lasts, and stop with it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        path = str(Path(directory) / "fused.onnx")
+        if not spin:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
+            str(Path(directory) / graph), options, providers=["CPUExecutionProvider"]
         )
 
     def prepare(self, batch):
@@ -90,25 +93,28 @@ class OnnxRuntime:
         """last_hidden_state `[batch, seq, hidden]`."""
         return self.session.run(None, prepared)[0]
 
+    run_all = Torch.run_all
+
 
 class OpenVino:
     """The exported graph, compiled once for any shape."""
 
-    settings = "latency hint, one stream, f32 precision, shared inputs and outputs"
-
-    def __init__(self, directory):
+    def __init__(self, directory, streams=1):
         """Compiles the graph."""
         import openvino
 
         hints = {
             "INFERENCE_NUM_THREADS": THREADS,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
             # Where the processor has AMX the default is bfloat16, which is not what we compute.
             "INFERENCE_PRECISION_HINT": "f32",
         }
         path = Path(directory) / "model.onnx"
-        self.request = openvino.Core().compile_model(path, "CPU", hints).create_infer_request()
+        model = openvino.Core().compile_model(path, "CPU", hints)
+        self.request = model.create_infer_request()
+        self.queue = openvino.AsyncInferQueue(model, streams)
+        self.streams = streams
 
     prepare = OnnxRuntime.prepare
 
@@ -116,12 +122,24 @@ class OpenVino:
         """last_hidden_state `[batch, seq, hidden]`, valid until the next call."""
         return self.request.infer(prepared, share_inputs=True, share_outputs=True)[0]
 
+    def run_all(self, prepared):
+        """Every batch, as many at once as there are streams."""
+        if self.streams == 1:
+            return Torch.run_all(self, prepared)
+        for one in prepared:
+            self.queue.start_async(one, share_inputs=True)
+        return self.queue.wait_all()
+
 
 PEERS = {
     "torch": Torch,
+    "torch-always-mask": lambda directory: Torch(directory, always_mask=True),
     "torch-float64": lambda directory: Torch(directory, "float64"),
     "onnxruntime": OnnxRuntime,
+    "onnxruntime-as-exported": lambda directory: OnnxRuntime(directory, "model.onnx"),
+    "onnxruntime-no-spinning": lambda directory: OnnxRuntime(directory, spin=False),
     "openvino": OpenVino,
+    "openvino-two-streams": lambda directory: OpenVino(directory, streams=2),
 }
 
 
@@ -150,8 +168,7 @@ def obey(peer, inputs, words):
             return {}
         case ["time", name, repeats]:
             prepared = inputs[name][1]
-            run_all = lambda: [peer.run(one) is None for one in prepared]  # noqa: E731
-            return {"ms": [timed(run_all) for _ in range(int(repeats))]}
+            return {"ms": [timed(lambda: peer.run_all(prepared)) for _ in range(int(repeats))]}
         case ["save", name, path]:
             save(peer, inputs[name][0], path)
             return {}

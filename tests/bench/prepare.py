@@ -21,6 +21,14 @@ FIXTURES = HERE.parent / "fixtures"
 # Largest difference between the exported graph and the model it came from.
 EXPORT_TOLERANCE = 1e-4
 
+# For every process: no network, and nothing but answers on standard output.
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
 
 def tell(what):
     """Progress, apart from the table."""
@@ -142,13 +150,3 @@ def check(path):
     tell(f"the graph differs from the model by {difference:.1e} at most")
     if not difference <= EXPORT_TOLERANCE:
         sys.exit("bench: the exported graph is not the model")
-
-
-def environment():
-    """For every process we start: no network, and no answers but ours on standard output."""
-    return os.environ | {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TRANSFORMERS_VERBOSITY": "error",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 import cases
 import prepare
 from workers import OURS, STOCK
@@ -25,9 +27,7 @@ STATUS_SECONDS = 0.002
 def timed(command):
     """Seconds from start to end of a process, and what it printed."""
     start = time.perf_counter()
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=prepare.environment()
-    )
+    done = subprocess.run(command, capture_output=True)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
         sys.exit(f"bench: {command[0]} failed:\n{done.stderr.decode()[-2000:]}")
@@ -46,9 +46,9 @@ def sentence_commands(binary, engine):
 
 def largest_difference(one, other):
     """Between two JSON arrays of the same shape."""
-    if isinstance(one, list):
-        return max(map(largest_difference, one, other, strict=True))
-    return abs(one - other)
+    one, other = np.array(one), np.array(other)
+    assert one.shape == other.shape, "the vectors have the same shape"
+    return np.abs(one - other).max()
 
 
 def cold_start(binary, engine, rounds, stock_rounds):
@@ -70,13 +70,11 @@ def cold_start(binary, engine, rounds, stock_rounds):
 
 def peak_memory(command):
     """MB at most: in all, and not of mapped files."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=prepare.environment()
-    )
-    status = Path(f"/proc/{process.pid}/status")
     peak = {"VmHWM": 0, "RssAnon": 0}
-    # One sentence is far less than a pipe holds: nobody needs to read meanwhile... or almost.
-    with process.stdout:
+    # Into a file: a pipe that nobody empties would stop the process.
+    with open(prepare.WORK / "sentence.json", "w") as output:
+        process = subprocess.Popen(command, stdout=output)
+        status = Path(f"/proc/{process.pid}/status")
         while process.poll() is None:
             for line in status.read_text().splitlines():
                 key, _, value = line.partition(":")

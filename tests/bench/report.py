@@ -28,12 +28,12 @@ def best_peer(rounds):
 
 
 def cell(values, digits=2):
-    """`median (low–high)`, or a dash."""
+    """`median (low to high)`, or a dash."""
     if not values:
-        return "–"
+        return "-"
     figures = spread(values)
     shown = {key: f"{value:.{digits}f}" for key, value in figures.items()}
-    return f"{shown['median']} ({shown['low']}–{shown['high']})"
+    return f"{shown['median']} ({shown['low']} to {shown['high']})"
 
 
 def limits_ms(case, sample, weight_bytes):
@@ -56,9 +56,7 @@ def cases_table(results, weight_bytes):
     for case, rounds in results:
         pairs = [limits_ms(case, sample, weight_bytes) for sample in rounds]
         compute, read = (median(values) for values in zip(*pairs, strict=True))
-        above = [
-            sample[OURS] / max(pair) for sample, pair in zip(rounds, pairs, strict=True)
-        ]
+        above = [sample[OURS] / max(pair) for sample, pair in zip(rounds, pairs, strict=True)]
         rows.append(
             [
                 case.name,

@@ -17,7 +17,8 @@ from cases import WEIGHT_BYTES
 
 OURS, STOCK = "bert-embed", "stock candle"
 PEERS = {"PyTorch": "torch", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
-REFERENCE = "float64"
+# Any other mode of peer.py goes by its own name.
+REFERENCE = "torch-float64"
 # What a thread pool may still do after its last run.
 SETTLE_SECONDS = 0.03
 
@@ -32,18 +33,12 @@ class Worker:
             mode = "ours" if name == OURS else "stock"
             command = [engine, mode, prepare.BASE]
         else:
-            graph = name in ("ONNX Runtime", "OpenVINO")
-            directory = prepare.GRAPHS if graph else prepare.BASE
-            peer = {**PEERS, REFERENCE: "torch-float64"}[name]
+            peer = PEERS.get(name, name)
+            directory = prepare.BASE if peer.startswith("torch") else prepare.GRAPHS
             command = [sys.executable, Path(__file__).with_name("peer.py"), peer, directory]
-        log = open(prepare.WORK / f"{name.replace(' ', '-')}.log", "w")  # noqa: SIM115
+        log = open(prepare.WORK / f"{name.replace(' ', '-')}.log", "w")
         self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=prepare.environment(),
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
         self.load_ms = self.answer()["load_ms"]
         self.known = set()
