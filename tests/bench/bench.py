@@ -92,7 +92,7 @@ def live_engines(given, record, engine):
             return
         results = []
         for case in chosen:
-            rounds = max(3, given.rounds // 3) if case.heavy else given.rounds
+            rounds = max(1, given.rounds // 3) if case.heavy else given.rounds
             stock = 1 if case.heavy else given.stock_rounds
             prepare.tell(f"{case.name}, {rounds} rounds")
             results.append((case, workers.interleaved(running, case, rounds, stock)))
@@ -140,7 +140,7 @@ def main():
         cases.write(workers.input_path(case, "ours"), case.ours)
         cases.write(workers.input_path(case, "peers"), case.peers)
     if given.settings:
-        print(settings.compare(engine, given.rounds))
+        print(settings.compare(engine, given.rounds, given.cases))
         return
     record = Record()
     versions = ", ".join(f"{name} {v}" for name, v in record.figures["versions"].items())
