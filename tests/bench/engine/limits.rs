@@ -2,6 +2,11 @@
 //!
 //! No forward is faster than its multiply-adds at the one rate or its weights at the other.
 
+#![allow(
+    clippy::inline_always,
+    reason = "a body takes on the target features of the function that it is inlined into"
+)]
+
 use std::fs::File;
 use std::hint::black_box;
 use std::path::Path;
