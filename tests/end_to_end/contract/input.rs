@@ -172,8 +172,9 @@ fn a_json_line_that_is_no_text_says_why() {
             "duplicate field `text` at byte 18",
         ),
     ];
-    let lines: String = cases.iter().map(|(line, _)| format!("{line}\n")).collect();
-    place.write("in.jsonl", lines + "{\"text\":\"she\"}");
+    let mut lines: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
+    lines.push("{\"text\":\"she\"}");
+    place.write("in.jsonl", lines.join("\n"));
     let (code, stdout, stderr) = place.run(&["-f", "in.jsonl", "--fields", "index,text"]);
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);

@@ -28,7 +28,7 @@ fn mixed() -> Vec<String> {
 
 /// The record lines without their index.
 fn lines(place: &Place, texts: &[String], options: &[&str]) -> Vec<String> {
-    let input: String = texts.iter().map(|text| format!("{text}\n")).collect();
+    let input = texts.join("\n") + "\n";
     let fields = [
         "-q",
         "--fields",
