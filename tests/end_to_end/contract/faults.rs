@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Place;
 use crate::support::checkpoint::edit_config;
 
-/// Each flip runs the whole program; model_files/mutations.rs makes a thousand without it.
+/// Each flip runs the whole program; `model_files/mutations.rs` makes a thousand without it.
 const FLIPS: usize = 120;
 
 /// After `damage` in the model's directory the run ends with 4 and tells `words`.
@@ -62,7 +62,7 @@ fn a_directory_that_is_no_checkpoint_is_named() {
                 model.join("model.safetensors"),
                 model.join("pytorch_model.bin"),
             )
-            .expect("renamed")
+            .expect("renamed");
         },
         &["pytorch_model.bin"],
     );

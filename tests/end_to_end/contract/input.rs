@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Place, json_lines};
+use super::{Place, as_lines, json_lines};
 
 /// Only what tells the texts: the fewest numbers to print.
 const TEXTS: [&str; 2] = ["--fields", "index,id,text,token_type_ids"];
@@ -172,7 +172,7 @@ fn a_json_line_that_is_no_text_says_why() {
             "duplicate field `text` at byte 18",
         ),
     ];
-    let lines: String = cases.iter().map(|(line, _)| format!("{line}\n")).collect();
+    let lines = as_lines(cases.iter().map(|(line, _)| line));
     place.write("in.jsonl", lines + "{\"text\":\"she\"}");
     let (code, stdout, stderr) = place.run(&["-f", "in.jsonl", "--fields", "index,text"]);
     assert_eq!((code, stderr.as_str()), (9, ""));
