@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{Place, json_lines};
+use super::{Place, as_lines, json_lines};
 
 /// Only what tells the texts: the fewest numbers to print.
 const TEXTS: [&str; 2] = ["--fields", "index,id,text,token_type_ids"];
@@ -172,9 +172,8 @@ fn a_json_line_that_is_no_text_says_why() {
             "duplicate field `text` at byte 18",
         ),
     ];
-    let mut lines: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
-    lines.push("{\"text\":\"she\"}");
-    place.write("in.jsonl", lines.join("\n"));
+    let lines = as_lines(cases.iter().map(|(line, _)| line));
+    place.write("in.jsonl", lines + "{\"text\":\"she\"}");
     let (code, stdout, stderr) = place.run(&["-f", "in.jsonl", "--fields", "index,text"]);
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);

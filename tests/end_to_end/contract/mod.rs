@@ -105,6 +105,16 @@ impl Place {
     }
 }
 
+/// The texts as the lines of a file.
+fn as_lines<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let mut lines = String::new();
+    for text in texts {
+        lines.push_str(text.as_ref());
+        lines.push('\n');
+    }
+    lines
+}
+
 /// Every line as JSON.
 #[track_caller]
 fn json_lines(stdout: &str) -> Vec<Value> {

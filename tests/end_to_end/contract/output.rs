@@ -5,14 +5,14 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
-use super::Place;
+use super::{Place, as_lines};
 
 const FIELDS: [&str; 2] = ["--fields", "index,input_ids"];
 const RECORD: &str = "{\"index\":0,\"input_ids\":[2,56,3],\"dropped_tokens\":0}\n";
 
 /// Three thousand texts: 12 MB of records.
 fn long_input() -> String {
-    "she is 7\n".repeat(3000)
+    as_lines((0..3000).map(|number| format!("she is {number}")))
 }
 
 /// Runs `script` in a shell, with the program's path in `$0`.

@@ -1,6 +1,6 @@
 //! A text's record depends on the text alone: not on its neighbours, batches, threads or padding.
 
-use super::{Place, json_lines, rows};
+use super::{Place, as_lines, json_lines, rows};
 
 /// Sixty texts of 0 to 130 tokens and more, from a fixed rule.
 fn mixed() -> Vec<String> {
@@ -28,7 +28,7 @@ fn mixed() -> Vec<String> {
 
 /// The record lines without their index.
 fn lines(place: &Place, texts: &[String], options: &[&str]) -> Vec<String> {
-    let input = texts.join("\n") + "\n";
+    let input = as_lines(texts);
     let fields = [
         "-q",
         "--fields",
