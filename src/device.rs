@@ -33,6 +33,23 @@ pub fn set_threads(threads: Option<u16>) -> Result<()> {
         })
 }
 
+/// Has the allocator keep what it has for the next layer instead of returning it to the system.
+///
+/// A layer's intermediates are megabytes that live for one operation: given back each time, their
+/// pages are cleared and mapped anew, where `perf record` showed 8 % of the samples of a forward of
+/// 8 × 512 tokens.
+pub fn reuse_memory() {
+    // What glibc allows at most; a larger block is mapped by itself all the same.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    const LARGEST_BYTES: i32 = 32 << 20;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both only set a number of the allocator's.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
 #[cfg(not(feature = "cuda"))]
 fn cuda(ordinal: usize) -> Result<Device> {
     let what = format!("could not use the device `cuda:{ordinal}`");

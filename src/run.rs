@@ -29,6 +29,7 @@ pub enum Outcome {
 /// Every [`Kind`] of error; records written before it stay written on a stream.
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
+    device::reuse_memory();
     device::set_threads(arguments.threads)?;
     if arguments.self_test {
         self_test(arguments)

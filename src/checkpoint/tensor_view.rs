@@ -116,6 +116,13 @@ impl TensorView {
         );
     }
 
+    /// Whether every number is finite; reads every page of the tensor.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
+        self.as_f32().map_or_else(|| finite(&self.to_f32()), finite)
+    }
+
     /// Row `row` of a table, none where it has no such row.
     ///
     /// # Shapes

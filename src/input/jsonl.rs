@@ -3,13 +3,14 @@
 //! Owns what such a line may hold. Other keys are the user's own and pass unread.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Id, Segment, Text};
 
 /// One line as it is written.
 #[derive(Deserialize)]
 struct Line {
-    id: Option<Id>,
+    id: Option<Value>,
     text: Option<String>,
     text_pair: Option<String>,
     words: Option<Vec<String>>,
@@ -34,6 +35,12 @@ pub(super) fn parse(line: &str) -> Result<Text, String> {
         (None, Some(words)) => Segment::Words(words),
         (None, None) => return Err("it has neither `text` nor `words`".to_owned()),
         (Some(_), Some(_)) => return Err("it has both `text` and `words`".to_owned()),
+    };
+    let id = match id {
+        None => None,
+        Some(Value::String(id)) => Some(Id::String(id)),
+        Some(Value::Number(id)) => Some(Id::Number(id)),
+        Some(_) => return Err("its `id` is neither a string nor a number".to_owned()),
     };
     Ok(Text {
         id,
@@ -71,6 +78,10 @@ mod tests {
         let cases = [
             ("", "it is not a JSON object"),
             (r#"["1","a",null,null]"#, "it is not a JSON object"),
+            (
+                r#"{"text":"a","id":true}"#,
+                "its `id` is neither a string nor a number",
+            ),
             ("{}", "it has neither `text` nor `words`"),
             (
                 r#"{"text":"a","words":[]}"#,

@@ -37,7 +37,7 @@ pub enum Segment {
 }
 
 /// A text's name in the input.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Id {
     /// A JSON number.

@@ -5,7 +5,7 @@
 use candle_core::{Result as CandleResult, Tensor};
 
 use super::Loader;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ops::{Activation, Linear, Sequence};
 
 /// The pooler with its weights.
@@ -17,12 +17,18 @@ impl Pooler {
     /// The checkpoint's pooler, `None` where it has none.
     pub(super) fn load(loader: &Loader) -> Result<Option<Self>> {
         let hidden = loader.config.hidden_size;
-        if loader
-            .tensors
-            .find("pooler.dense.weight", &[hidden, hidden])?
-            .is_none()
-        {
+        let tensors = loader.tensors;
+        let Some(weight) = tensors.find("pooler.dense.weight", &[hidden, hidden])? else {
             return Ok(None);
+        };
+        let bias = tensors.get("pooler.dense.bias", &[hidden])?;
+        // Elsewhere infinity shows in the outputs; here tanh makes a 1 of it.
+        if !(weight.is_finite() && bias.is_finite()) {
+            return Err(Error::message(
+                Kind::Model,
+                "its weights are not finite: they hold NaN or infinity",
+            )
+            .context("could not use the pooler of the model"));
         }
         let dense = loader.linear(&["pooler.dense".to_owned()], hidden, hidden)?;
         Ok(Some(Self { dense }))

@@ -129,21 +129,6 @@ impl Tile {
             opaque(values.start.wrapping_add(3 * third * values.output_stride))
         });
         let mut panel = panel;
-        let mut step = |panel: *const f32, thirds: [*const f32; 4], k: usize| {
-            // SAFETY: the caller stays below depth, output < OUTPUTS and v < VECTORS.
-            unsafe {
-                let tokens: [S::Vector; VECTORS] =
-                    std::array::from_fn(|v| simd.load(panel.add(k * width + v * S::LANES)));
-                for (output, row) in accumulators.iter_mut().enumerate() {
-                    let at = thirds[output / 3]
-                        .add(output % 3 * values.output_stride + k * values.k_stride);
-                    let value = simd.splat(*at);
-                    for (accumulator, tokens) in row.iter_mut().zip(tokens) {
-                        *accumulator = simd.fma(tokens, value, *accumulator);
-                    }
-                }
-            }
-        };
         for index in 0..depth / UNROLL {
             if values.prefetch > 0 && index % (LINE / UNROLL) == 0 {
                 for output in 0..OUTPUTS {
@@ -152,7 +137,8 @@ impl Tile {
                 }
             }
             for k in 0..UNROLL {
-                step(panel, thirds, k);
+                // SAFETY: k stays below what is left of depth.
+                unsafe { step(simd, &mut accumulators, panel, thirds, values, k) };
             }
             thirds = [
                 opaque(thirds[0].wrapping_add(UNROLL * values.k_stride)),
@@ -163,7 +149,8 @@ impl Tile {
             panel = panel.wrapping_add(UNROLL * width);
         }
         for k in 0..depth % UNROLL {
-            step(panel, thirds, k);
+            // SAFETY: k stays below what is left of depth.
+            unsafe { step(simd, &mut accumulators, panel, thirds, values, k) };
         }
         for (output, row) in accumulators.iter().enumerate() {
             for (v, accumulator) in row.iter().enumerate() {
@@ -180,6 +167,41 @@ impl Tile {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of step `k` to every accumulator.
+///
+/// A function and no closure: closures are not always inlined, and lose the target features then.
+///
+/// # Safety
+/// As [`Tile::run`], `k` being below what is left of its depth at `panel` and `thirds`.
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an iterator over registers by value goes through memory"
+)]
+unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
+    simd: S,
+    accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],
+    panel: *const f32,
+    thirds: [*const f32; 4],
+    values: Values,
+    k: usize,
+) {
+    let mut tokens = [simd.splat(0.0); VECTORS];
+    for vector in 0..VECTORS {
+        // SAFETY: row k of the panel has VECTORS registers.
+        tokens[vector] = unsafe { simd.load(panel.add((k * VECTORS + vector) * S::LANES)) };
+    }
+    for output in 0..OUTPUTS {
+        let offset = output % 3 * values.output_stride + k * values.k_stride;
+        // SAFETY: output < OUTPUTS and k is below the depth, by the caller's promise.
+        let value = simd.splat(unsafe { *thirds[output / 3].add(offset) });
+        for vector in 0..VECTORS {
+            accumulators[output][vector] =
+                simd.fma(tokens[vector], value, accumulators[output][vector]);
         }
     }
 }

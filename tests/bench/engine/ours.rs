@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bert_embed::checkpoint::{Config, Tensors};
+use bert_embed::cli::BATCH_TOKENS;
+use bert_embed::device;
 use bert_embed::model::{Batch, BertModel, Outputs, Wanted};
 use candle_core::Device;
 
@@ -16,6 +18,7 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn load(directory: &str) -> Result<Self> {
+        device::reuse_memory();
         let directory = Path::new(directory);
         let config = Config::read(directory)?;
         let tensors = Tensors::open(directory)?;
@@ -24,12 +27,22 @@ impl Ours {
         Ok(Self { model })
     }
 
-    fn forward(&self, sequences: &[Vec<u32>]) -> Result<Outputs> {
+    /// The outputs in batches of the program's own budget of tokens.
+    fn forward(&self, sequences: &[Vec<u32>]) -> Result<Vec<Outputs>> {
+        let mut outputs = Vec::new();
         let mut batch = Batch::default();
         for input_ids in sequences {
+            if batch.input_ids.len() + input_ids.len() > BATCH_TOKENS as usize {
+                outputs.push(self.encode(&std::mem::take(&mut batch))?);
+            }
             batch.push(input_ids, &vec![0; input_ids.len()], input_ids.len());
         }
-        Ok(self.model.forward(&batch, &Wanted::last_and_pooler())?)
+        outputs.push(self.encode(&batch)?);
+        Ok(outputs)
+    }
+
+    fn encode(&self, batch: &Batch) -> Result<Outputs> {
+        Ok(self.model.forward(batch, &Wanted::last_and_pooler())?)
     }
 }
 
@@ -39,8 +52,12 @@ impl Engine for Ours {
     }
 
     fn last_hidden_state(&self, batch: &[Vec<u32>]) -> Result<Vec<f32>> {
-        let states = self.forward(batch)?.last_hidden_state;
-        let states = states.context("the last hidden state was asked for")?;
-        Ok(states.flatten_all()?.to_vec1()?)
+        let mut rows = Vec::new();
+        for outputs in self.forward(batch)? {
+            let states = outputs.last_hidden_state;
+            let states = states.context("the last hidden state was asked for")?;
+            rows.extend(states.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(rows)
     }
 }
