@@ -167,7 +167,7 @@ impl Subject<'_> {
         let known = notebook.tokens.iter().zip(&notebook.input_ids);
         if known
             .clone()
-            .any(|(token, &id)| self.tokenizer.token(id) != token)
+            .any(|(token, &id)| self.tokenizer.token(id) != *token)
         {
             return Verdict::NotRun("the vocabulary is not bert-base-uncased's".to_owned());
         }

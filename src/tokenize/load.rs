@@ -22,11 +22,12 @@ use crate::error::{Classify, Error, Kind, Result};
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
 impl Tokenizer {
-    /// The tokenizer of the model in `directory`.
+    /// The tokenizer of the model in `directory`, whose word embeddings have `rows` rows.
     ///
     /// # Errors
-    /// [`Kind::Model`] where there is none, or it is damaged or not BERT's.
-    pub fn load(directory: &Path) -> Result<Self> {
+    /// [`Kind::Model`] where there is none, or it is damaged, not BERT's, or has more tokens than
+    /// the embeddings have rows.
+    pub fn load(directory: &Path, rows: usize) -> Result<Self> {
         let json = directory.join("tokenizer.json");
         let vocab = directory.join("vocab.txt");
         let (path, read): (_, fn(&Path) -> anyhow::Result<Inner>) = if json.exists() {
@@ -42,14 +43,14 @@ impl Tokenizer {
             .context(what));
         };
         read(&path)
-            .and_then(Self::new)
+            .and_then(|inner| Self::new(inner, rows))
             .with_context(|| format!("could not read `{}`", path.display()))
             .kind(Kind::Model)
     }
 
     /// # Errors
-    /// A template that is not BERT's.
-    fn new(mut inner: Inner) -> anyhow::Result<Self> {
+    /// A template that is not BERT's, more tokens than `rows`.
+    fn new(mut inner: Inner, rows: usize) -> anyhow::Result<Self> {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(message)?;
         ensure!(
@@ -58,22 +59,16 @@ impl Tokenizer {
             model_name(inner.get_model())
         );
         let special = special_tokens(&inner)?;
-        let mut vocabulary = Vec::new();
-        for (token, id) in inner.get_vocab(true) {
-            let id = id as usize;
-            ensure!(
-                id < MAX_FILE_BYTES as usize,
-                "token `{token}` has the number {id}"
-            );
-            if vocabulary.len() <= id {
-                vocabulary.resize(id + 1, String::new());
-            }
-            vocabulary[id] = token;
-        }
+        // Counted, not listed: a copy of the vocabulary takes longer than a sentence's layers.
+        let tokens = inner.get_vocab_size(true);
+        ensure!(
+            tokens <= rows,
+            "it has {tokens} tokens, but the word embeddings have {rows} rows"
+        );
         Ok(Self {
             inner,
             special,
-            vocabulary,
+            rows,
         })
     }
 }

@@ -62,27 +62,22 @@ impl Encoding {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: SpecialTokens,
-    /// Token of each id.
-    vocabulary: Vec<String>,
+    /// Rows of the word embeddings; every id is below it.
+    rows: usize,
 }
 
 impl Tokenizer {
-    /// The number of ids: one more than the largest.
+    /// The word piece with number `id`, empty where there is none.
     #[must_use]
-    pub fn vocab_size(&self) -> usize {
-        self.vocabulary.len()
-    }
-
-    /// The word piece with number `id`.
-    #[must_use]
-    pub fn token(&self, id: u32) -> &str {
-        self.vocabulary.get(id as usize).map_or("", String::as_str)
+    pub fn token(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default()
     }
 
     /// `text` as at most `max_length` tokens.
     ///
     /// # Errors
-    /// [`Kind::Internal`] where the tokenizer fails, which no text is known to cause.
+    /// [`Kind::Internal`] where the tokenizer fails, which no text is known to cause;
+    /// [`Kind::Model`] where a token has no word embedding.
     pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
         let fail = |cause: tokenizers::Error| {
             Error::new(Kind::Internal, anyhow!("{cause}")).context("could not tokenize a text")
@@ -96,7 +91,20 @@ impl Tokenizer {
             }
         };
         let second = text.pair.as_ref().map(running).transpose()?;
-        Ok(self.special.assemble(first, second, max_length))
+        let encoding = self.special.assemble(first, second, max_length);
+        self.check_ids(&encoding.input_ids)?;
+        Ok(encoding)
+    }
+
+    /// A vocabulary may have gaps, so that an id is too large though the tokens are few enough.
+    fn check_ids(&self, input_ids: &[u32]) -> Result<()> {
+        let rows = self.rows;
+        let Some(&id) = input_ids.iter().find(|id| **id as usize >= rows) else {
+            return Ok(());
+        };
+        let token = self.token(id);
+        let cause = format!("token `{token}` is number {id}, but there are {rows} word embeddings");
+        Err(Error::message(Kind::Model, cause).context("could not use the tokenizer"))
     }
 
     /// Fills `encoding` up with `[PAD]` to `tokens`; a longer one stays as it is.

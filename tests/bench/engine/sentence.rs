@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use bert_embed::checkpoint::Config;
 use bert_embed::input::Text;
 use bert_embed::tokenize::{Detail, Tokenizer};
 use serde_json::json;
@@ -14,7 +15,10 @@ use crate::stock::Stock;
 /// Prints the last hidden state of `text`.
 pub(crate) fn print(directory: &str, text: &str, to: &mut dyn Write) -> Result<()> {
     let stock = Stock::load(directory)?;
-    let tokenizer = Tokenizer::load(Path::new(directory))?;
+    let tokenizer = Tokenizer::load(
+        Path::new(directory),
+        Config::read(Path::new(directory))?.vocab_size,
+    )?;
     let encoding = tokenizer.encode(&Text::new(text.to_owned()), 512, Detail::default())?;
     let tokens = encoding.tokens();
     let states = stock.last_hidden_state(&[encoding.input_ids])?;
