@@ -1,7 +1,5 @@
 //! Content that comes wrong, short, slowly or not at all.
 
-use std::time::{Duration, Instant};
-
 use bert_embed::error::Kind;
 
 use super::{ALWAYS, Stage, status};
@@ -67,17 +65,14 @@ fn a_redirect_loop_ends() {
 
 #[test]
 fn silence_before_the_headers_ends() {
-    let stage = Stage::new();
+    let stage = Stage::new().with_short_etag_timeout();
     stage.hub.fail("HEAD", "config.json", ALWAYS, Fault::Hang);
-    let start = Instant::now();
     stage.fails(Kind::Hub, "did not answer within 1 s");
-    assert!(start.elapsed() < Duration::from_secs(5));
-    let stage = Stage::new();
+    let stage = Stage::new().with_short_download_timeout();
     stage
         .hub
         .fail("GET", "model.safetensors", ALWAYS, Fault::Hang);
     stage.fails(Kind::Hub, "of 20000 bytes");
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -86,10 +81,8 @@ fn silence_or_a_trickle_in_the_content_ends() {
         (Fault::HangAfter(5_000), "after 5000 of 20000 bytes"),
         (Fault::Trickle, "of 20000 bytes"),
     ] {
-        let stage = Stage::new();
+        let stage = Stage::new().with_short_download_timeout();
         stage.hub.fail("GET", "model.safetensors", ALWAYS, fault);
-        let start = Instant::now();
         stage.fails(Kind::Hub, far);
-        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }

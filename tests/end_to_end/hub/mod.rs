@@ -33,8 +33,9 @@ impl Stage {
         let environment = Environment {
             hf_endpoint: Some(hub.endpoint()),
             timeouts: Timeouts {
-                etag: Duration::from_secs(1),
-                download: Duration::from_secs(1),
+                // Far longer than an answer takes on a loaded machine.
+                etag: Duration::from_mins(1),
+                download: Duration::from_mins(1),
                 retry: Duration::from_millis(10),
             },
             ..Environment::default()
@@ -45,6 +46,18 @@ impl Stage {
             cache,
             environment,
         }
+    }
+
+    /// Gives up after a second without headers.
+    fn with_short_etag_timeout(mut self) -> Self {
+        self.environment.timeouts.etag = Duration::from_secs(1);
+        self
+    }
+
+    /// Gives up after a second without content.
+    fn with_short_download_timeout(mut self) -> Self {
+        self.environment.timeouts.download = Duration::from_secs(1);
+        self
     }
 
     fn get(&self) -> Result<Snapshot, Error> {
