@@ -37,7 +37,7 @@ impl Ending {
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    signal: Arc<AtomicUsize>,
+    exit_code: Arc<AtomicUsize>,
 }
 
 impl Stop {
@@ -48,14 +48,15 @@ impl Stop {
     /// The system refuses a handler.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::default();
-        for signal in [SIGINT, SIGTERM] {
+        for (signal, exit_code) in [(SIGINT, 130_u8), (SIGTERM, 143)] {
             if is_ignored(signal) {
                 continue;
             }
             // The order matters: the shutdown sees the flag as the signal before has left it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop.asked))?;
-            flag::register_usize(signal, Arc::clone(&stop.signal), signal as usize)?;
-            flag::register(signal, Arc::clone(&stop.asked))?;
+            let asked = || Arc::clone(&stop.asked);
+            flag::register_conditional_shutdown(signal, exit_code.into(), asked())?;
+            flag::register_usize(signal, Arc::clone(&stop.exit_code), exit_code.into())?;
+            flag::register(signal, asked())?;
         }
         Ok(stop)
     }
@@ -69,7 +70,7 @@ impl Stop {
     /// The exit code that tells the signal: 128 and its number.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        128 + self.signal.load(Ordering::SeqCst) as u8
+        self.exit_code.load(Ordering::SeqCst) as u8
     }
 }
 

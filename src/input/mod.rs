@@ -99,6 +99,7 @@ pub struct BadText {
 }
 
 /// One text as it was read, good or bad by itself.
+#[derive(Debug)]
 pub struct Line {
     /// The text.
     pub text: std::result::Result<Text, BadText>,

@@ -47,7 +47,7 @@ impl Partial {
             return Err(Error::message(Kind::Output, cause)
                 .with_tip("move it away: its name is that of an unfinished output"));
         }
-        let state = State::open(state_path)?;
+        let state = State::open(&state_path)?;
         let data = open_data(&data_path, permissions).inspect_err(|_| state.remove_new())?;
         let mark = state.last_mark(data.metadata().kind(Kind::Output)?.len());
         let this = Self {

@@ -47,8 +47,8 @@ impl State {
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written, is another program's or another process's.
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
-        Self::read(&path)
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::read(path)
             .with_context(|| format!("could not use `{}`", path.display()))
             .kind(Kind::Output)
     }
