@@ -1,6 +1,6 @@
 //! Texts → batches for the encoder: tokenized in parallel, packed by a token budget, in order.
 //!
-//! Owns the padding to the longest and the skipping of texts that an interrupted run has done. A batch holds neighbours in input order:
+//! Owns the padding to the longest. A batch holds neighbours in input order:
 //! the encoder does no work on padding, so sorting by tokens would gain nothing. Whatever has
 //! arrived becomes a batch; which texts share one changes no bit of their vectors. A text that is
 //! too long for one window comes in several pieces, one after the other, of one batch or of many.
@@ -14,6 +14,7 @@ use crate::cli::{OnLong, Padding};
 use crate::error::{Error, Kind, Result};
 use crate::input::{BadText, Text};
 use crate::read_ahead::{Arrival, Share, TEXTS_AHEAD};
+use crate::skip::Skipping;
 use crate::stop::{Ending, POLL, Stop};
 use crate::tally::Tally;
 use crate::tokenize::{Detail, Encoding, Tokenizer, Window};
@@ -87,7 +88,7 @@ pub fn prepare(
     let mut packer = Packer {
         to,
         plan,
-        skipped: Tally::default(),
+        skipping: Skipping::new(plan.done),
         place: plan.done.records,
         pieces: Vec::new(),
         tokens: 0,
@@ -119,7 +120,7 @@ fn pack(packer: &mut Packer, from: &Receiver<Result<Arrival>>, stop: &Stop) -> R
     held_back
         .into_iter()
         .try_for_each(|item| packer.push(item))?;
-    packer.check_skipped_all()?;
+    packer.skipping.finish()?;
     Ok(Ending::Complete)
 }
 
@@ -212,8 +213,7 @@ fn pad_to_longest(tokenizer: &Tokenizer, items: &mut [Item]) {
 struct Packer<'a> {
     to: &'a SyncSender<Pieces>,
     plan: Plan<'a>,
-    /// What has been passed over because its records are written.
-    skipped: Tally,
+    skipping: Skipping<'a>,
     /// Place in the input of the next text.
     place: u64,
     pieces: Pieces,
@@ -223,9 +223,8 @@ struct Packer<'a> {
 impl Packer<'_> {
     /// Takes the next text of the input.
     fn push(&mut self, item: Item) -> Result<()> {
-        if self.skipped.records < self.plan.done.records {
-            self.skipped.count(item.as_ref());
-            return self.check_skipped();
+        if self.skipping.skips(item.as_ref())? {
+            return Ok(());
         }
         self.place += 1;
         match item {
@@ -254,31 +253,6 @@ impl Packer<'_> {
         }
     }
 
-    /// # Errors
-    /// [`Kind::Usage`] where all has been passed over and it is not what the records were made of.
-    fn check_skipped(&self) -> Result<()> {
-        let done = self.plan.done;
-        if self.skipped.records < done.records || self.skipped == *done {
-            return Ok(());
-        }
-        Err(other_input(&format!(
-            "its first {} texts are not those of the interrupted run",
-            done.records
-        )))
-    }
-
-    /// # Errors
-    /// [`Kind::Usage`] where the input ended before all was passed over that has a record.
-    fn check_skipped_all(&self) -> Result<()> {
-        let (skipped, done) = (self.skipped.records, self.plan.done.records);
-        if skipped == done {
-            return Ok(());
-        }
-        Err(other_input(&format!(
-            "it has {skipped} texts, but the interrupted run has embedded {done}"
-        )))
-    }
-
     /// Sends what is there. Where nobody takes batches any more the run has failed elsewhere, and
     /// its reason is told there.
     fn send(&mut self) {
@@ -287,8 +261,4 @@ impl Packer<'_> {
             let _ = self.to.send(std::mem::take(&mut self.pieces));
         }
     }
-}
-
-fn other_input(cause: &str) -> Error {
-    Error::message(Kind::Usage, cause).context("could not resume with this input")
 }

@@ -6,19 +6,39 @@ use clap::ValueEnum;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Snapshot};
-use crate::cli::{Arguments, Format};
+use crate::cli::Arguments;
 use crate::error::Result;
 use crate::ops::Level;
-use crate::output::Settings;
+use crate::output::{Destination, Settings};
 use crate::request::Request;
+use crate::tally::Tally;
 
-/// Every setting that the records depend on, by the name that the user knows.
+/// Opens `destination` for records; what an interrupted run has written of them already.
 ///
 /// # Errors
-/// [`crate::error::Kind::Model`] where a file of the model cannot be read.
-pub fn settings(
+/// [`crate::error::Kind::Usage`] where that run had other settings,
+/// [`crate::error::Kind::Output`] where the files fail, [`crate::error::Kind::Model`] where those of
+/// the model do.
+pub fn begin(
     arguments: &Arguments,
-    format: Format,
+    request: &Request,
+    snapshot: &Snapshot,
+    device: &Device,
+    destination: &mut Destination,
+) -> Result<Tally> {
+    if destination.partial_path().is_none() {
+        return Ok(Tally::default());
+    }
+    let done = destination.begin(&settings(arguments, request, snapshot, device)?)?;
+    if arguments.resume && done.records == 0 && !arguments.quiet {
+        eprintln!("note: nothing to resume: starting from the beginning");
+    }
+    Ok(done)
+}
+
+/// Every setting that the records depend on, by the name that the user knows.
+fn settings(
+    arguments: &Arguments,
     request: &Request,
     snapshot: &Snapshot,
     device: &Device,
@@ -27,7 +47,7 @@ pub fn settings(
         ("the program", env!("CARGO_PKG_VERSION").to_owned()),
         ("the model", model(snapshot)?),
         ("the device", device_name(device)),
-        ("--format", typed(&format)),
+        ("--format", typed(&arguments.output_format())),
         ("--pair", or_none(arguments.pair.clone())),
         (
             "--pair-separator",

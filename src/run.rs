@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
-
 use crate::checkpoint::{self, Config, Environment, Snapshot, Source, Tensors};
 use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Classify, Error, Kind, Result};
@@ -66,7 +64,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let config = Config::read(&snapshot.directory)?;
     let format = arguments.output_format();
     let request = Request::new(arguments, format, &config)?;
-    let done = begin(arguments, &request, &snapshot, &device, &mut destination)?;
+    let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
     let tokenizer = load_tokenizer(&snapshot, &config)?;
@@ -117,26 +115,6 @@ fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Resu
         None if resumable => error.with_tip("the finished records are kept: go on with --resume"),
         _ => error,
     })
-}
-
-/// What an interrupted run has written already.
-fn begin(
-    arguments: &Arguments,
-    request: &Request,
-    snapshot: &Snapshot,
-    device: &Device,
-    destination: &mut Destination,
-) -> Result<Tally> {
-    if destination.partial_path().is_none() {
-        return Ok(Tally::default());
-    }
-    let format = arguments.output_format();
-    let settings = resume::settings(arguments, format, request, snapshot, device)?;
-    let done = destination.begin(&settings)?;
-    if arguments.resume && done.records == 0 && !arguments.quiet {
-        eprintln!("note: nothing to resume: starting from the beginning");
-    }
-    Ok(done)
 }
 
 fn draws_progress(arguments: &Arguments) -> bool {

@@ -20,6 +20,7 @@ mod interrupted;
 mod output;
 mod records;
 mod resume;
+mod resume_refusals;
 mod same_bits;
 mod signals;
 
