@@ -1,22 +1,23 @@
 //! Texts → batches for the encoder: tokenized in parallel, packed by a token budget, in order.
 //!
-//! Owns the reading ahead and the padding to the longest. A batch holds neighbours in input order:
+//! Owns the padding to the longest. A batch holds neighbours in input order:
 //! the encoder does no work on padding, so sorting by tokens would gain nothing. Whatever has
 //! arrived becomes a batch; which texts share one changes no bit of their vectors. A text that is
 //! too long for one window comes in several pieces, one after the other, of one batch or of many.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 
 use rayon::prelude::*;
 
 use crate::cli::{OnLong, Padding};
-use crate::error::Result;
-use crate::input::{BadText, Text, Texts};
+use crate::error::{Error, Kind, Result};
+use crate::input::{BadText, Text};
+use crate::read_ahead::{Arrival, Share, TEXTS_AHEAD};
+use crate::skip::Skipping;
+use crate::stop::{Ending, POLL, Stop};
+use crate::tally::Tally;
 use crate::tokenize::{Detail, Encoding, Tokenizer, Window};
-
-/// One text as it was read: good, bad, or the error that ends the input.
-pub type Arrival = Result<std::result::Result<Text, BadText>>;
 
 /// One text with its tokens.
 pub struct Tokenized {
@@ -24,6 +25,8 @@ pub struct Tokenized {
     pub text: Text,
     /// Its tokens, all that the record shows.
     pub encoding: Encoding,
+    /// Its share of the memory, `None` where all texts must be there at once.
+    pub share: Option<Share>,
 }
 
 /// One text on its way to the encoder, good or bad.
@@ -48,12 +51,13 @@ impl Piece {
 /// Pieces of texts in input order, and the bad texts among them.
 pub type Pieces = Vec<std::result::Result<Piece, BadText>>;
 
-/// Texts that may wait for the tokenizer; a few hundred keep every thread busy.
-pub const TEXTS_AHEAD: usize = 512;
-
 /// How texts become batches.
 #[derive(Clone, Copy)]
 pub struct Plan<'a> {
+    /// What the output holds already: its texts are not sent again.
+    pub done: &'a Tally,
+    /// Whether the first bad text ends the run.
+    pub fail_fast: bool,
     /// Turns texts into tokens.
     pub tokenizer: &'a Tokenizer,
     /// What the records need of it.
@@ -70,66 +74,92 @@ pub struct Plan<'a> {
     pub batch_tokens: usize,
 }
 
-/// Sends `texts` to `to` until the end, an error, or until nobody takes them any more.
-pub fn read(texts: Texts, to: &SyncSender<Arrival>) {
-    for text in texts {
-        if to.send(text).is_err() {
-            return;
-        }
-    }
-}
-
 /// Turns the texts that arrive at `from` into batches for `to`.
 ///
 /// # Errors
 /// The first error of the input or the tokenizer; the batches before it have been sent.
-pub fn prepare(plan: Plan, from: &Receiver<Arrival>, to: &SyncSender<Pieces>) -> Result<()> {
+/// [`Kind::Usage`] where the input is not the one of the run that is resumed.
+pub fn prepare(
+    plan: Plan,
+    from: &Receiver<Result<Arrival>>,
+    to: &SyncSender<Pieces>,
+    stop: &Stop,
+) -> Result<Ending> {
     let mut packer = Packer {
         to,
         plan,
+        skipping: Skipping::new(plan.done),
+        place: plan.done.records,
         pieces: Vec::new(),
         tokens: 0,
     };
+    let ending = pack(&mut packer, from, stop);
+    packer.send();
+    ending
+}
+
+fn pack(packer: &mut Packer, from: &Receiver<Result<Arrival>>, stop: &Stop) -> Result<Ending> {
+    let plan = packer.plan;
     let mut held_back = Vec::new();
-    while let Ok(first) = from.recv() {
-        let arrivals: Vec<Arrival> = std::iter::once(first)
-            .chain(from.try_iter())
-            .take(TEXTS_AHEAD)
-            .collect();
-        let caught_up = arrivals.len() < TEXTS_AHEAD;
-        for item in plan.encode_all(arrivals) {
-            match item {
-                Err(error) => {
-                    packer.send();
-                    return Err(error);
-                }
-                Ok(item) if plan.padding == Padding::Longest => held_back.push(item),
-                Ok(item) => packer.push(item),
+    loop {
+        let first = match next(packer, from, stop) {
+            Next::Arrival(arrival) => arrival,
+            Next::Nothing(Ending::Complete) => break,
+            Next::Nothing(Ending::Stopped) => return Ok(Ending::Stopped),
+        };
+        let arrivals = std::iter::once(first).chain(from.try_iter());
+        for item in plan.encode_all(arrivals.take(TEXTS_AHEAD).collect()) {
+            if plan.padding == Padding::Longest {
+                held_back.push(item?);
+            } else {
+                packer.push(item?)?;
             }
-        }
-        if caught_up {
-            packer.send();
         }
     }
     pad_to_longest(plan.tokenizer, &mut held_back);
-    for item in held_back {
-        packer.push(item);
+    held_back
+        .into_iter()
+        .try_for_each(|item| packer.push(item))?;
+    packer.skipping.finish()?;
+    Ok(Ending::Complete)
+}
+
+enum Next {
+    Arrival(Result<Arrival>),
+    Nothing(Ending),
+}
+
+/// Waits for a text; while none is there, what has arrived before becomes a batch.
+fn next(packer: &mut Packer, from: &Receiver<Result<Arrival>>, stop: &Stop) -> Next {
+    let mut arrival = from.try_recv().map_err(|empty| match empty {
+        TryRecvError::Empty => RecvTimeoutError::Timeout,
+        TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+    });
+    loop {
+        if stop.asked() {
+            return Next::Nothing(Ending::Stopped);
+        }
+        match arrival {
+            Ok(arrival) => return Next::Arrival(arrival),
+            Err(RecvTimeoutError::Disconnected) => return Next::Nothing(Ending::Complete),
+            Err(RecvTimeoutError::Timeout) => packer.send(),
+        }
+        arrival = from.recv_timeout(POLL);
     }
-    packer.send();
-    Ok(())
 }
 
 impl Plan<'_> {
     /// The texts as tokens, in order.
-    fn encode_all(self, arrivals: Vec<Arrival>) -> Vec<Result<Item>> {
+    fn encode_all(self, arrivals: Vec<Result<Arrival>>) -> Vec<Result<Item>> {
         arrivals
             .into_par_iter()
             .map(|arrival| self.encode(arrival))
             .collect()
     }
 
-    fn encode(self, arrival: Arrival) -> Result<Item> {
-        let text = match arrival? {
+    fn encode(self, arrival: Result<Arrival>) -> Result<Item> {
+        let Arrival { text, share } = arrival?;
+        let text = match text {
             Ok(text) => text,
             Err(bad) => return Ok(Err(bad)),
         };
@@ -144,7 +174,11 @@ impl Plan<'_> {
         if self.padding == Padding::MaxLength {
             self.tokenizer.pad(&mut encoding, self.max_length);
         }
-        Ok(Ok(Tokenized { text, encoding }))
+        Ok(Ok(Tokenized {
+            text,
+            encoding,
+            share: (self.padding != Padding::Longest).then_some(share),
+        }))
     }
 
     /// Why a text that is too long becomes an error, where it does.
@@ -179,16 +213,32 @@ fn pad_to_longest(tokenizer: &Tokenizer, items: &mut [Item]) {
 struct Packer<'a> {
     to: &'a SyncSender<Pieces>,
     plan: Plan<'a>,
+    skipping: Skipping<'a>,
+    /// Place in the input of the next text.
+    place: u64,
     pieces: Pieces,
     tokens: usize,
 }
 
 impl Packer<'_> {
-    fn push(&mut self, item: Item) {
-        let of = match item {
-            Ok(tokenized) => Arc::new(tokenized),
-            Err(bad) => return self.pieces.push(Err(bad)),
-        };
+    /// Takes the next text of the input.
+    fn push(&mut self, item: Item) -> Result<()> {
+        if self.skipping.skips(item.as_ref())? {
+            return Ok(());
+        }
+        self.place += 1;
+        match item {
+            Ok(tokenized) => self.push_windows(&Arc::new(tokenized)),
+            Err(bad) if self.plan.fail_fast => {
+                let what = format!("could not embed text {}", self.place - 1);
+                return Err(Error::message(Kind::Input, bad.message).context(what));
+            }
+            Err(bad) => self.pieces.push(Err(bad)),
+        }
+        Ok(())
+    }
+
+    fn push_windows(&mut self, of: &Arc<Tokenized>) {
         let Plan {
             max_length, stride, ..
         } = self.plan;
@@ -198,7 +248,7 @@ impl Packer<'_> {
                 self.send();
             }
             self.tokens += tokens;
-            let of = Arc::clone(&of);
+            let of = Arc::clone(of);
             self.pieces.push(Ok(Piece { of, window }));
         }
     }

@@ -146,7 +146,8 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub word_pooling: Option<WordPooling>,
 
-    /// Write to FILE, which appears complete or not at all
+    /// Write to FILE, which appears complete or not at all. Until then JSON Lines are in FILE.partial,
+    /// which stays when the run is interrupted
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -170,6 +171,16 @@ pub struct Arguments {
     /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
     #[arg(long, value_name = "N", default_value_t = BATCH_TOKENS, help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_tokens: u32,
+
+    /// Go on where an interrupted run with the same -o stopped. Refused where the model, an option
+    /// or a text differs that its records depend on. Where nothing was interrupted, FILE stays if it
+    /// is there, and else the run starts from the beginning
+    #[arg(long, requires = "output", help_heading = "Execution")]
+    pub resume: bool,
+
+    /// End at the first text that cannot be embedded (exit 3) instead of writing its error
+    #[arg(long, help_heading = "Execution")]
+    pub fail_fast: bool,
 
     /// Check this installation on the chosen model and device
     #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output"])]
@@ -471,6 +482,12 @@ impl Arguments {
             return usage(
                 "the field `words` needs --word-pooling",
                 "add --word-pooling mean",
+            );
+        }
+        if self.resume && self.output_format() != Format::Jsonl {
+            return usage(
+                "--resume and --format json do not go together: the document is written at the end",
+                "use --format jsonl",
             );
         }
         self.check_windows()

@@ -9,7 +9,9 @@
 //! 5. [`stitch`] joins the windows of a long text; [`pooling`] makes one vector of many where asked,
 //!    of a text's or of each of its [`words`]; [`writer`] makes records of the numbers; [`output`]
 //!    prints them.
-//! 6. [`pipeline`] is the three threads between 3 and 5.
+//! 6. [`pipeline`] is the three threads between 3 and 5; [`read_ahead`] feeds it, [`progress`] shows
+//!    how far it is, [`stop`] ends it early, and [`resume`], [`tally`]
+//!    and [`skip`] let a later run go on.
 //!
 //! [`self_test`] checks the installation against a second implementation, and [`error`] says what
 //! went wrong with the exit code that scripts rely on.
@@ -35,10 +37,16 @@ pub mod ops;
 pub mod output;
 pub mod pipeline;
 pub mod pooling;
+pub mod progress;
+pub mod read_ahead;
 pub mod request;
+pub mod resume;
 pub mod run;
 pub mod self_test;
+pub mod skip;
 pub mod stitch;
+pub mod stop;
+pub mod tally;
 pub mod tokenize;
 pub mod words;
 pub mod writer;

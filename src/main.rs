@@ -1,11 +1,12 @@
 //! Parse, run, print the error, exit with its code.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bert_embed::cli::Arguments;
-use bert_embed::error::{Error, Kind, Result};
+use bert_embed::error::{Error, Kind, Result, one_line};
 use bert_embed::run::{Outcome, run};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
@@ -35,6 +36,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(9),
+        Ok(Outcome::Stopped {
+            exit_code,
+            resumable,
+        }) => {
+            if resumable {
+                let _ = writeln!(io::stderr(), "  tip: go on with: {}", resuming_command());
+            }
+            ExitCode::from(exit_code)
+        }
         // Whoever closed the pipe has what was wanted: `| head` ends quietly.
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,6 +78,26 @@ fn tell(error: &Error) {
     if let Some(tip) = error.tip() {
         let _ = writeln!(stderr, "  tip: {tip}");
     }
+}
+
+/// The command line that goes on where this one was stopped.
+fn resuming_command() -> String {
+    let mut words: Vec<_> = std::env::args_os().map(|word| quoted(&word)).collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.insert(1, "--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+/// `word` as a shell reads it back.
+fn quoted(word: &OsStr) -> String {
+    let word = word.display().to_string();
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", one_line(&word).replace('\'', "'\\''"))
 }
 
 /// A file-size limit fails the write instead of killing the process, so that the temporary file goes.

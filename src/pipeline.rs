@@ -3,7 +3,7 @@
 //! Owns the threads and the order. The encoder waits neither for text nor for numbers to be
 //! printed; the queues between the threads are short, so memory does not grow with the input.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 
 use candle_core::Tensor;
@@ -12,7 +12,12 @@ use crate::batch::{self, Piece, Pieces, Plan};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::Texts;
 use crate::model::{Batch, BertModel, Outputs, Wanted};
-use crate::writer::{Tally, Writer};
+use crate::output::KEEP_EVERY;
+use crate::progress::Progress;
+use crate::read_ahead::{self, TEXTS_AHEAD};
+use crate::stop::{Ending, Stop};
+use crate::tally::Tally;
+use crate::writer::Writer;
 
 /// Batches that may wait between two threads.
 const BATCHES_AHEAD: usize = 2;
@@ -37,32 +42,58 @@ pub struct Vectors {
     pub hidden_states: Vec<Vec<f32>>,
 }
 
-/// Takes every text to its record.
+/// What a run consists of.
+pub struct Run<'a> {
+    /// Turns tokens into numbers.
+    pub model: &'a BertModel,
+    /// Which numbers.
+    pub wanted: &'a Wanted,
+    /// How texts become batches.
+    pub plan: Plan<'a>,
+    /// Ends the run before its time.
+    pub stop: &'a Stop,
+    /// Shows how far it has come.
+    pub progress: Progress,
+}
+
+/// Takes every text to its record, until the last one or until somebody wants it to stop; what is
+/// with the encoder then is still written.
 ///
 /// # Errors
 /// The first error of any thread, the writer's first: where nobody reads the output any more the
-/// others only see a closed queue.
-pub fn run(
-    texts: Texts,
-    plan: Plan,
-    model: &BertModel,
-    wanted: &Wanted,
-    writer: Writer,
-) -> Result<Tally> {
-    let (to_tokenizer, arrivals) = sync_channel(batch::TEXTS_AHEAD);
+/// others only see a closed queue. The records before it are written and kept.
+pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
+    let (to_tokenizer, arrivals) = sync_channel(TEXTS_AHEAD);
     let (to_encoder, batches) = sync_channel(BATCHES_AHEAD);
     let (to_writer, encoded) = sync_channel(BATCHES_AHEAD);
+    let Run {
+        model,
+        wanted,
+        plan,
+        stop,
+        progress,
+    } = run;
+    let flow = progress.flow();
     thread::scope(|scope| {
         // Not joined: a read from a terminal or a pipe may never return.
-        thread::spawn(move || batch::read(texts, &to_tokenizer));
-        let tokenizing = scope.spawn(move || batch::prepare(plan, &arrivals, &to_encoder));
-        let writing = scope.spawn(move || write(writer, &encoded));
-        let encoding = encode(model, wanted, &batches, &to_writer);
+        thread::spawn(move || read_ahead::read(texts, &to_tokenizer, &flow));
+        let tokenizing = scope.spawn(move || batch::prepare(plan, &arrivals, &to_encoder, stop));
+        let writing = scope.spawn(move || write(writer, progress, &encoded));
+        let encoding = encode(model, wanted, &batches, &to_writer, stop);
         drop((batches, to_writer));
-        let writer = join(writing)?;
-        encoding?;
-        join(tokenizing)?;
-        writer.finish()
+        let mut writer = join(writing)?;
+        let prepared = join(tokenizing);
+        match encoding.and_then(|encoded| Ok(encoded.and(prepared?))) {
+            Ok(Ending::Complete) => Ok((writer.finish()?, Ending::Complete)),
+            Ok(Ending::Stopped) => {
+                writer.keep()?;
+                Ok((writer.tally().clone(), Ending::Stopped))
+            }
+            Err(error) => {
+                writer.keep()?;
+                Err(error)
+            }
+        }
     })
 }
 
@@ -78,26 +109,45 @@ fn encode(
     wanted: &Wanted,
     from: &Receiver<Pieces>,
     to: &SyncSender<Encoded>,
-) -> Result<()> {
+    stop: &Stop,
+) -> Result<Ending> {
     for pieces in from {
+        if stop.asked() {
+            return Ok(Ending::Stopped);
+        }
         let vectors = Vectors::compute(model, wanted, pieces.iter().flatten())?;
         if to.send(Encoded { pieces, vectors }).is_err() {
             break;
         }
     }
-    Ok(())
+    Ok(Ending::Complete)
 }
 
-fn write<'a>(mut writer: Writer<'a>, from: &Receiver<Encoded>) -> Result<Writer<'a>> {
-    while let Ok(encoded) = from.recv() {
-        writer.write(encoded)?;
-        while let Ok(next) = from.try_recv() {
-            writer.write(next)?;
+/// Each batch is written when it comes, so that whoever waits for a record gets it.
+fn write<'a>(
+    mut writer: Writer<'a>,
+    mut progress: Progress,
+    from: &Receiver<Encoded>,
+) -> Result<Writer<'a>> {
+    loop {
+        match from.recv_timeout(KEEP_EVERY) {
+            Ok(encoded) => {
+                let tokens = encoded.tokens();
+                writer.write(encoded)?;
+                progress.show(writer.tally().records, tokens);
+            }
+            Err(RecvTimeoutError::Timeout) => writer.keep()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(writer),
         }
-        // Nothing more has been computed: whoever waits for these records gets them now.
-        writer.flush()?;
     }
-    Ok(writer)
+}
+
+impl Encoded {
+    /// Tokens that the encoder took.
+    fn tokens(&self) -> usize {
+        let pieces = self.pieces.iter().flatten();
+        pieces.map(|piece| piece.window.rows.len()).sum()
+    }
 }
 
 impl Vectors {

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Config, Environment, Snapshot, Source, Tensors};
 use crate::cli::{Arguments, Format, InputFormat};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, LineFormat, Texts};
 use crate::model::BertModel;
-use crate::output::{Context, Destination, Document, Format as OutputFormat, JsonLines};
+use crate::output::{
+    Context, Destination, Document, Format as OutputFormat, JsonLines, Unfinished,
+};
+use crate::progress::{self, Progress};
 use crate::request::Request;
 use crate::self_test::Subject;
+use crate::stop::{Ending, Stop};
+use crate::tally::Tally;
 use crate::tokenize::Tokenizer;
-use crate::writer::{Tally, Writer};
-use crate::{batch, device, pipeline};
+use crate::writer::Writer;
+use crate::{batch, device, pipeline, resume};
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,13 @@ pub enum Outcome {
     Done,
     /// Every text has its record, but some records are errors.
     SomeRecordsAreErrors,
+    /// A signal came first; what was written is kept.
+    Stopped {
+        /// 128 and the signal's number.
+        exit_code: u8,
+        /// Whether `--resume` would go on.
+        resumable: bool,
+    },
 }
 
 /// Does what `arguments` ask for.
@@ -41,12 +53,20 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
 
 fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
-    let destination = destination(arguments)?;
+    let mut destination = destination(arguments)?;
+    if arguments.resume && destination.is_complete() {
+        eprintln!(
+            "note: {} is complete: nothing to resume",
+            destination.name()
+        );
+        return Ok(Outcome::Done);
+    }
     let device = device::open(arguments.device)?;
     let snapshot = locate(arguments)?;
     let config = Config::read(&snapshot.directory)?;
     let format = arguments.output_format();
     let request = Request::new(arguments, format, &config)?;
+    let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
@@ -63,17 +83,45 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         Format::Jsonl => Box::new(JsonLines::new(context)),
         Format::Json => Box::new(Document::new(context)),
     };
-    let writer = Writer::new(output, destination, &request);
-    let plan = plan(&request, &tokenizer);
-    let tally = pipeline::run(texts, plan, &model, &request.wanted, writer)?;
-    if !arguments.quiet {
+    let kept = destination.partial_path().map(Path::to_path_buf);
+    let stop = Stop::on_signals().kind(Kind::Internal)?;
+    let run = pipeline::Run {
+        model: &model,
+        wanted: &request.wanted,
+        plan: plan(arguments, &request, &tokenizer, &done),
+        stop: &stop,
+        progress: Progress::new(draws_progress(arguments), texts.size_bytes),
+    };
+    let writer = Writer::new(output, destination, &request, done.clone());
+    let ended = pipeline::run(run, texts, writer);
+    let resumable = kept.is_some_and(|path| path.exists());
+    if let Ok((tally, Ending::Complete)) = &ended
+        && !arguments.quiet
+    {
         warn(&request, tally, model.has_pooler());
     }
-    Ok(if tally.errors > 0 {
-        Outcome::SomeRecordsAreErrors
-    } else {
-        Outcome::Done
+    outcome(ended, &stop, resumable)
+}
+
+fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Result<Outcome> {
+    match ended {
+        Ok((tally, Ending::Complete)) if tally.errors > 0 => Ok(Outcome::SomeRecordsAreErrors),
+        Ok((_, Ending::Complete)) => Ok(Outcome::Done),
+        // Whoever reads the output may have got the same signal, and gone before.
+        Err(error) if !(stop.asked() && error.is_closed_pipe()) => Err(error),
+        Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
+            exit_code: stop.exit_code(),
+            resumable,
+        }),
+    }
+    .map_err(|error| match error.tip() {
+        None if resumable => error.with_tip("the finished records are kept: go on with --resume"),
+        _ => error,
     })
+}
+
+fn draws_progress(arguments: &Arguments) -> bool {
+    !arguments.quiet && progress::has_terminal(arguments.output.is_none())
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
@@ -139,7 +187,17 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
         let cause = format!("it is the input `{}` too", input.display());
         return Err(Error::message(Kind::Output, cause).context(what));
     }
-    Destination::open(path)
+    let unfinished = match (arguments.output_format(), arguments.resume) {
+        (Format::Json, _) => Unfinished::Dropped,
+        (Format::Jsonl, false) => Unfinished::Kept,
+        (Format::Jsonl, true) => Unfinished::Resumed,
+    };
+    let destination = Destination::open(path, unfinished)?;
+    if arguments.resume && destination.partial_path().is_none() {
+        let message = format!("--resume needs a file: {} is a stream", destination.name());
+        return Err(Error::message(Kind::Usage, message).with_tip("-o vectors.jsonl"));
+    }
+    Ok(destination)
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
@@ -171,8 +229,15 @@ fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
     Tokenizer::load(&snapshot.directory, config.vocab_size)
 }
 
-fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
+fn plan<'a>(
+    arguments: &Arguments,
+    request: &Request,
+    tokenizer: &'a Tokenizer,
+    done: &'a Tally,
+) -> batch::Plan<'a> {
     batch::Plan {
+        done,
+        fail_fast: arguments.fail_fast,
         tokenizer,
         detail: request.detail,
         max_length: request.max_length,
@@ -184,7 +249,7 @@ fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
 }
 
 /// Tells on standard error what no record can tell by itself.
-fn warn(request: &Request, tally: Tally, has_pooler: bool) {
+fn warn(request: &Request, tally: &Tally, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
         eprintln!("warning: the checkpoint has no pooler: pooler_output is null");
     }

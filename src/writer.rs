@@ -1,4 +1,4 @@
-//! Encoded texts → records in the destination, and the tally that is told at the end.
+//! Encoded texts → records in the destination, counted as they are written.
 
 use std::sync::Arc;
 
@@ -10,21 +10,8 @@ use crate::output::{BadRecord, Destination, Format, HiddenStates, Record};
 use crate::pipeline::Encoded;
 use crate::request::Request;
 use crate::stitch::TextVectors;
-use crate::tokenize::Encoding;
+use crate::tally::Tally;
 use crate::{pooling, words};
-
-/// Counts of one run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Records written, bad ones included.
-    pub records: u64,
-    /// Records that are errors.
-    pub errors: u64,
-    /// Texts that did not fit.
-    pub truncated_texts: u64,
-    /// Tokens that did not fit.
-    pub dropped_tokens: u64,
-}
 
 /// Makes records and hands them to their form of output.
 pub struct Writer<'a> {
@@ -33,6 +20,7 @@ pub struct Writer<'a> {
     request: &'a Request,
     /// What has come of the text whose next window is awaited.
     unfinished: TextVectors,
+    /// All that the output holds.
     tally: Tally,
 }
 
@@ -40,19 +28,21 @@ pub struct Writer<'a> {
 type Finished = std::result::Result<(Arc<Tokenized>, TextVectors), BadText>;
 
 impl<'a> Writer<'a> {
-    /// Writes records of `request` in the form `output` to `destination`.
+    /// Writes records of `request` in the form `output` to `destination`, which holds those of
+    /// `tally` already.
     #[must_use]
     pub fn new(
         output: Box<dyn Format + 'a>,
         destination: Destination,
         request: &'a Request,
+        tally: Tally,
     ) -> Self {
         Self {
             output,
             destination,
             request,
             unfinished: TextVectors::default(),
-            tally: Tally::default(),
+            tally,
         }
     }
 
@@ -65,24 +55,26 @@ impl<'a> Writer<'a> {
         let mut records = Vec::with_capacity(finished.len());
         for text in &finished {
             let index = self.tally.records;
-            self.tally.records += 1;
+            let tokenized = text.as_ref().map(|(tokenized, _)| &**tokenized);
+            self.tally.count(tokenized);
             records.push(match text {
-                Ok((tokenized, vectors)) => {
-                    self.count(&tokenized.encoding);
-                    Ok(self.request.record(index, tokenized, vectors))
-                }
-                Err(bad) => {
-                    self.tally.errors += 1;
-                    Err(BadRecord {
-                        index,
-                        message: bad.message.clone(),
-                    })
-                }
+                Ok((tokenized, vectors)) => Ok(self.request.record(index, tokenized, vectors)),
+                Err(bad) => Err(BadRecord {
+                    index,
+                    message: bad.message.clone(),
+                }),
             });
         }
         self.output
             .write(&records, &mut self.destination)
-            .map_err(|error| named(error, &self.destination))
+            .map_err(|error| named(error, &self.destination))?;
+        self.destination.keep(&self.tally, false)
+    }
+
+    /// All that the output holds.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The texts that are complete with `encoded`; a text's pieces come one after the other.
@@ -108,12 +100,12 @@ impl<'a> Writer<'a> {
         finished
     }
 
-    /// Makes the records written so far visible to a reader of a stream.
+    /// Makes the records written so far outlive an interruption; a stream has them already.
     ///
     /// # Errors
     /// As [`Writer::write`].
-    pub fn flush(&mut self) -> Result<()> {
-        self.destination.flush_stream()
+    pub fn keep(&mut self) -> Result<()> {
+        self.destination.keep(&self.tally, true)
     }
 
     /// Completes the output.
@@ -126,11 +118,6 @@ impl<'a> Writer<'a> {
             .map_err(|error| named(error, &self.destination))?;
         self.destination.finish()?;
         Ok(self.tally)
-    }
-
-    fn count(&mut self, encoding: &Encoding) {
-        self.tally.truncated_texts += u64::from(encoding.dropped_tokens > 0);
-        self.tally.dropped_tokens += encoding.dropped_tokens as u64;
     }
 }
 
@@ -150,7 +137,7 @@ impl Request {
         tokenized: &'a Tokenized,
         vectors: &'a TextVectors,
     ) -> Record<'a> {
-        let Tokenized { text, encoding } = tokenized;
+        let Tokenized { text, encoding, .. } = tokenized;
         let hidden = self.hidden_size;
         let last_hidden_state = &vectors.last_hidden_state[..];
         let pooler_output = vectors.pooler_output.as_deref();

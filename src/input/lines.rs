@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 
 use anyhow::Context;
 
-use super::{BadText, LineFormat, Source, Text};
+use super::{BadText, Line, LineFormat, Source, Text};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
@@ -36,7 +36,13 @@ impl Lines {
         }
     }
 
-    fn next_line(&mut self) -> Result<Option<std::result::Result<Text, BadText>>> {
+    /// What the source holds, where it is known.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.source.size_bytes
+    }
+
+    fn next_line(&mut self) -> Result<Option<Line>> {
         let mut bytes = Vec::new();
         self.line_number += 1;
         let read = self
@@ -46,20 +52,24 @@ impl Lines {
             .take(MAX_LINE_BYTES + 1)
             .read_until(b'\n', &mut bytes)
             .with_context(|| format!("could not read `{}`", self.source.name))
-            .kind(Kind::Input)?;
+            .kind(Kind::Input)? as u64;
         if read == 0 {
             return Ok(None);
         }
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_LINE_BYTES {
-            self.skip_line()?;
-            return Ok(Some(Err(self.bad("it is longer than 16 MiB"))));
+            let size_bytes = read + self.skip_line()?;
+            let text = Err(self.bad("it is longer than 16 MiB"));
+            return Ok(Some(Line { text, size_bytes }));
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        Ok(Some(self.text(bytes)))
+        Ok(Some(Line {
+            text: self.text(bytes),
+            size_bytes: read,
+        }))
     }
 
     fn text(&self, bytes: Vec<u8>) -> std::result::Result<Text, BadText> {
@@ -84,13 +94,13 @@ impl Lines {
         }
     }
 
-    /// Reads on to the next line end without keeping anything.
-    fn skip_line(&mut self) -> Result<()> {
+    /// Reads on to the next line end without keeping anything; how many bytes that were.
+    fn skip_line(&mut self) -> Result<u64> {
         let skipped = skip_until_newline(&mut self.source.reader, MAX_SKIPPED_BYTES)
             .with_context(|| format!("could not read `{}`", self.source.name))
             .kind(Kind::Input)?;
-        if skipped {
-            return Ok(());
+        if let Some(skipped) = skipped {
+            return Ok(skipped);
         }
         let what = format!(
             "could not read line {} of `{}`",
@@ -100,8 +110,8 @@ impl Lines {
     }
 }
 
-/// Whether a line end, or the end of the source, came within `limit` bytes.
-fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<bool> {
+/// The bytes up to a line end or the end of the source; `None` where none came within `limit`.
+fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
         let buffer = match reader.fill_buf() {
@@ -114,14 +124,14 @@ fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<bool>
         reader.consume(used);
         skipped += used as u64;
         if newline.is_some() || used == 0 {
-            return Ok(true);
+            return Ok(Some(skipped));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 impl Iterator for Lines {
-    type Item = Result<std::result::Result<Text, BadText>>;
+    type Item = Result<Line>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.finished {
@@ -146,7 +156,7 @@ mod tests {
     fn lines(bytes: &[u8]) -> Vec<std::result::Result<Text, BadText>> {
         let source = Source::new("x", Cursor::new(bytes.to_vec()));
         Lines::new(source, TEXT)
-            .map(|line| line.expect("a cursor can be read"))
+            .map(|line| line.expect("a cursor can be read").text)
             .collect()
     }
 

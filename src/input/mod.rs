@@ -98,10 +98,22 @@ pub struct BadText {
     pub message: String,
 }
 
-/// Texts in input order, each good or bad by itself.
-///
-/// An outer error ends the run: the source itself can no longer be read.
-pub type Texts = Box<dyn Iterator<Item = Result<std::result::Result<Text, BadText>>> + Send>;
+/// One text as it was read, good or bad by itself.
+#[derive(Debug)]
+pub struct Line {
+    /// The text.
+    pub text: std::result::Result<Text, BadText>,
+    /// What it took of the input.
+    pub size_bytes: u64,
+}
+
+/// Texts in input order.
+pub struct Texts {
+    /// An error ends the run: the source itself can no longer be read.
+    pub lines: Box<dyn Iterator<Item = Result<Line>> + Send>,
+    /// Sum of all, where it is known before they are read.
+    pub size_bytes: Option<u64>,
+}
 
 /// Texts from the command line's arguments.
 #[must_use]
@@ -117,11 +129,16 @@ pub fn from_arguments(
         },
         None => Text::split(text, separator.as_deref()),
     };
-    Box::new(
-        texts
-            .into_iter()
-            .map(move |argument| Ok(Ok(text(argument)))),
-    )
+    let line = move |argument: String| {
+        Ok(Line {
+            size_bytes: argument.len() as u64,
+            text: Ok(text(argument)),
+        })
+    };
+    Texts {
+        size_bytes: Some(texts.iter().map(|text| text.len() as u64).sum()),
+        lines: Box::new(texts.into_iter().map(line)),
+    }
 }
 
 /// Texts from the lines of `files`, one after the other; `-` is standard input.
@@ -133,7 +150,10 @@ pub fn from_arguments(
 pub fn from_files(files: Vec<(PathBuf, LineFormat)>) -> Result<Texts> {
     let open = |(path, format): (PathBuf, LineFormat)| Ok(Lines::new(open(&path)?, format));
     let sources = files.into_iter().map(open).collect::<Result<Vec<_>>>()?;
-    Ok(Box::new(sources.into_iter().flatten()))
+    Ok(Texts {
+        size_bytes: sources.iter().map(Lines::size_bytes).sum(),
+        lines: Box::new(sources.into_iter().flatten()),
+    })
 }
 
 /// Whether standard input is a terminal, where waiting for texts would look like hanging.
@@ -145,6 +165,8 @@ pub fn standard_input_is_terminal() -> bool {
 /// A source of lines with the name that messages give it.
 pub struct Source {
     name: String,
+    /// `None` where only the end will tell.
+    size_bytes: Option<u64>,
     reader: Box<dyn BufRead + Send>,
 }
 
@@ -153,6 +175,7 @@ impl Source {
     pub fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
         Self {
             name: one_line(name),
+            size_bytes: None,
             reader: Box::new(reader),
         }
     }
@@ -166,16 +189,17 @@ fn open(path: &Path) -> Result<Source> {
     }
     let what = || format!("could not read `{}`", path.display());
     let file = File::open(path).with_context(what).kind(Kind::Input)?;
-    let is_directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
-    if is_directory {
+    let metadata = file.metadata().with_context(what).kind(Kind::Input)?;
+    if metadata.is_dir() {
         return Err(Error::message(Kind::Input, "it is a directory")
             .context(what())
             .with_tip("a file holds one text a line; --model takes a model's directory"));
     }
-    Ok(Source::new(
-        &path.display().to_string(),
-        BufReader::with_capacity(BUFFER_BYTES, file),
-    ))
+    let name = path.display().to_string();
+    Ok(Source {
+        size_bytes: metadata.is_file().then_some(metadata.len()),
+        ..Source::new(&name, BufReader::with_capacity(BUFFER_BYTES, file))
+    })
 }
 
 #[cfg(test)]

@@ -6,15 +6,19 @@
 mod document;
 mod file;
 mod jsonl;
+mod partial;
 mod record;
+mod state;
 mod word;
 
 use std::io::Write;
 
 pub use document::Document;
-pub use file::Destination;
+pub use file::{Destination, Unfinished};
 pub use jsonl::JsonLines;
+pub use partial::KEEP_EVERY;
 pub use record::{BadRecord, HiddenStates, Record};
+pub use state::Settings;
 pub use word::Word;
 
 use crate::cli::Field;

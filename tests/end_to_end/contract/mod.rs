@@ -16,9 +16,13 @@ use crate::support::command::{bert_embed, parts, run, run_with_input};
 mod arguments;
 mod faults;
 mod input;
+mod interrupted;
 mod output;
 mod records;
+mod resume;
+mod resume_refusals;
 mod same_bits;
+mod signals;
 
 /// A working directory with the checkpoint `tiny` in `model`: 3 layers, hidden 36, 131 positions.
 struct Place(TempDir);

@@ -1,10 +1,10 @@
 //! Files, links, pipes and devices: the output is whole, or what was there is untouched.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
+use super::interrupted::Waiting;
 use super::{Place, as_lines};
 
 const FIELDS: [&str; 2] = ["--fields", "index,input_ids"];
@@ -16,7 +16,7 @@ fn long_input() -> String {
 }
 
 /// Runs `script` in a shell, with the program's path in `$0`.
-fn shell(place: &Place, script: &str) -> (i32, String, String) {
+pub(super) fn shell(place: &Place, script: &str) -> (i32, String, String) {
     let program = place.command(&[]);
     let mut command = Command::new("bash");
     command
@@ -139,30 +139,11 @@ fn at_a_file_size_limit_the_old_file_stays_and_nothing_else_is_left() {
 fn a_killed_run_leaves_the_old_file() {
     let place = Place::new();
     place.write("out", "old");
-    let mut command = place.command(&["-o", "out"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut stdin = child.stdin.take().expect("standard input is piped");
-    stdin.write_all(long_input().as_bytes()).expect("written");
-    let begun = || place.names().iter().any(|name| name != "out");
-    while !begun() && child.try_wait().expect("a child").is_none() {
-        std::thread::yield_now();
-    }
-    child.kill().expect("killed");
-    child.wait().expect("it ends");
+    let run = Waiting::start(&mut place.command(&["-o", "out"]), b"she\n");
+    run.until_kept(&place, 1).signal("KILL").end();
     assert_eq!(place.read("out"), "old");
-    // Nobody can tidy up after SIGKILL: one hidden file beside the old one remains.
-    let left: Vec<_> = place
-        .names()
-        .into_iter()
-        .filter(|name| name != "out")
-        .collect();
-    assert!(
-        left.len() == 1 && left[0].starts_with(".bert-embed-"),
-        "{left:?}"
-    );
+    // Nobody can tidy up after SIGKILL: the finished records and how far they go remain.
+    assert_eq!(place.names(), ["out", "out.partial", "out.resume"]);
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! An output that outlives its interruption: `FILE.partial` with the records, beside it
+//! `FILE.resume` with how far they go.
+//!
+//! Owns both files and the renaming at the end. Records count as kept when their bytes have reached
+//! the disk, so neither a kill nor a power cut leaves a record that is counted and not there.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::file::BUFFER_BYTES;
+use super::state::{Mark, Settings, State};
+use crate::error::{Classify, Error, Kind, Result};
+use crate::tally::Tally;
+
+/// Records are kept this often, as syncing takes a disk some milliseconds.
+pub const KEEP_EVERY: Duration = Duration::from_millis(200);
+
+/// A file that is written where an interrupted run stopped, and takes its place when all is there.
+pub(super) struct Partial {
+    target: PathBuf,
+    data_path: PathBuf,
+    data: BufWriter<File>,
+    state: State,
+    /// What is kept.
+    mark: Mark,
+    /// When that was last done.
+    kept: Option<Instant>,
+    is_finished: bool,
+}
+
+impl Partial {
+    /// The partial output for `target`; without `resume` there must be none.
+    pub(super) fn open(
+        target: PathBuf,
+        permissions: Option<Permissions>,
+        resume: bool,
+    ) -> Result<Self> {
+        let (data_path, state_path) = (beside(&target, ".partial"), beside(&target, ".resume"));
+        let has_data = fs::metadata(&data_path).is_ok_and(|data| data.len() > 0);
+        if has_data && !state_path.exists() {
+            let cause = format!("`{}` is in the way", data_path.display());
+            return Err(Error::message(Kind::Output, cause)
+                .with_tip("move it away: its name is that of an unfinished output"));
+        }
+        let state = State::open(&state_path)?;
+        let data = open_data(&data_path, permissions).inspect_err(|_| state.remove_new())?;
+        let mark = state.last_mark(data.metadata().kind(Kind::Output)?.len());
+        let this = Self {
+            target,
+            data_path,
+            data: BufWriter::with_capacity(BUFFER_BYTES, data),
+            state,
+            mark,
+            kept: None,
+            is_finished: false,
+        };
+        if resume || this.mark.tally.records == 0 {
+            return Ok(this);
+        }
+        Err(this.unfinished())
+    }
+
+    fn unfinished(&self) -> Error {
+        let Self {
+            data_path, mark, ..
+        } = self;
+        let data_path = data_path.display();
+        let cause = format!(
+            "`{data_path}` holds {} records of an interrupted run",
+            mark.tally.records
+        );
+        let tip = format!("go on with --resume, or remove `{data_path}` to start anew");
+        Error::message(Kind::Output, cause).with_tip(tip)
+    }
+
+    /// Whether there is an output and nothing that was interrupted.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state.is_new && self.target.exists()
+    }
+
+    /// Prepares for writing records of `settings`; what is kept of an interrupted run.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where that had other settings, [`Kind::Output`] where the files fail.
+    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Tally> {
+        let resumes = self.mark.tally.records > 0;
+        if resumes && let Some(difference) = self.difference(settings) {
+            return Err(difference);
+        }
+        let prepared = if resumes {
+            self.state.go_on_behind(&self.mark)
+        } else {
+            self.state.begin(settings)
+        };
+        prepared.and_then(|()| self.cut()).kind(Kind::Output)?;
+        Ok(self.mark.tally.clone())
+    }
+
+    /// Takes away what is written behind the last whole record.
+    fn cut(&mut self) -> io::Result<()> {
+        let data = self.data.get_mut();
+        data.set_len(self.mark.size_bytes)?;
+        data.seek(SeekFrom::End(0)).map(|_| ())
+    }
+
+    fn difference(&self, settings: &Settings) -> Option<Error> {
+        let before = self.state.settings.as_ref()?;
+        let value = |of: &Settings, name: &str| {
+            let found = of.iter().find(|(other, _)| other == name);
+            found.map_or("unknown", |(_, value)| value).to_owned()
+        };
+        let names = settings.iter().chain(before).map(|(name, _)| name);
+        names
+            .map(|name| (name, value(settings, name), value(before, name)))
+            .find(|(_, now, then)| now != then)
+            .map(|(name, now, then)| {
+                let cause = format!("{name} is {now}, but was {then} in the interrupted run");
+                Error::message(Kind::Usage, cause).with_tip(format!(
+                    "use the same again, or remove `{}` to start anew",
+                    self.data_path.display()
+                ))
+            })
+    }
+
+    /// Keeps the records of `tally`, if the last time was a while ago or it must be `now`.
+    pub(super) fn keep(&mut self, tally: &Tally, now: bool) -> io::Result<()> {
+        let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
+        if tally.records == self.mark.tally.records || (early && !now) {
+            return Ok(());
+        }
+        self.data.flush()?;
+        let file = self.data.get_ref();
+        file.sync_data()?;
+        self.mark = Mark {
+            size_bytes: file.metadata()?.len(),
+            tally: tally.clone(),
+        };
+        self.state.append(&self.mark)?;
+        self.kept = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Gives the complete file its name.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.data.flush()?;
+        self.data.get_ref().sync_all()?;
+        fs::rename(&self.data_path, &self.target)?;
+        self.is_finished = true;
+        Ok(())
+    }
+
+    /// Where the records are.
+    pub(super) fn path(&self) -> &Path {
+        &self.data_path
+    }
+}
+
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.data.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.data.flush()
+    }
+}
+
+impl Drop for Partial {
+    /// Leaves nothing behind but what is kept.
+    fn drop(&mut self) {
+        let is_empty = self.mark.tally.records == 0;
+        if is_empty && !self.is_finished {
+            // What cannot be removed is empty, and the next run writes it.
+            let _ = fs::remove_file(&self.data_path);
+        }
+        if is_empty || self.is_finished {
+            self.state.remove();
+        }
+    }
+}
+
+fn beside(target: &Path, ending: &str) -> PathBuf {
+    let mut path = OsString::from(target);
+    path.push(ending);
+    path.into()
+}
+
+/// The records' file; it is as open to others as the output will be.
+fn open_data(path: &Path, permissions: Option<Permissions>) -> Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|file| {
+            permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions))?;
+            Ok(file)
+        });
+    file.with_context(|| format!("could not open `{}`", path.display()))
+        .kind(Kind::Output)
+}

@@ -1,0 +1,194 @@
+//! SIGINT and SIGTERM: what is finished is delivered, and the exit code tells the signal.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{ChildStdout, Command};
+
+use super::interrupted::Waiting;
+use super::{Place, as_lines, json_lines};
+
+const FIELDS: [&str; 2] = ["--fields", "index,text"];
+
+fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&FIELDS, arguments].concat()
+}
+
+/// The first line that `run` prints; it has read its input by then.
+fn first_line(run: &mut Waiting) -> (String, BufReader<ChildStdout>) {
+    let stdout = run.child().stdout.take().expect("standard output is piped");
+    let mut reader = BufReader::new(stdout);
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a record");
+    (line, reader)
+}
+
+#[test]
+fn a_file_keeps_the_finished_records_and_a_tip_says_how_to_go_on() {
+    let place = Place::new();
+    for (signal, expected) in [("INT", 130), ("TERM", 143)] {
+        place.write("out", "old");
+        let run = Waiting::start(&mut place.command(&with(&["-o", "out"])), b"she\nis\n");
+        let (code, stdout, stderr) = run.until_kept(&place, 2).signal(signal).end();
+        assert_eq!((code, stdout.as_str()), (expected, ""));
+        let program = env!("CARGO_BIN_EXE_bert-embed");
+        let tip = format!(
+            "  tip: go on with: {program} --resume --offline -m model --fields index,text -o out\n"
+        );
+        assert_eq!(stderr, tip);
+        assert_eq!(place.read("out"), "old");
+        assert_eq!(place.names(), ["out", "out.partial", "out.resume"]);
+        let (code, _, stderr) =
+            place.run_with_input(&with(&["-o", "out", "--resume"]), b"she\nis\nthe");
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert_eq!(json_lines(&place.read("out")).len(), 3);
+        assert_eq!(place.names(), ["out"]);
+    }
+}
+
+#[test]
+fn without_a_finished_record_nothing_is_kept() {
+    let place = Place::new();
+    let mut command = place.command(&with(&["--padding", "longest", "-o", "out"]));
+    let mut run = Waiting::start(&mut command, b"she\n");
+    // Line 1 is written when the model is about to be loaded; the signal may come before its handler.
+    while fs::metadata(place.path().join("out.resume")).map_or(0, |state| state.len()) == 0 {
+        assert!(run.child().try_wait().expect("a child").is_none());
+    }
+    assert_eq!(
+        run.signal("TERM").end(),
+        (143, String::new(), String::new())
+    );
+    assert!(!place.names().contains(&"out".to_owned()));
+    assert_eq!(place.run(&with(&["-o", "out", "she"])).0, 0);
+    assert_eq!(place.names(), ["out"]);
+}
+
+#[test]
+fn a_stream_gets_the_finished_records() {
+    let place = Place::new();
+    for (signal, expected) in [("INT", 130), ("TERM", 143)] {
+        let mut run = Waiting::start(&mut place.command(&FIELDS), b"she\n");
+        let (line, mut rest) = first_line(&mut run);
+        assert_eq!(json_lines(&line).len(), 1);
+        assert_eq!(
+            run.signal(signal).end(),
+            (expected, String::new(), String::new())
+        );
+        let mut left = String::new();
+        rest.read_to_string(&mut left).expect("read");
+        assert_eq!(left, "");
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_a_fifo_ends_too() {
+    let place = Place::new();
+    let fifo = place.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    let mut run = Waiting::start(&mut place.command(&with(&["-f", "fifo"])), b"");
+    let mut writer = fs::File::options().write(true).open(&fifo).expect("opened");
+    std::io::Write::write_all(&mut writer, b"she\n").expect("written");
+    let _rest = first_line(&mut run);
+    assert_eq!(run.signal("INT").end(), (130, String::new(), String::new()));
+}
+
+#[test]
+fn in_the_middle_of_a_long_input_only_whole_records_come() {
+    let place = Place::new();
+    place.write(
+        "in",
+        as_lines((0..5000).map(|number| format!("she is {number}"))),
+    );
+    let mut run = Waiting::start(
+        &mut place.command(&with(&["-f", "in", "--batch-tokens", "64"])),
+        b"",
+    );
+    let (_, mut rest) = first_line(&mut run);
+    let run = run.signal("INT");
+    let mut left = String::new();
+    rest.read_to_string(&mut left).expect("read");
+    for (place, record) in json_lines(&left).iter().enumerate() {
+        assert_eq!(record["index"], place + 1);
+    }
+    let (code, _, stderr) = run.end();
+    assert!(code == 130 || code == 0, "{code}");
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let place = Place::new();
+    // More than a pipe holds, and nobody reads on.
+    place.write(
+        "in",
+        as_lines((0..3000).map(|number| format!("she is {number}"))),
+    );
+    let mut run = Waiting::start(&mut place.command(&["-f", "in"]), b"");
+    let (_, rest) = first_line(&mut run);
+    // Two of one kind might be delivered as one.
+    let (code, _, stderr) = run.signal("INT").signal("TERM").end();
+    assert!(code == 130 || code == 143, "{code}");
+    assert_eq!(stderr, "");
+    drop(rest);
+}
+
+#[test]
+fn a_document_is_not_printed_by_half() {
+    let place = Place::new();
+    let mut command = place.command(&["--format", "json", "-o", "out.json"]);
+    let mut run = Waiting::start(&mut command, b"she\n");
+    while place.names().is_empty() {
+        assert!(run.child().try_wait().expect("a child").is_none());
+    }
+    assert_eq!(
+        run.signal("TERM").end(),
+        (143, String::new(), String::new())
+    );
+    assert!(!place.names().contains(&"out.json".to_owned()));
+}
+
+#[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let place = Place::new();
+    let program = place.command(&FIELDS);
+    let mut command = Command::new("bash");
+    command.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]);
+    command.arg(program.get_program()).args(program.get_args());
+    command.current_dir(place.path());
+    let mut run = Waiting::start(&mut command, b"she\n");
+    let _rest = first_line(&mut run);
+    let (code, _, stderr) = run.signal("INT").finish(b"is\n");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    let place = Place::new();
+    place.write(
+        "in",
+        as_lines((0..50).map(|number| format!("she is {number}"))),
+    );
+    let program = env!("CARGO_BIN_EXE_bert-embed");
+    let run = |options: &str| {
+        let line = format!("'{program}' --offline -m model -f in -o out {options}");
+        let output = Command::new("script")
+            .args(["-qec", &line, "typescript"])
+            .current_dir(place.path())
+            .stdin(std::process::Stdio::null())
+            .output();
+        output
+            .ok()
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(shown) = run("") else {
+        eprintln!("not run: no `script` here, so no terminal");
+        return;
+    };
+    assert!(
+        shown.contains(" records, ") && shown.contains(" tokens/s "),
+        "{shown:?}"
+    );
+    assert_eq!(run("-q").as_deref(), Some(""));
+}
