@@ -27,7 +27,7 @@ pub struct Tokenized {
 }
 
 /// One text on its way to the encoder, good or bad.
-type Item = std::result::Result<Tokenized, BadText>;
+pub type Item = std::result::Result<Tokenized, BadText>;
 
 /// What the encoder takes of one text at once.
 pub struct Piece {
@@ -121,7 +121,7 @@ pub fn prepare(plan: Plan, from: &Receiver<Arrival>, to: &SyncSender<Pieces>) ->
 
 impl Plan<'_> {
     /// The texts as tokens, in order.
-    fn encode_all(self, arrivals: Vec<Arrival>) -> Vec<Result<Item>> {
+    pub(crate) fn encode_all(self, arrivals: Vec<Arrival>) -> Vec<Result<Item>> {
         arrivals
             .into_par_iter()
             .map(|arrival| self.encode(arrival))

@@ -11,7 +11,7 @@
 //!    prints them.
 //! 6. [`pipeline`] is the three threads between 3 and 5.
 //!
-//! [`self_test`] checks the installation against a second implementation, and [`error`] says what
+//! [`dry_run`] goes as far as 3 and counts; [`self_test`] checks the installation against a second implementation, and [`error`] says what
 //! went wrong with the exit code that scripts rely on.
 //!
 //! # Example
@@ -28,6 +28,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod device;
+pub mod dry_run;
 pub mod error;
 pub mod input;
 pub mod model;

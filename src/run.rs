@@ -7,12 +7,12 @@ use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Error, Kind, Result};
 use crate::input::{self, LineFormat, Texts};
 use crate::model::BertModel;
-use crate::output::{Context, Destination, Document, Format as OutputFormat, JsonLines};
+use crate::output::{self, Context, Destination};
 use crate::request::Request;
 use crate::self_test::Subject;
 use crate::tokenize::Tokenizer;
 use crate::writer::{Tally, Writer};
-use crate::{batch, device, pipeline};
+use crate::{batch, device, dry_run, pipeline};
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     device::set_threads(arguments.threads)?;
     if arguments.self_test {
         self_test(arguments)
+    } else if arguments.dry_run {
+        dry_run(arguments)
     } else {
         embed(arguments)
     }
@@ -41,41 +43,70 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let destination = destination(arguments)?;
     let device = device::open(arguments.device)?;
-    let snapshot = locate(arguments)?;
+    let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
-    let format = arguments.output_format();
-    let request = Request::new(arguments, format, &config)?;
+    let mut request = Request::new(arguments, arguments.output_format(), &config)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
     let tokenizer = load_tokenizer(&snapshot, &config)?;
     let model = BertModel::load(&tensors, &config, &device)?;
     request.check_pooler(model.has_pooler())?;
-    let context = Context {
-        fields: &request.fields,
-        tokenizer: &tokenizer,
-        model: &snapshot.model,
-        commit: snapshot.commit.as_deref(),
-    };
-    let output: Box<dyn OutputFormat> = match format {
-        Format::Jsonl => Box::new(JsonLines::new(context)),
-        Format::Json => Box::new(Document::new(context)),
-    };
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let output = output::open(request.format, context, &destination)?;
     let writer = Writer::new(output, destination, &request);
     let plan = plan(&request, &tokenizer);
     let tally = pipeline::run(texts, plan, &model, &request.wanted, writer)?;
     if !arguments.quiet {
         warn(&request, tally, model.has_pooler());
     }
-    Ok(if tally.errors > 0 {
+    Ok(outcome(tally.errors))
+}
+
+/// Counts and sizes without an encoder; a run with the same arguments would be refused where this is.
+fn dry_run(arguments: &Arguments) -> Result<Outcome> {
+    let texts = texts(arguments)?;
+    // Says whether the directory can be written; nothing stays there.
+    drop(destination(arguments)?);
+    let snapshot = locate(arguments, false)?;
+    let config = Config::read(&snapshot.directory)?;
+    let request = Request::new(arguments, arguments.output_format(), &config)?;
+    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let report = dry_run::measure(texts, plan(&request, &tokenizer), context, &request)?;
+    let as_json = arguments.format == Some(Format::Json);
+    report.print(as_json, &mut std::io::stdout())?;
+    Ok(outcome(report.errors()))
+}
+
+fn context<'a>(
+    request: &'a Request,
+    options: &'a [(&'static str, String)],
+    snapshot: &'a Snapshot,
+    tokenizer: &'a Tokenizer,
+) -> Context<'a> {
+    Context {
+        fields: &request.fields,
+        tokenizer,
+        model: &snapshot.model,
+        commit: snapshot.commit.as_deref(),
+        shapes: request.shapes(),
+        options,
+    }
+}
+
+fn outcome(errors: u64) -> Outcome {
+    if errors > 0 {
         Outcome::SomeRecordsAreErrors
     } else {
         Outcome::Done
-    })
+    }
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device)?;
-    let snapshot = locate(arguments)?;
+    let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     let subject = Subject {
@@ -136,7 +167,17 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
         let cause = format!("it is the input `{}` too", input.display());
         return Err(Error::message(Kind::Output, cause).context(what));
     }
-    Destination::open(path)
+    let destination = Destination::open(path)?;
+    let format = arguments.output_format();
+    if format.needs_file() && !destination.is_file() {
+        let (format, name) = (format.name(), destination.name());
+        return Err(Error::message(
+            Kind::Usage,
+            format!("--format {format} needs a file: {name} is a stream"),
+        )
+        .with_tip(format!("-o vectors.{format}")));
+    }
+    Ok(destination)
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
@@ -146,13 +187,13 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn locate(arguments: &Arguments) -> Result<Snapshot> {
+fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
     let source = Source {
         model: &arguments.model,
         revision: &arguments.revision,
         cache_dir: arguments.cache_dir.as_deref(),
         offline: arguments.offline,
-        weights: true,
+        weights,
         progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
     checkpoint::locate(&source, &Environment::read())
@@ -193,7 +234,11 @@ fn plan<'a>(request: &Request, tokenizer: &'a Tokenizer) -> batch::Plan<'a> {
 /// Tells on standard error what no record can tell by itself.
 fn warn(request: &Request, tally: Tally, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
-        eprintln!("warning: the checkpoint has no pooler: pooler_output is null");
+        let fate = match request.format {
+            Format::Safetensors => "left out",
+            _ => "null",
+        };
+        eprintln!("warning: the checkpoint has no pooler: pooler_output is {fate}");
     }
     if tally.truncated_texts > 0 {
         eprintln!(

@@ -124,6 +124,9 @@ impl<'a> Writer<'a> {
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
+        if let Some(head) = self.output.head() {
+            self.destination.replace_head(&head)?;
+        }
         self.destination.finish()?;
         Ok(self.tally)
     }

@@ -2,8 +2,8 @@
 //!
 //! Owns the temporary file beside the target and its renaming.
 
-use std::fs::{self, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,46 @@ impl Destination {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is a file rather than a stream, so that its beginning can be written last.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.writer, Inner::File { .. })
+    }
+
+    /// A nameless file beside the target for what has to wait; it is gone when it is closed.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] where there can be none.
+    pub fn spool(&self) -> Result<File> {
+        let spool = match &self.writer {
+            Inner::Stream(_) => tempfile::tempfile(),
+            Inner::File { temporary, .. } => {
+                let path = temporary.get_ref().path();
+                tempfile::tempfile_in(path.parent().unwrap_or(Path::new(".")))
+            }
+        };
+        spool
+            .with_context(|| format!("could not write {}", self.name))
+            .kind(Kind::Output)
+    }
+
+    /// Puts `bytes` in the place of as many at the beginning of a file.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] where they cannot be written, or the destination is a stream.
+    pub fn replace_head(&mut self, bytes: &[u8]) -> Result<()> {
+        let replaced = match &mut self.writer {
+            Inner::Stream(_) => Err(io::ErrorKind::NotSeekable.into()),
+            Inner::File { temporary, .. } => temporary
+                .rewind()
+                .and_then(|()| temporary.write_all(bytes))
+                .and_then(|()| temporary.seek(SeekFrom::End(0)).map(|_| ())),
+        };
+        replaced
+            .with_context(|| format!("could not write {}", self.name))
+            .kind(Kind::Output)
     }
 
     /// Makes everything written so far visible to a reader of the stream.

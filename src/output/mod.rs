@@ -1,12 +1,17 @@
-//! The records' form: JSON Lines, one JSON document.
+//! The records' form: JSON Lines, one JSON document, npy, safetensors, and text for the eye.
 //!
 //! Owns the JSON contract. Sees slices and shapes, never tensors. Numbers are f32, printed as the
 //! shortest text that reads back to the same bits. Leaves what is computed to `run.rs`.
 
+mod bytes;
 mod document;
 mod file;
 mod jsonl;
+mod npy;
+mod preview;
 mod record;
+mod safetensors;
+mod shapes;
 mod word;
 
 use std::io::Write;
@@ -14,11 +19,15 @@ use std::io::Write;
 pub use document::Document;
 pub use file::Destination;
 pub use jsonl::JsonLines;
+pub use npy::Npy;
+pub use preview::Preview;
 pub use record::{BadRecord, HiddenStates, Record};
+pub use safetensors::{Safetensors, size_bytes as safetensors_size_bytes};
+pub use shapes::Shapes;
 pub use word::Word;
 
-use crate::cli::Field;
-use crate::error::Result;
+use crate::cli::{Field, Format as Form};
+use crate::error::{Error, Kind, Result};
 use crate::tokenize::Tokenizer;
 
 /// What a form of output knows of the run.
@@ -32,6 +41,10 @@ pub struct Context<'a> {
     pub model: &'a str,
     /// Commit of the model on the hub, `None` for a directory.
     pub commit: Option<&'a str>,
+    /// What the shapes of the fields depend on.
+    pub shapes: Shapes,
+    /// Options that the numbers depend on, by name.
+    pub options: &'a [(&'static str, String)],
 }
 
 /// One form of output. Records come in input order, a few at a time.
@@ -51,4 +64,41 @@ pub trait Format: Send {
     /// # Errors
     /// As [`Format::write`].
     fn finish(&mut self, to: &mut dyn Write) -> Result<()>;
+
+    /// The bytes that replace as many at the beginning when all is written.
+    fn head(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// The form of output that `form` names, on its way to `destination`.
+///
+/// # Errors
+/// [`Kind::Output`] where there is no room for what the form sets aside.
+pub fn open<'a>(
+    form: Form,
+    context: Context<'a>,
+    destination: &Destination,
+) -> Result<Box<dyn Format + 'a>> {
+    Ok(match form {
+        Form::Jsonl => Box::new(JsonLines::new(context)),
+        Form::Json => Box::new(Document::new(context)),
+        Form::Npy => Box::new(Npy::new(context)),
+        Form::Safetensors => Box::new(Safetensors::new(context, destination)?),
+        Form::Preview => Box::new(Preview::new(context)),
+        Form::Parquet => {
+            return Err(Error::message(Kind::Internal, "this build has no parquet"));
+        }
+    })
+}
+
+/// Why a text without numbers ends the run: `form` has numbers only, and NaN is never one.
+fn no_place(form: Form, bad: &BadRecord) -> Error {
+    Error::message(Kind::Input, &bad.message)
+        .context(format!(
+            "text {} has no vector, and {} has no place for an error",
+            bad.index,
+            form.name()
+        ))
+        .with_tip("use --format jsonl, where the text's record tells the error")
 }
