@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::size::{JSON_NUMBER_BYTES, vector_field};
+use super::size::{JSON_NUMBER_TENTHS, vector_field};
 use super::{Counts, Sizes, fate};
 use crate::cli::{Field, OnLong};
 use crate::error::{Classify, Kind, Result};
@@ -98,14 +98,15 @@ impl Report {
         match (too_long, counts.dropped_tokens) {
             (0, _) => writeln!(to)?,
             (_, 0) => writeln!(to, ": {}", fate(self.on_long))?,
-            (_, dropped) => writeln!(to, ": {}, {dropped} tokens dropped", fate(self.on_long))?,
+            (_, dropped) => writeln!(to, ": {}, tokens dropped: {dropped}", fate(self.on_long))?,
         }
-        let estimated = format!("estimated at {JSON_NUMBER_BYTES} bytes a number");
+        let (bytes, tenths) = (JSON_NUMBER_TENTHS / 10, JSON_NUMBER_TENTHS % 10);
+        let estimated = format!("estimated at {bytes}.{tenths} bytes a number");
         size(to, "jsonl", sizes.jsonl, &estimated)?;
         size(to, "json", sizes.json, &estimated)?;
         match (sizes.npy, self.vector_field) {
             (Some(bytes), Some(field)) => {
-                size(to, "npy", bytes, &format!("{} only", field.name()))?
+                size(to, "npy", bytes, &format!("{} only", field.name()))?;
             }
             _ => writeln!(to, "npy          needs pooler_output or embedding")?,
         }

@@ -1,4 +1,4 @@
-//! The records' form: JSON Lines, one JSON document, npy, safetensors, and text for the eye.
+//! The records' form: JSON Lines, one JSON document, npy, safetensors, parquet, and text for the eye.
 //!
 //! Owns the JSON contract. Sees slices and shapes, never tensors. Numbers are f32, printed as the
 //! shortest text that reads back to the same bits. Leaves what is computed to `run.rs`.
@@ -8,6 +8,8 @@ mod document;
 mod file;
 mod jsonl;
 mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod preview;
 mod record;
 mod safetensors;
@@ -20,6 +22,8 @@ pub use document::Document;
 pub use file::Destination;
 pub use jsonl::JsonLines;
 pub use npy::Npy;
+#[cfg(feature = "parquet")]
+pub use parquet::Parquet;
 pub use preview::Preview;
 pub use record::{BadRecord, HiddenStates, Record};
 pub use safetensors::{Safetensors, size_bytes as safetensors_size_bytes};
@@ -86,6 +90,9 @@ pub fn open<'a>(
         Form::Npy => Box::new(Npy::new(context)),
         Form::Safetensors => Box::new(Safetensors::new(context, destination)?),
         Form::Preview => Box::new(Preview::new(context)),
+        #[cfg(feature = "parquet")]
+        Form::Parquet => Box::new(Parquet::new(context)?),
+        #[cfg(not(feature = "parquet"))]
         Form::Parquet => {
             return Err(Error::message(Kind::Internal, "this build has no parquet"));
         }

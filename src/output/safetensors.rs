@@ -60,7 +60,7 @@ impl<'a> Safetensors<'a> {
         self.tokens += record.encoding.tokens() as u64;
         let mut columns = self.columns.iter_mut();
         if let Some([offsets]) = columns.next().map(Vec::as_mut_slice) {
-            write_i64([self.tokens as i64], offsets).kind(Kind::Output)?;
+            write_i64([self.tokens.cast_signed()], offsets).kind(Kind::Output)?;
         }
         for (spools, &field) in columns.zip(self.context.fields) {
             let nothing = || Error::message(Kind::Internal, "a record without one of its fields");
@@ -79,7 +79,7 @@ fn put(value: &Value, spools: &mut [Spool]) -> io::Result<()> {
     }
     let to = &mut spools[0];
     match *value {
-        Value::Number(number) => write_i64([number as i64], to),
+        Value::Number(number) => write_i64([number.cast_signed()], to),
         Value::Ids(ids) => write_i64(ids.iter().map(|&id| i64::from(id)), to),
         Value::Mask(ones, tokens) => {
             write_i64((0..tokens).map(|place| i64::from(place < ones)), to)

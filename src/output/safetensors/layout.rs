@@ -3,6 +3,7 @@
 //! Source: the format's description in the repository huggingface/safetensors.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use crate::cli::Field;
 use crate::output::Context;
@@ -43,9 +44,11 @@ impl Layout {
             let Tensor {
                 name, dtype, shape, ..
             } = tensor;
-            json.push_str(&format!(
+            // A string takes everything.
+            let _ = write!(
+                json,
                 ",\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
-            ));
+            );
             start = end;
         }
         json.push('}');
