@@ -24,7 +24,7 @@ pub enum Format {
     /// size on the disk; a text that cannot be read ends the run (exit 3)
     Safetensors,
     /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and the
-    /// column error is null where all is well. Needs -o FILE and a build with the feature `parquet`
+    /// column error is null where all is well. Needs -o FILE
     Parquet,
     /// For the eye, see --preview
     #[value(skip)]

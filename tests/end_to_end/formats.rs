@@ -5,6 +5,8 @@
 
 mod dry_run;
 mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod preview;
 mod readers;
 mod refusals;
