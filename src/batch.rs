@@ -1,9 +1,9 @@
 //! Texts → batches for the encoder: tokenized in parallel, packed by a token budget, in order.
 //!
-//! Owns the padding to the longest. A batch holds neighbours in input order:
-//! the encoder does no work on padding, so sorting by tokens would gain nothing. Whatever has
-//! arrived becomes a batch; which texts share one changes no bit of their vectors. A text that is
-//! too long for one window comes in several pieces, one after the other, of one batch or of many.
+//! Owns the padding to the longest. A batch holds neighbours in input order: the encoder does no
+//! work on padding, so sorting by tokens would gain nothing. Whatever has arrived becomes a batch;
+//! which texts share one changes no bit of their vectors. A text that is too long for one window
+//! comes in several pieces, one after the other, of one batch or of many.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
@@ -30,7 +30,7 @@ pub struct Tokenized {
 }
 
 /// One text on its way to the encoder, good or bad.
-type Item = std::result::Result<Tokenized, BadText>;
+pub type Item = std::result::Result<Tokenized, BadText>;
 
 /// What the encoder takes of one text at once.
 pub struct Piece {
@@ -150,7 +150,7 @@ fn next(packer: &mut Packer, from: &Receiver<Result<Arrival>>, stop: &Stop) -> N
 
 impl Plan<'_> {
     /// The texts as tokens, in order.
-    fn encode_all(self, arrivals: Vec<Result<Arrival>>) -> Vec<Result<Item>> {
+    pub(crate) fn encode_all(self, arrivals: Vec<Result<Arrival>>) -> Vec<Result<Item>> {
         arrivals
             .into_par_iter()
             .map(|arrival| self.encode(arrival))

@@ -8,11 +8,14 @@
     reason = "the doc comments are the help, where backticks show"
 )]
 
+mod format;
+
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
+pub use format::Format;
 
 /// The model that is used where none is named.
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
@@ -151,9 +154,20 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// Form of the output [default: by the ending of --output, else jsonl]
+    /// Form of the output [default: by the ending of --output (.json, .npy, .safetensors, .parquet),
+    /// else jsonl]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
+
+    /// Print for the eye: each token with its id and mask, shapes, first and last values of a row
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["format", "output", "dry_run"])]
+    pub preview: bool,
+
+    /// Tokenize only, load no weights and write no output: print the number of texts, errors and
+    /// tokens, how many texts are too long, and the size of the output in each format to standard
+    /// output; with --format json as one JSON object
+    #[arg(long, help_heading = "Output", conflicts_with = "self_test")]
+    pub dry_run: bool,
 
     /// Where the encoder runs
     #[arg(
@@ -368,15 +382,6 @@ pub enum WordPooling {
     Sum,
 }
 
-/// The form of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One JSON object a text, one a line
-    Jsonl,
-    /// One JSON document with the batch tensors of transformers
-    Json,
-}
-
 /// Where the encoder runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -410,7 +415,7 @@ impl Arguments {
     #[must_use]
     pub fn record_fields(&self) -> Vec<Field> {
         let mut fields = if self.fields.is_empty() {
-            Field::DEFAULT.to_vec()
+            self.default_fields()
         } else {
             self.fields.clone()
         };
@@ -426,21 +431,12 @@ impl Arguments {
         if fields.contains(&Field::Text) {
             fields.push(Field::TextPair);
         }
-        fields.push(Field::DroppedTokens);
+        if self.output_format() != Format::Npy {
+            fields.push(Field::DroppedTokens);
+        }
         fields.sort_unstable();
         fields.dedup();
         fields
-    }
-
-    /// The form of the output: as asked for, or by the ending of the file.
-    #[must_use]
-    pub fn output_format(&self) -> Format {
-        let ending = self.output.as_deref().and_then(std::path::Path::extension);
-        match self.format {
-            Some(format) => format,
-            None if ending.is_some_and(|ending| ending == "json") => Format::Json,
-            None => Format::Jsonl,
-        }
     }
 
     /// Checks what clap cannot: options that contradict each other.
@@ -484,12 +480,7 @@ impl Arguments {
                 "add --word-pooling mean",
             );
         }
-        if self.resume && self.output_format() != Format::Jsonl {
-            return usage(
-                "--resume and --format json do not go together: the document is written at the end",
-                "use --format jsonl",
-            );
-        }
+        self.check_format()?;
         self.check_windows()
     }
 

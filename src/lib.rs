@@ -13,7 +13,7 @@
 //!    how far it is, [`stop`] ends it early, and [`resume`], [`tally`]
 //!    and [`skip`] let a later run go on.
 //!
-//! [`self_test`] checks the installation against a second implementation, and [`error`] says what
+//! [`dry_run`] goes as far as 3 and counts; [`self_test`] checks the installation against a second implementation, and [`error`] says what
 //! went wrong with the exit code that scripts rely on.
 //!
 //! # Example
@@ -30,6 +30,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod device;
+pub mod dry_run;
 pub mod error;
 pub mod input;
 pub mod model;

@@ -2,10 +2,13 @@
 //!
 //! Owns the checks that need the model's configuration; they happen before any weight is read.
 
+use clap::ValueEnum;
+
 use crate::checkpoint::Config;
 use crate::cli::{Arguments, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling};
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
+use crate::output::Shapes;
 use crate::tokenize::{Detail, SPECIAL_TOKENS};
 
 /// What one run computes and prints.
@@ -37,6 +40,8 @@ pub struct Request {
     pub detail: Detail,
     /// Width of a row.
     pub hidden_size: usize,
+    /// Form of the output.
+    pub format: Format,
 }
 
 impl Request {
@@ -44,7 +49,8 @@ impl Request {
     ///
     /// # Errors
     /// [`Kind::Usage`] where the model has no such layer or not so many positions.
-    pub fn new(arguments: &Arguments, format: Format, config: &Config) -> Result<Self> {
+    pub fn new(arguments: &Arguments, config: &Config) -> Result<Self> {
+        let format = arguments.output_format();
         let fields = arguments.record_fields();
         let has = |field| fields.contains(&field);
         let pooling = arguments.pooling;
@@ -78,22 +84,85 @@ impl Request {
                     .any(has),
             },
             hidden_size: config.hidden_size,
+            format,
             fields,
         })
     }
 
-    /// Checks what is asked of a checkpoint without a pooler.
+    /// Checks what is asked of a checkpoint without a pooler; `pooler_output` is left out where it
+    /// cannot be null.
     ///
     /// # Errors
-    /// [`Kind::Model`] where the vector of a text would be its pooler's.
-    pub fn check_pooler(&self, has_pooler: bool) -> Result<()> {
-        if has_pooler || self.pooling != Some(Pooling::Pooler) {
+    /// [`Kind::Model`] where all that is asked for would be the pooler's.
+    pub fn check_pooler(&mut self, has_pooler: bool) -> Result<()> {
+        if has_pooler {
             return Ok(());
         }
-        Err(Error::message(Kind::Model, "the checkpoint has no pooler")
-            .context("could not pool with `pooler`")
-            .with_tip("use --pooling cls or --pooling mean"))
+        let refuse = |what: &str, tip: &str| {
+            let error = Error::message(Kind::Model, "the checkpoint has no pooler");
+            Err(error.context(what).with_tip(tip))
+        };
+        if self.pooling == Some(Pooling::Pooler) {
+            return refuse(
+                "could not pool with `pooler`",
+                "use --pooling cls or --pooling mean",
+            );
+        }
+        if self.fields == [Field::PoolerOutput] && self.format == Format::Npy {
+            return refuse(
+                "could not write `pooler_output` as npy",
+                "use --fields embedding --pooling mean",
+            );
+        }
+        if self.format == Format::Safetensors {
+            self.fields.retain(|&field| field != Field::PoolerOutput);
+        }
+        Ok(())
     }
+
+    /// What the shapes of the fields depend on.
+    #[must_use]
+    pub fn shapes(&self) -> Shapes {
+        let layers = self.wanted.hidden_states.len();
+        Shapes {
+            hidden: self.hidden_size,
+            layers,
+            merged_width: match self.layer_merge {
+                LayerMerge::None => None,
+                LayerMerge::Concat => Some(layers * self.hidden_size),
+                LayerMerge::Mean | LayerMerge::Sum => Some(self.hidden_size),
+            },
+        }
+    }
+
+    /// The options that the numbers depend on, by name and as they are typed.
+    #[must_use]
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let mut options = vec![
+            ("max_length", self.max_length.to_string()),
+            ("on_long", typed(&self.on_long)),
+            ("padding", typed(&self.padding)),
+        ];
+        if self.on_long == OnLong::Window {
+            options.push(("stride", self.stride.to_string()));
+        }
+        if let Some(pooling) = self.pooling {
+            options.push(("pooling", typed(&pooling)));
+            options.push(("normalize", self.normalize.to_string()));
+        }
+        if !self.wanted.hidden_states.is_empty() {
+            let layers = self.wanted.hidden_states.iter().map(usize::to_string);
+            options.push(("layers", layers.collect::<Vec<_>>().join(",")));
+            options.push(("layer_merge", typed(&self.layer_merge)));
+        }
+        options
+    }
+}
+
+/// A value as it is typed on the command line.
+fn typed(value: &impl ValueEnum) -> String {
+    let name = value.to_possible_value();
+    name.map_or_else(String::new, |name| name.get_name().to_owned())
 }
 
 /// The numbers of the hidden states in `--layers`, all of them where none is named.

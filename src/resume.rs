@@ -76,6 +76,7 @@ impl Request {
             batch_tokens: _,
             detail: _,
             hidden_size: _,
+            format: _,
         } = self;
         vec![
             ("--fields", list(fields.iter().map(|field| field.name()))),

@@ -8,9 +8,7 @@ use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, LineFormat, Texts};
 use crate::model::BertModel;
-use crate::output::{
-    Context, Destination, Document, Format as OutputFormat, JsonLines, Unfinished,
-};
+use crate::output::{self, Context, Destination, Unfinished};
 use crate::progress::{self, Progress};
 use crate::request::Request;
 use crate::self_test::Subject;
@@ -18,7 +16,7 @@ use crate::stop::{Ending, Stop};
 use crate::tally::Tally;
 use crate::tokenize::Tokenizer;
 use crate::writer::Writer;
-use crate::{batch, device, pipeline, resume};
+use crate::{batch, device, dry_run, pipeline, resume};
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +44,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     device::set_threads(arguments.threads)?;
     if arguments.self_test {
         self_test(arguments)
+    } else if arguments.dry_run {
+        dry_run(arguments)
     } else {
         embed(arguments)
     }
@@ -62,10 +62,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let device = device::open(arguments.device)?;
-    let snapshot = locate(arguments)?;
+    let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
-    let format = arguments.output_format();
-    let request = Request::new(arguments, format, &config)?;
+    let mut request = Request::new(arguments, &config)?;
     let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
@@ -73,16 +72,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
     let model = BertModel::load(&tensors, &config, &device)?;
     request.check_pooler(model.has_pooler())?;
-    let context = Context {
-        fields: &request.fields,
-        tokenizer: &tokenizer,
-        model: &snapshot.model,
-        commit: snapshot.commit.as_deref(),
-    };
-    let output: Box<dyn OutputFormat> = match format {
-        Format::Jsonl => Box::new(JsonLines::new(context)),
-        Format::Json => Box::new(Document::new(context)),
-    };
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let output = output::open(request.format, context)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
     let stop = Stop::on_signals().kind(Kind::Internal)?;
     let run = pipeline::Run {
@@ -105,8 +97,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
 
 fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Result<Outcome> {
     match ended {
-        Ok((tally, Ending::Complete)) if tally.errors > 0 => Ok(Outcome::SomeRecordsAreErrors),
-        Ok((_, Ending::Complete)) => Ok(Outcome::Done),
+        Ok((tally, Ending::Complete)) => Ok(complete(tally.errors)),
         // Whoever reads the output may have got the same signal, and gone before.
         Err(error) if !(stop.asked() && error.is_closed_pipe()) => Err(error),
         Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
@@ -120,13 +111,56 @@ fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Resu
     })
 }
 
+fn complete(errors: u64) -> Outcome {
+    if errors > 0 {
+        Outcome::SomeRecordsAreErrors
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Counts and sizes without an encoder; a run with the same arguments would be refused where this is.
+fn dry_run(arguments: &Arguments) -> Result<Outcome> {
+    let texts = texts(arguments)?;
+    // Says whether the directory can be written; nothing stays there.
+    drop(destination(arguments)?);
+    let snapshot = locate(arguments, false)?;
+    let config = Config::read(&snapshot.directory)?;
+    let request = Request::new(arguments, &config)?;
+    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let nothing_done = Tally::default();
+    let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+    let report = dry_run::measure(texts, plan, context, &request)?;
+    let as_json = arguments.format == Some(Format::Json);
+    report.print(as_json, &mut std::io::stdout())?;
+    Ok(complete(report.errors()))
+}
+
+fn context<'a>(
+    request: &'a Request,
+    options: &'a [(&'static str, String)],
+    snapshot: &'a Snapshot,
+    tokenizer: &'a Tokenizer,
+) -> Context<'a> {
+    Context {
+        fields: &request.fields,
+        tokenizer,
+        model: &snapshot.model,
+        commit: snapshot.commit.as_deref(),
+        shapes: request.shapes(),
+        options,
+    }
+}
+
 fn draws_progress(arguments: &Arguments) -> bool {
     !arguments.quiet && progress::has_terminal(arguments.output.is_none())
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device)?;
-    let snapshot = locate(arguments)?;
+    let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     let subject = Subject {
@@ -187,15 +221,28 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
         let cause = format!("it is the input `{}` too", input.display());
         return Err(Error::message(Kind::Output, cause).context(what));
     }
-    let unfinished = match (arguments.output_format(), arguments.resume) {
-        (Format::Json, _) => Unfinished::Dropped,
-        (Format::Jsonl, false) => Unfinished::Kept,
-        (Format::Jsonl, true) => Unfinished::Resumed,
+    let format = arguments.output_format();
+    let unfinished = match (format, arguments.resume) {
+        (Format::Json | Format::Preview, _) => Unfinished::Dropped,
+        (_, false) => Unfinished::Kept,
+        (_, true) => Unfinished::Resumed,
     };
     let destination = Destination::open(path, unfinished)?;
-    if arguments.resume && destination.partial_path().is_none() {
-        let message = format!("--resume needs a file: {} is a stream", destination.name());
-        return Err(Error::message(Kind::Usage, message).with_tip("-o vectors.jsonl"));
+    if destination.is_file() {
+        return Ok(destination);
+    }
+    let (name, ending) = (destination.name(), format.name());
+    let stream = |option: &str| {
+        Err(
+            Error::message(Kind::Usage, format!("{option} needs a file: {name} is a stream"))
+                .with_tip(format!("-o vectors.{ending}")),
+        )
+    };
+    if arguments.resume {
+        return stream("--resume");
+    }
+    if format.needs_file() {
+        return stream(&format!("--format {ending}"));
     }
     Ok(destination)
 }
@@ -207,13 +254,13 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn locate(arguments: &Arguments) -> Result<Snapshot> {
+fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
     let source = Source {
         model: &arguments.model,
         revision: &arguments.revision,
         cache_dir: arguments.cache_dir.as_deref(),
         offline: arguments.offline,
-        weights: true,
+        weights,
         progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
     checkpoint::locate(&source, &Environment::read())
@@ -251,7 +298,11 @@ fn plan<'a>(
 /// Tells on standard error what no record can tell by itself.
 fn warn(request: &Request, tally: &Tally, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
-        eprintln!("warning: the checkpoint has no pooler: pooler_output is null");
+        let fate = match request.format {
+            Format::Safetensors => "left out",
+            _ => "null",
+        };
+        eprintln!("warning: the checkpoint has no pooler: pooler_output is {fate}");
     }
     if tally.truncated_texts > 0 {
         eprintln!(

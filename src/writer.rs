@@ -116,7 +116,11 @@ impl<'a> Writer<'a> {
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        self.destination.finish()?;
+        let assembly = self.output.assembly();
+        if assembly.is_some() {
+            self.destination.keep(&self.tally, true)?;
+        }
+        self.destination.finish(assembly)?;
         Ok(self.tally)
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::NamedTempFile;
 
+use super::Assembly;
 use super::partial::Partial;
 use super::state::Settings;
 use crate::error::{Classify, Error, Kind, Result};
@@ -112,6 +113,12 @@ impl Destination {
         &self.name
     }
 
+    /// Whether it is a file rather than a stream.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        !matches!(self.writer, Inner::Stream(_))
+    }
+
     /// Makes the records of `tally`, which are all that was written so far, visible to a reader of
     /// the stream. In a partial file they outlive an interruption, at the latest after
     /// [`KEEP_EVERY`](super::KEEP_EVERY) or when it must be `now`.
@@ -128,20 +135,19 @@ impl Destination {
             .kind(Kind::Output)
     }
 
-    /// Writes out what is buffered and gives the file its name.
+    /// Writes out what is buffered and gives the file its name; with an `assembly`, the file that it
+    /// makes of all that was written.
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written; the old file is then still there.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self, assembly: Option<&dyn Assembly>) -> Result<()> {
         let Self { writer, name } = self;
         let persisted = match writer {
-            Inner::Stream(mut stream) => stream.flush(),
-            Inner::File { temporary, target } => persist(temporary, &target),
-            Inner::Partial(partial) => partial.finish(),
+            Inner::Stream(mut stream) => stream.flush().kind(Kind::Output),
+            Inner::File { temporary, target } => persist(temporary, &target).kind(Kind::Output),
+            Inner::Partial(partial) => partial.finish(assembly),
         };
-        persisted
-            .with_context(|| format!("could not write {name}"))
-            .kind(Kind::Output)
+        persisted.map_err(|error| error.context(format!("could not write {name}")))
     }
 }
 
@@ -256,7 +262,7 @@ mod tests {
         );
         let mut finished = Destination::open(&path, Unfinished::Dropped).expect("it opens");
         finished.write_all(b"new").expect("it writes");
-        finished.finish().expect("it finishes");
+        finished.finish(None).expect("it finishes");
         assert_eq!(fs::read(&path).expect("it is there"), b"new");
     }
 
@@ -270,7 +276,7 @@ mod tests {
         std::os::unix::fs::symlink("target", &link).expect("a link");
         let mut output = Destination::open(&link, Unfinished::Dropped).expect("it opens");
         output.write_all(b"x").expect("it writes");
-        output.finish().expect("it finishes");
+        output.finish(None).expect("it finishes");
         assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());
         assert_eq!(fs::read(&target).expect("the target"), b"x");
     }

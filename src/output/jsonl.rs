@@ -30,6 +30,15 @@ impl<'a> JsonLines<'a> {
         Ok(line)
     }
 
+    /// The bytes of the record's line.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] where it cannot be printed, which no record is known to cause.
+    pub fn line_bytes(&self, record: &std::result::Result<Record, BadRecord>) -> Result<usize> {
+        let line = self.line(record).kind(Kind::Internal)?;
+        Ok(line.len())
+    }
+
     fn object(&self, record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
         let mut serializer = serde_json::Serializer::new(line);
         let mut map = serializer.serialize_map(None)?;

@@ -6,12 +6,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::Assembly;
 use super::file::BUFFER_BYTES;
 use super::state::{Mark, Settings, State};
 use crate::error::{Classify, Error, Kind, Result};
@@ -24,6 +25,8 @@ pub const KEEP_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Partial {
     target: PathBuf,
     data_path: PathBuf,
+    /// Where the file is made whose data are a log.
+    assembled_path: PathBuf,
     data: BufWriter<File>,
     state: State,
     /// What is kept.
@@ -41,9 +44,12 @@ impl Partial {
         resume: bool,
     ) -> Result<Self> {
         let (data_path, state_path) = (beside(&target, ".partial"), beside(&target, ".resume"));
-        let has_data = fs::metadata(&data_path).is_ok_and(|data| data.len() > 0);
-        if has_data && !state_path.exists() {
-            let cause = format!("`{}` is in the way", data_path.display());
+        let assembled_path = beside(&target, ".assembled");
+        let is_used = |path: &&PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        if let Some(path) = [&data_path, &assembled_path].into_iter().find(is_used)
+            && !state_path.exists()
+        {
+            let cause = format!("`{}` is in the way", path.display());
             return Err(Error::message(Kind::Output, cause)
                 .with_tip("move it away: its name is that of an unfinished output"));
         }
@@ -53,6 +59,7 @@ impl Partial {
         let this = Self {
             target,
             data_path,
+            assembled_path,
             data: BufWriter::with_capacity(BUFFER_BYTES, data),
             state,
             mark,
@@ -145,14 +152,42 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives the complete file its name.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.data.flush()?;
-        self.data.get_ref().sync_all()?;
-        fs::rename(&self.data_path, &self.target)?;
+    /// Gives the complete file its name; with an `assembly`, the file that it makes of the data.
+    pub(super) fn finish(mut self, assembly: Option<&dyn Assembly>) -> Result<()> {
+        self.data.flush().kind(Kind::Output)?;
+        match assembly {
+            None => self.data.get_ref().sync_all().kind(Kind::Output)?,
+            Some(assembly) => self.assemble(assembly)?,
+        }
+        let complete = if assembly.is_some() {
+            &self.assembled_path
+        } else {
+            &self.data_path
+        };
+        fs::rename(complete, &self.target).kind(Kind::Output)?;
         self.is_finished = true;
         Ok(())
     }
+
+    /// Makes the file that `assembly` makes of the data, beside them.
+    fn assemble(&mut self, assembly: &dyn Assembly) -> Result<()> {
+        let path = &self.assembled_path;
+        let assembled = File::create(path).and_then(|file| {
+            file.set_permissions(self.data.get_ref().metadata()?.permissions())?;
+            Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+        });
+        let log = self.data.get_ref().try_clone().kind(Kind::Output)?;
+        let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
+        let written = assembled.kind(Kind::Output).and_then(|mut to| {
+            assembly.assemble(&mut log, &mut to)?;
+            to.flush().and_then(|()| to.get_ref().sync_all()).kind(Kind::Output)
+        });
+        written.inspect_err(|_| {
+            // The data are kept; what is left of the file is made again from them.
+            let _ = fs::remove_file(path);
+        })
+    }
+
 
     /// Where the records are.
     pub(super) fn path(&self) -> &Path {
@@ -174,11 +209,9 @@ impl Drop for Partial {
     /// Leaves nothing behind but what is kept.
     fn drop(&mut self) {
         let is_empty = self.mark.tally.records == 0;
-        if is_empty && !self.is_finished {
-            // What cannot be removed is empty, and the next run writes it.
-            let _ = fs::remove_file(&self.data_path);
-        }
         if is_empty || self.is_finished {
+            // What cannot be removed is empty, or a log that another run would make the same file of.
+            let _ = fs::remove_file(&self.data_path);
             self.state.remove();
         }
     }
@@ -193,6 +226,7 @@ fn beside(target: &Path, ending: &str) -> PathBuf {
 /// The records' file; it is as open to others as the output will be.
 fn open_data(path: &Path, permissions: Option<Permissions>) -> Result<File> {
     let file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

@@ -52,6 +52,24 @@ pub struct BadRecord {
     pub message: String,
 }
 
+impl<'a> Record<'a> {
+    /// The record before anything is computed for it.
+    #[must_use]
+    pub fn without_numbers(index: u64, text: &'a Text, encoding: &'a Encoding) -> Self {
+        Self {
+            index,
+            text,
+            encoding,
+            hidden: 1,
+            last_hidden_state: &[],
+            pooler_output: Some(&[]),
+            hidden_states: HiddenStates::Apart(Vec::new()),
+            embedding: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+}
+
 impl Record<'_> {
     /// The value of `field`, `None` where this record has none.
     #[must_use]

@@ -8,6 +8,7 @@
 mod cache;
 mod contract;
 mod fidelity;
+mod formats;
 #[cfg(feature = "hub")]
 mod hub;
 mod model_files;

@@ -1,0 +1,161 @@
+//! Nested lists as one row of values with levels.
+//!
+//! A value's repetition level says at which depth of lists it begins a new element, 0 for a new
+//! record; its definition level how much of the way down to it is there. A field is optional and its
+//! elements are not, so lists of depth n are full at level n + 1, empty at 1 and null at 0.
+//!
+//! Source: Dremel (Melnik et al. 2010), section 4; the format's `LogicalTypes.md`, Lists.
+
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::ByteArray;
+use parquet::errors::{ParquetError, Result};
+
+use super::cell::Cell;
+
+/// One column of a row group; only the list of its own type is filled.
+#[derive(Default)]
+pub(super) struct Column {
+    definition_levels: Vec<i16>,
+    repetition_levels: Vec<i16>,
+    int32: Vec<i32>,
+    int64: Vec<i64>,
+    float: Vec<f32>,
+    text: Vec<ByteArray>,
+    text_bytes: usize,
+}
+
+impl Column {
+    /// Memory taken by what waits to be written.
+    pub(super) fn size_bytes(&self) -> usize {
+        size_of_val(&self.definition_levels[..])
+            + size_of_val(&self.repetition_levels[..])
+            + size_of_val(&self.int32[..])
+            + size_of_val(&self.int64[..])
+            + size_of_val(&self.float[..])
+            + size_of_val(&self.text[..])
+            + self.text_bytes
+    }
+
+    /// Writes all to `writer`.
+    ///
+    /// # Errors
+    /// Those of `writer`.
+    pub(super) fn write(&self, writer: &mut ColumnWriter) -> Result<()> {
+        let definition = Some(&self.definition_levels[..]);
+        let repetition = Some(&self.repetition_levels[..]);
+        let written = match writer {
+            ColumnWriter::Int32ColumnWriter(to) => {
+                to.write_batch(&self.int32, definition, repetition)
+            }
+            ColumnWriter::Int64ColumnWriter(to) => {
+                to.write_batch(&self.int64, definition, repetition)
+            }
+            ColumnWriter::FloatColumnWriter(to) => {
+                to.write_batch(&self.float, definition, repetition)
+            }
+            ColumnWriter::ByteArrayColumnWriter(to) => {
+                to.write_batch(&self.text, definition, repetition)
+            }
+            _ => Err(ParquetError::General(
+                "a column of no known type".to_owned(),
+            )),
+        };
+        written.map(|_| ())
+    }
+
+    /// Forgets all, and keeps the room.
+    pub(super) fn clear(&mut self) {
+        self.definition_levels.clear();
+        self.repetition_levels.clear();
+        self.int32.clear();
+        self.int64.clear();
+        self.float.clear();
+        self.text.clear();
+        self.text_bytes = 0;
+    }
+
+    /// Adds a record's part of this column.
+    pub(super) fn push(&mut self, cell: &Cell) {
+        match cell {
+            Cell::Null => self.push_levels(0, 0),
+            Cell::Empty => self.push_levels(0, 1),
+            Cell::Number(number) => {
+                self.push_full(&[]);
+                self.int64.push(number.cast_signed());
+            }
+            Cell::Text(text) => {
+                self.push_full(&[]);
+                self.push_string(text);
+            }
+            Cell::Texts(texts) => {
+                self.push_full(&[texts.len()]);
+                texts.iter().for_each(|text| self.push_string(text));
+            }
+            Cell::Integers(lengths, values) => {
+                self.push_full(lengths);
+                let values = values.iter().map(|value| value.cast_signed());
+                self.int32.extend(values);
+            }
+            Cell::Optional(values) => self.push_optional(values),
+            Cell::Floats(lengths, values) => {
+                self.push_full(lengths);
+                self.float.extend_from_slice(values);
+            }
+        }
+    }
+
+    fn push_string(&mut self, text: &str) {
+        self.text_bytes += text.len();
+        self.text.push(ByteArray::from(text));
+    }
+
+    fn push_levels(&mut self, repetition: i16, definition: i16) {
+        self.repetition_levels.push(repetition);
+        self.definition_levels.push(definition);
+    }
+
+    /// The levels of a record's lists of these lengths, outermost first, none of them empty.
+    fn push_full(&mut self, lengths: &[usize]) {
+        let definition = depth(lengths) + 1;
+        for place in 0..lengths.iter().product() {
+            self.push_levels(repetition_level(place, lengths), definition);
+        }
+    }
+
+    /// A list whose elements may be null.
+    fn push_optional(&mut self, values: &[Option<u32>]) {
+        for (place, value) in values.iter().enumerate() {
+            let definition = if value.is_some() { 3 } else { 2 };
+            self.push_levels(repetition_level(place, &[values.len()]), definition);
+        }
+        let known = values.iter().flatten();
+        self.int32.extend(known.map(|&value| value.cast_signed()));
+    }
+}
+
+fn depth(lengths: &[usize]) -> i16 {
+    (lengths.len() as u16).cast_signed()
+}
+
+/// The depth at which value number `place` of lists of these `lengths` begins an element.
+fn repetition_level(place: usize, lengths: &[usize]) -> i16 {
+    match lengths.split_last() {
+        None => 0,
+        Some((innermost, _)) if !place.is_multiple_of(*innermost) => depth(lengths),
+        Some((innermost, outer)) => repetition_level(place / innermost, outer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_begins_an_element_at_the_depth_where_its_lists_begin() {
+        let levels: Vec<_> = (0..12)
+            .map(|place| repetition_level(place, &[2, 3, 2]))
+            .collect();
+        assert_eq!(levels, [0, 3, 2, 3, 2, 3, 1, 3, 2, 3, 2, 3]);
+        assert_eq!(repetition_level(0, &[]), 0);
+    }
+}

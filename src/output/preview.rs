@@ -1,0 +1,133 @@
+//! Records for the eye: tokens with their ids and mask, shapes, the ends of each row.
+
+use std::io::{self, Write};
+
+use super::record::Value;
+use super::{BadRecord, Context, Format, Record};
+use crate::cli::Field;
+use crate::error::{Classify, Kind, Result, one_line};
+
+/// Numbers shown at each end of a row.
+const SHOWN: usize = 3;
+
+/// Prints each record as it comes.
+pub struct Preview<'a> {
+    context: Context<'a>,
+}
+
+impl<'a> Preview<'a> {
+    /// Text with the fields of `context`.
+    #[must_use]
+    pub fn new(context: Context<'a>) -> Self {
+        Self { context }
+    }
+
+    fn print(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
+        let encoding = record.encoding;
+        write!(to, "text {}: {} tokens", record.index, encoding.tokens())?;
+        match encoding.dropped_tokens {
+            0 => writeln!(to)?,
+            dropped => writeln!(to, ", {dropped} dropped")?,
+        }
+        self.print_tokens(record, to)?;
+        for &field in self.context.fields {
+            self.print_vectors(record, field, to)?;
+        }
+        writeln!(to)
+    }
+
+    fn print_tokens(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
+        let encoding = record.encoding;
+        let ids = encoding.input_ids.iter();
+        let tokens: Vec<_> = ids
+            .map(|&id| one_line(&self.context.tokenizer.token(id)))
+            .collect();
+        let widths = tokens.iter().map(|token| token.chars().count());
+        let width = widths.max().unwrap_or(0).max("token".len());
+        write!(
+            to,
+            "{:>6}  {:<width$}  {:>6}  type  mask",
+            "row", "token", "id"
+        )?;
+        let hidden = record.hidden;
+        let mut rows = record.last_hidden_state.chunks_exact(hidden);
+        if rows.len() > 0 {
+            write!(to, "  last_hidden_state [{}, {hidden}]", tokens.len())?;
+        }
+        writeln!(to)?;
+        for (place, token) in tokens.iter().enumerate() {
+            let (id, kind) = (encoding.input_ids[place], encoding.token_type_ids[place]);
+            let mask = u8::from(place < encoding.attended);
+            write!(
+                to,
+                "{place:>6}  {token:<width$}  {id:>6}  {kind:>4}  {mask:>4}"
+            )?;
+            if let Some(row) = rows.next() {
+                write!(to, "  {}", ends(row))?;
+            }
+            writeln!(to)?;
+        }
+        Ok(())
+    }
+
+    /// Prints what `field` holds beside the tokens' own rows.
+    fn print_vectors(&self, record: &Record, field: Field, to: &mut dyn Write) -> io::Result<()> {
+        let name = field.name();
+        match record.value(field, self.context) {
+            Some(Value::Vector(Some(vector))) => {
+                writeln!(to, "{name} [{}]  {}", vector.len(), ends(vector))
+            }
+            Some(Value::Vector(None)) => writeln!(to, "{name}: the checkpoint has none"),
+            Some(Value::Rows(rows, width)) if field == Field::HiddenStates => {
+                writeln!(to, "{name} [{}, {width}]", rows.len() / width)
+            }
+            Some(Value::Layers(layers, width)) => {
+                let tokens = record.encoding.tokens();
+                writeln!(to, "{name} [{}, {tokens}, {width}]", layers.len())
+            }
+            Some(Value::Words(words)) => words.iter().try_for_each(|word| {
+                let (text, rows, vector) = (one_line(&word.text), &word.tokens, &word.vector);
+                let (start, end) = (rows.start, rows.end);
+                writeln!(to, "word {text}  rows {start}..{end}  {}", ends(vector))
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The first and last numbers of `row`, in columns.
+fn ends(row: &[f32]) -> String {
+    let number = |value: &f32| format!("{value:>9.4}");
+    if row.len() <= 2 * SHOWN {
+        return row.iter().map(number).collect();
+    }
+    let first: String = row[..SHOWN].iter().map(number).collect();
+    let last: String = row[row.len() - SHOWN..].iter().map(number).collect();
+    format!("{first}  …{last}")
+}
+
+impl Format for Preview<'_> {
+    fn write(
+        &mut self,
+        records: &[std::result::Result<Record, BadRecord>],
+        to: &mut dyn Write,
+    ) -> Result<()> {
+        for record in records {
+            match record {
+                Ok(record) => self.print(record, to),
+                Err(bad) => writeln!(
+                    to,
+                    "text {}: error: {}\n",
+                    bad.index,
+                    one_line(&bad.message)
+                ),
+            }
+            .kind(Kind::Output)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! The files as Python's readers have them; tests/fixtures/readers.py compares with the JSON.
+//!
+//! Needs an interpreter with tests/fixtures/readers.txt, named by `BERT_EMBED_PYTHON`.
+
+use std::process::Command;
+
+use super::Place;
+use crate::support::checkpoint::fixtures;
+use crate::support::command::run;
+
+#[test]
+fn python_reads_the_files() {
+    let Some(python) = std::env::var_os("BERT_EMBED_PYTHON") else {
+        eprintln!("not run: BERT_EMBED_PYTHON names no Python with tests/fixtures/readers.txt");
+        return;
+    };
+    let place = Place::new();
+    let options = ["--pooling", "mean", "--layers", "0,-1"];
+    let mut all = vec!["-f", "in.txt", "-o", "out.jsonl", "--fields"];
+    all.push("index,tokens,input_ids,last_hidden_state,pooler_output,text,word_ids,offset_mapping");
+    all.extend(options);
+    if cfg!(feature = "parquet") {
+        let mut parquet = all.clone();
+        parquet[3] = "out.parquet";
+        parquet.extend(["--word-pooling", "mean"]);
+        place.print(&parquet);
+    }
+    all.extend(["--word-pooling", "mean"]);
+    place.print(&all);
+    place.file("out.npy", &["--pooling", "mean", "--fields", "embedding"]);
+    place.file("out.safetensors", &options);
+    let mut command = Command::new(python);
+    command
+        .arg(fixtures().join("readers.py"))
+        .arg(place.path(""));
+    let (code, stdout, stderr) = run(&mut command);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    eprint!("{stdout}");
+}
