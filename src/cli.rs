@@ -21,9 +21,9 @@ pub use format::Format;
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 
 /// Tokens that the encoder takes at once where nothing else is said: enough that weights are read
-/// seldom, few enough that the widest intermediate (12 MB for base) is reused and not returned to
-/// the system after each layer.
-pub const BATCH_TOKENS: u32 = 1024;
+/// seldom, few enough that what one operation writes (6 MB at most for base) is still near the cores
+/// when the next one reads it.
+pub const BATCH_TOKENS: u32 = 512;
 
 /// Turn text into BERT's vectors: one JSON object a text, with last_hidden_state and pooler_output.
 ///

@@ -233,10 +233,11 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
     }
     let (name, ending) = (destination.name(), format.name());
     let stream = |option: &str| {
-        Err(
-            Error::message(Kind::Usage, format!("{option} needs a file: {name} is a stream"))
-                .with_tip(format!("-o vectors.{ending}")),
+        Err(Error::message(
+            Kind::Usage,
+            format!("{option} needs a file: {name} is a stream"),
         )
+        .with_tip(format!("-o vectors.{ending}")))
     };
     if arguments.resume {
         return stream("--resume");

@@ -2,13 +2,13 @@
 //!
 //! Source: `BertLayer` (`BertIntermediate`, `BertOutput`) in transformers.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::Result as CandleResult;
 
 use super::Loader;
 use super::attention::Attention;
 use crate::checkpoint::HiddenAct;
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Sequence};
+use crate::ops::{Activation, LayerNorm, Linear, Sequence, States};
 
 /// One layer with its weights.
 pub(super) struct Layer {
@@ -36,7 +36,7 @@ impl Layer {
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
-    pub(super) fn forward(&self, hidden: &Tensor, sequences: &[Sequence]) -> CandleResult<Tensor> {
+    pub(super) fn forward(&self, hidden: &States, sequences: &[Sequence]) -> CandleResult<States> {
         let attention_output = self.attention.forward(hidden, sequences)?;
         let intermediate = self
             .intermediate

@@ -14,7 +14,7 @@ use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Config, Tensors};
 use crate::error::{Classify, Kind, Result};
-use crate::ops::{Embeddings, LayerNorm, Linear, Projection};
+use crate::ops::{Embeddings, LayerNorm, Linear, Projection, States};
 pub use batch::Batch;
 use layer::Layer;
 use pooler::Pooler;
@@ -95,32 +95,30 @@ impl BertModel {
 
     fn encode(&self, batch: &Batch, wanted: &Wanted) -> candle_core::Result<Outputs> {
         let mut hidden = vec![None; wanted.hidden_states.len()];
-        let mut keep = |number: usize, state: &Tensor| {
-            for (place, _) in wanted
-                .hidden_states
-                .iter()
-                .enumerate()
-                .filter(|(_, n)| **n == number)
-            {
-                hidden[place] = Some(state.clone());
+        let mut keep = |number: usize, state: &States| -> candle_core::Result<()> {
+            let places = wanted.hidden_states.iter().zip(&mut hidden);
+            for (_, place) in places.filter(|(wanted, _)| **wanted == number) {
+                *place = Some(state.rows()?);
             }
+            Ok(())
         };
         let mut state = self.embeddings.forward(
             &batch.input_ids,
             &batch.token_type_ids,
             &batch.position_ids,
         )?;
-        keep(0, &state);
+        keep(0, &state)?;
         for (number, layer) in self.layers[..self.layers_needed(wanted)].iter().enumerate() {
             state = layer.forward(&state, &batch.sequences)?;
-            keep(number + 1, &state);
+            keep(number + 1, &state)?;
         }
         let pooler = self.pooler.as_ref().filter(|_| wanted.pooler_output);
         let pooler_output = pooler
             .map(|pooler| pooler.forward(&state, &batch.sequences))
             .transpose()?;
+        let last_hidden_state = wanted.last_hidden_state.then(|| state.rows());
         Ok(Outputs {
-            last_hidden_state: wanted.last_hidden_state.then_some(state),
+            last_hidden_state: last_hidden_state.transpose()?,
             pooler_output,
             hidden_states: hidden.into_iter().flatten().collect(),
         })

@@ -6,7 +6,7 @@ use candle_core::{Result as CandleResult, Tensor};
 
 use super::Loader;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Activation, Linear, Sequence};
+use crate::ops::{Activation, Linear, Sequence, States};
 
 /// The pooler with its weights.
 pub(super) struct Pooler {
@@ -36,12 +36,9 @@ impl Pooler {
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
-    pub(super) fn forward(&self, hidden: &Tensor, sequences: &[Sequence]) -> CandleResult<Tensor> {
-        let first_rows: Vec<u32> = sequences
-            .iter()
-            .map(|sequence| sequence.start as u32)
-            .collect();
-        let cls = hidden.index_select(&Tensor::new(first_rows, hidden.device())?, 0)?;
-        self.dense.forward(&cls, Activation::Tanh)
+    pub(super) fn forward(&self, hidden: &States, sequences: &[Sequence]) -> CandleResult<Tensor> {
+        let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
+        let cls = hidden.select(&first_tokens)?;
+        self.dense.forward(&cls, Activation::Tanh)?.rows()
     }
 }

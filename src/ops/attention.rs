@@ -6,7 +6,8 @@
 use candle_core::{D, Result, Tensor};
 
 use super::host::HostOp;
-use super::{Sequence, kernel};
+use super::kernel::{self, Panels, SharedOut};
+use super::{Sequence, States};
 
 /// The context of each token: softmax(query · keyᵀ / √`head_dim`) · value.
 ///
@@ -15,29 +16,33 @@ use super::{Sequence, kernel};
 ///
 /// # Errors
 /// Where the shapes do not fit or the device fails.
-pub fn attention(query_key_value: &Tensor, sequences: &[Sequence], heads: usize) -> Result<Tensor> {
-    if query_key_value.device().is_cpu() {
-        let (tokens, width) = query_key_value.dims2()?;
-        let head_dim = width / 3 / heads;
-        let kernel = |query_key_value: &[f32], out: &mut [f32]| {
+pub fn attention(query_key_value: &States, sequences: &[Sequence], heads: usize) -> Result<States> {
+    let Panels { tokens, features } = query_key_value.panels()?;
+    let head_dim = features / 3 / heads;
+    let to = Panels {
+        tokens,
+        features: heads * head_dim,
+    };
+    let context = if query_key_value.tensor().device().is_cpu() {
+        let kernel = |query_key_value: &[f32], out: SharedOut| {
             kernel::attention(query_key_value, sequences, heads, head_dim, out);
         };
-        let shape = (tokens, heads * head_dim).into();
-        return HostOp {
-            name: "attention",
-            shape,
-            kernel,
-        }
-        .apply(query_key_value);
-    }
-    let contexts: Result<Vec<_>> = sequences
-        .iter()
-        .map(|sequence| {
-            let rows = query_key_value.narrow(0, sequence.start, sequence.tokens)?;
-            sequence_attention(&rows, sequence.attended, heads)
-        })
-        .collect();
-    Tensor::cat(&contexts?, 0)
+        // SAFETY: the kernel writes every token's context, and zero where there is no token.
+        let op = unsafe { HostOp::new("attention", to.size(), kernel) };
+        op.apply(query_key_value.tensor(), to.shape())?
+    } else {
+        let contexts: Result<Vec<_>> = sequences
+            .iter()
+            .map(|sequence| {
+                let rows = query_key_value
+                    .tensor()
+                    .narrow(0, sequence.start, sequence.tokens)?;
+                sequence_attention(&rows, sequence.attended, heads)
+            })
+            .collect();
+        Tensor::cat(&contexts?, 0)?
+    };
+    Ok(States::new(context, tokens))
 }
 
 fn sequence_attention(rows: &Tensor, attended: usize, heads: usize) -> Result<Tensor> {

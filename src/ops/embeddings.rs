@@ -4,9 +4,11 @@
 
 use std::borrow::Cow;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
-use super::{LayerNorm, kernel, to_device};
+use super::host::HostOp;
+use super::kernel::{self, Panels, SharedOut};
+use super::{LayerNorm, States, to_device};
 use crate::checkpoint::TensorView;
 
 /// The three embedding tables and their normalization.
@@ -48,7 +50,7 @@ impl Embeddings {
         input_ids: &[u32],
         token_type_ids: &[u32],
         position_ids: &[u32],
-    ) -> Result<Tensor> {
+    ) -> Result<States> {
         match &self.tables {
             Tables::Host(tables) => {
                 self.host_forward(tables, [input_ids, position_ids, token_type_ids])
@@ -58,19 +60,22 @@ impl Embeddings {
                     table.index_select(&Tensor::new(ids, table.device())?, 0)
                 };
                 let sum = (rows(word, input_ids)? + rows(token_type, token_type_ids)?)?;
-                self.layer_norm
-                    .device_forward(&(sum + rows(position, position_ids)?)?)
+                let sum = (sum + rows(position, position_ids)?)?;
+                let normalized = self.layer_norm.device_forward(&sum)?;
+                Ok(States::new(normalized, input_ids.len()))
             }
         }
     }
 
     /// Only the rows that are asked for are touched.
-    fn host_forward(&self, tables: &[TensorView; 3], ids: [&[u32]; 3]) -> Result<Tensor> {
+    fn host_forward(&self, tables: &[TensorView; 3], ids: [&[u32]; 3]) -> Result<States> {
         let norm = self.layer_norm.host();
-        let (tokens, hidden) = (ids[0].len(), norm.gamma.len());
         let [word, position, token_type] = [0, 1, 2].map(|it| Rows::of(&tables[it], ids[it]));
         let (word, position, token_type) = (word?, position?, token_type?);
-        let mut out = vec![0.0; tokens * hidden];
+        let panels = Panels {
+            tokens: ids[0].len(),
+            features: norm.gamma.len(),
+        };
         let ids = kernel::Ids {
             input_ids: &word.ids,
             position_ids: &position.ids,
@@ -81,8 +86,12 @@ impl Embeddings {
             position: &position.values,
             token_type: &token_type.values,
         };
-        kernel::embeddings(ids, tables, norm, hidden, &mut out);
-        Tensor::from_vec(out, (tokens, hidden), &Device::Cpu)
+        let kernel = |_: &[f32], out: SharedOut| kernel::embeddings(ids, tables, norm, out);
+        // SAFETY: the kernel writes every panel.
+        let op = unsafe { HostOp::new("embeddings", panels.size(), kernel) };
+        let nothing = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
+        let states = op.apply(&nothing, panels.shape())?;
+        Ok(States::new(states, panels.tokens))
     }
 }
 

@@ -3,10 +3,11 @@
 //! Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). Two passes: the variance is the mean of
 //! the squared distances, never E[x²] − E[x]², which loses the digits of a row with a large mean.
 
-use candle_core::{CpuStorage, CustomOp2, D, Device, Layout, Result, Shape, Tensor};
+use candle_core::{D, Device, Result, Tensor, bail};
 
-use super::host::{Parameter, contiguous};
-use super::{kernel, to_device};
+use super::host::{HostOp, Parameter};
+use super::kernel::{self, SharedOut};
+use super::{States, to_device};
 use crate::checkpoint::TensorView;
 
 /// Scale, shift and epsilon of one layer normalization.
@@ -54,13 +55,26 @@ impl LayerNorm {
     ///
     /// # Errors
     /// Where the shapes do not fit or the device fails.
-    pub fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        match &self.parameters {
-            Parameters::Host { .. } => x.apply_op2_no_bwd(residual, &AddNorm(self)),
-            Parameters::Device { weight, bias } => {
-                normalize(&(x + residual)?, weight, bias, self.eps)
-            }
+    pub fn forward(&self, x: &States, residual: &States) -> Result<States> {
+        let panels = x.panels()?;
+        if residual.panels()? != panels {
+            bail!("add_layer_norm: the shapes do not fit");
         }
+        let y = match &self.parameters {
+            Parameters::Host { .. } => {
+                let norm = self.host();
+                let kernel = |[x, residual]: [&[f32]; 2], out: SharedOut| {
+                    kernel::add_layer_norm(x, residual, norm, panels.tokens, out);
+                };
+                // SAFETY: the kernel writes every panel.
+                let op = unsafe { HostOp::new("add_layer_norm", panels.size(), kernel) };
+                op.apply_two([x.tensor(), residual.tensor()], panels.shape())?
+            }
+            Parameters::Device { weight, bias } => {
+                normalize(&(x.tensor() + residual.tensor())?, weight, bias, self.eps)?
+            }
+        };
+        Ok(States::new(y, panels.tokens))
     }
 
     /// The kernel's view of the parameters, on the CPU.
@@ -81,7 +95,7 @@ impl LayerNorm {
         match &self.parameters {
             Parameters::Device { weight, bias } => normalize(x, weight, bias, self.eps),
             Parameters::Host { .. } => {
-                candle_core::bail!("layer_norm: the parameters are on the CPU")
+                bail!("layer_norm: the parameters are on the CPU")
             }
         }
     }
@@ -92,30 +106,4 @@ fn normalize(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Ten
     let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
     let normalized = centered.broadcast_div(&(variance + eps)?.sqrt()?)?;
     normalized.broadcast_mul(weight)?.broadcast_add(bias)
-}
-
-struct AddNorm<'a>(&'a LayerNorm);
-
-impl CustomOp2 for AddNorm<'_> {
-    fn name(&self) -> &'static str {
-        "add_layer_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        residual: &CpuStorage,
-        residual_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let norm = self.0.host();
-        let x = contiguous(self.name(), x, x_layout)?;
-        let residual = contiguous(self.name(), residual, residual_layout)?;
-        if x.len() != residual.len() || x_layout.dims().last() != Some(&norm.gamma.len()) {
-            candle_core::bail!("add_layer_norm: the shapes do not fit");
-        }
-        let mut out = vec![0.0; x.len()];
-        kernel::add_layer_norm(x, Some(residual), norm, norm.gamma.len(), &mut out);
-        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
-    }
 }

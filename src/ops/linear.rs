@@ -5,7 +5,8 @@
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::host::{HostOp, Parameter};
-use super::{Activation, activation, kernel, to_device};
+use super::kernel::{self, Panels, SharedOut};
+use super::{Activation, States, activation, to_device};
 use crate::checkpoint::TensorView;
 
 /// One weight with its bias as the checkpoint stores them.
@@ -70,23 +71,25 @@ impl Linear {
     ///
     /// # Errors
     /// Where the shapes do not fit or the device fails.
-    pub fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        match &self.parameters {
-            Parameters::Host(projections) => host_forward(projections, x, activation),
+    pub fn forward(&self, x: &States, activation: Activation) -> Result<States> {
+        let panels = x.panels()?;
+        let y = match &self.parameters {
+            Parameters::Host(projections) => host_forward(projections, x, panels, activation)?,
             Parameters::Device { weight, bias } => {
-                let y = x.matmul(&weight.t()?)?.broadcast_add(bias)?;
-                activation::forward(activation, y)
+                let y = x.tensor().matmul(&weight.t()?)?.broadcast_add(bias)?;
+                activation::forward(activation, y)?
             }
-        }
+        };
+        Ok(States::new(y, panels.tokens))
     }
 }
 
 fn host_forward(
     projections: &[HostProjection],
-    x: &Tensor,
+    x: &States,
+    from: Panels,
     activation: Activation,
 ) -> Result<Tensor> {
-    let (rows, in_features) = x.dims2()?;
     let projections: Vec<_> = projections
         .iter()
         .map(|HostProjection { weight, bias }| kernel::Projection {
@@ -95,23 +98,21 @@ fn host_forward(
             out_features: bias.values().len(),
         })
         .collect();
+    let in_features = from.features;
     if projections
         .iter()
         .any(|it| it.weight.len() != it.out_features * in_features)
     {
         bail!("linear: the weight does not take {in_features} features");
     }
-    let out_features: usize = projections
-        .iter()
-        .map(|projection| projection.out_features)
-        .sum();
-    let kernel = |x: &[f32], out: &mut [f32]| {
-        kernel::linear(x, rows, in_features, &projections, activation, out);
+    let to = Panels {
+        tokens: from.tokens,
+        features: projections.iter().map(|it| it.out_features).sum(),
     };
-    HostOp {
-        name: "linear",
-        shape: (rows, out_features).into(),
-        kernel,
-    }
-    .apply(x)
+    let kernel = |x: &[f32], out: SharedOut| {
+        kernel::linear(x, from, &projections, activation, out);
+    };
+    // SAFETY: the kernel writes every output of every panel.
+    let op = unsafe { HostOp::new("linear", to.size(), kernel) };
+    op.apply(x.tensor(), to.shape())
 }

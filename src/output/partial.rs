@@ -180,14 +180,15 @@ impl Partial {
         let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
         let written = assembled.kind(Kind::Output).and_then(|mut to| {
             assembly.assemble(&mut log, &mut to)?;
-            to.flush().and_then(|()| to.get_ref().sync_all()).kind(Kind::Output)
+            to.flush()
+                .and_then(|()| to.get_ref().sync_all())
+                .kind(Kind::Output)
         });
         written.inspect_err(|_| {
             // The data are kept; what is left of the file is made again from them.
             let _ = fs::remove_file(path);
         })
     }
-
 
     /// Where the records are.
     pub(super) fn path(&self) -> &Path {

@@ -3,8 +3,11 @@
 //! The source is transformers' `BertEmbeddings`, whose order of addition is kept: word and token type
 //! first, then position. Only the rows that the ids name are read.
 
-use super::layer_norm::{Norm, add, for_each_rows, normalize};
+use super::layer_norm::{Norm, for_each_panels, normalize, panels_of_part};
+use super::panel::{Panel, Panels, pack};
+use super::scratch::Scratch;
 use super::simd::{Kernel, Level, Simd, dispatch};
+use super::threads::SharedOut;
 
 /// The three embedding tables, row-major.
 #[derive(Clone, Copy)]
@@ -32,50 +35,33 @@ pub(crate) struct Ids<'a> {
 /// Writes `norm((word + token_type) + position)` of every token.
 ///
 /// # Shapes
-/// `out`: `[tokens, hidden]`
+/// `out`: panels of `[tokens, hidden]`
 ///
 /// # Panics
 /// If an id is not in its table, or a slice has not the size that its shape asks for.
-pub(crate) fn embeddings(
-    ids: Ids<'_>,
-    tables: Tables<'_>,
-    norm: Norm<'_>,
-    hidden: usize,
-    out: &mut [f32],
-) {
-    assert!(
-        hidden > 0 && norm.gamma.len() == hidden && norm.beta.len() == hidden,
-        "gamma, beta are [hidden]"
-    );
-    assert_eq!(
-        out.len(),
-        ids.input_ids.len() * hidden,
-        "out is [tokens, hidden]"
-    );
+pub(crate) fn embeddings(ids: Ids<'_>, tables: Tables<'_>, norm: Norm<'_>, out: SharedOut<'_>) {
+    let panels = norm.panels(ids.input_ids.len());
+    assert_eq!(out.size(), panels.size(), "out is [tokens, hidden]");
     assert_eq!(
         ids.token_type_ids.len(),
-        ids.input_ids.len(),
+        panels.tokens,
         "one token type a token"
     );
     assert_eq!(
         ids.position_ids.len(),
-        ids.input_ids.len(),
+        panels.tokens,
         "one position a token"
     );
-    let level = Level::current();
-    for_each_rows(hidden, out, |first, out| {
-        let first = first / hidden;
-        dispatch(
-            level,
-            Lookup {
-                ids,
-                tables,
-                norm,
-                hidden,
-                first,
-                out,
-            },
-        );
+    for_each_panels(panels, |index| {
+        let kernel = Lookup {
+            ids,
+            tables,
+            norm,
+            panels,
+            index,
+            out,
+        };
+        dispatch(Level::current(), kernel);
     });
 }
 
@@ -83,9 +69,9 @@ struct Lookup<'a> {
     ids: Ids<'a>,
     tables: Tables<'a>,
     norm: Norm<'a>,
-    hidden: usize,
-    first: usize,
-    out: &'a mut [f32],
+    panels: Panels,
+    index: usize,
+    out: SharedOut<'a>,
 }
 
 impl Kernel for Lookup<'_> {
@@ -93,38 +79,52 @@ impl Kernel for Lookup<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            ids,
-            tables,
-            norm,
-            hidden,
-            first,
-            out,
-        } = self;
-        let row = |table, ids: &[u32], token: usize| table_row(table, ids[token] as usize, hidden);
-        for (token, out) in out.chunks_exact_mut(hidden).enumerate() {
-            let token = first + token;
-            let word = row(tables.word, ids.input_ids, token);
-            add(
-                simd,
-                word,
-                row(tables.token_type, ids.token_type_ids, token),
-                out,
-            );
-            add_in_place(simd, row(tables.position, ids.position_ids, token), out);
-            normalize(simd, norm, out);
+        let hidden = self.panels.features;
+        let mut rows = Scratch::default();
+        for panel in panels_of_part::<S>(self.panels, self.index) {
+            let rows = rows.floats(panel.tokens * hidden);
+            for (token, row) in (panel.first..)
+                .zip(rows.chunks_exact_mut(hidden))
+                .take(panel.tokens)
+            {
+                self.sum(simd, token, row);
+            }
+            let to = self.to(panel);
+            pack(simd, rows, hidden, panel.tokens, hidden, to);
+            normalize(simd, self.norm, to, panel.width);
+        }
+    }
+}
+
+impl Lookup<'_> {
+    /// The panel's values, which are this unit's own.
+    #[inline(always)]
+    fn to(&self, panel: Panel) -> &mut [f32] {
+        let size = panel.width * self.panels.features;
+        let to = self.out.at(panel.start, size);
+        // SAFETY: nobody else looks at them; f32 values of any bits may be written over.
+        unsafe {
+            to.write_bytes(0, size);
+            std::slice::from_raw_parts_mut(to, size)
+        }
+    }
+
+    /// Writes the sum of the token's three embeddings.
+    #[inline(always)]
+    fn sum<S: Simd>(&self, simd: S, token: usize, out: &mut [f32]) {
+        let row = |table, ids: &[u32]| table_row(table, ids[token] as usize, out.len());
+        let word = row(self.tables.word, self.ids.input_ids);
+        let token_type = row(self.tables.token_type, self.ids.token_type_ids);
+        let position = row(self.tables.position, self.ids.position_ids);
+        let terms = word.chunks(S::LANES).zip(token_type.chunks(S::LANES));
+        let terms = terms.zip(position.chunks(S::LANES));
+        for (out, ((word, token_type), position)) in out.chunks_mut(S::LANES).zip(terms) {
+            let sum = simd.add(simd.load_slice(word), simd.load_slice(token_type));
+            simd.store_slice(simd.add(sum, simd.load_slice(position)), out);
         }
     }
 }
 
 fn table_row(table: &[f32], id: usize, hidden: usize) -> &[f32] {
     &table[id * hidden..][..hidden]
-}
-
-/// `out += term`
-#[inline(always)]
-fn add_in_place<S: Simd>(simd: S, term: &[f32], out: &mut [f32]) {
-    for (term, out) in term.chunks(S::LANES).zip(out.chunks_mut(S::LANES)) {
-        simd.store_slice(simd.add(simd.load_slice(out), simd.load_slice(term)), out);
-    }
 }

@@ -1,16 +1,20 @@
 //! Layer norm of a sum: what follows both halves of a BERT layer.
 //!
-//! The source is "Layer Normalization" (Ba et al. 2016), `torch.nn.LayerNorm`: biased variance.
+//! Lanes run along tokens, so no sum crosses lanes. The source is "Layer Normalization" (Ba et al.
+//! 2016), `torch.nn.LayerNorm`: biased variance.
 
-use rayon::prelude::*;
-
+use super::panel::{Panel, Panels};
 use super::simd::{Kernel, Level, Simd, dispatch};
+use super::threads::{SharedOut, for_each_unit};
 
 /// Values below which a second thread costs more than it takes over: about 10 µs of work.
 const MIN_PARALLEL: usize = 32 * 1024;
 
-/// Rows that a thread takes at a time.
-const CHUNK_ROWS: usize = 16;
+/// Features that are summed from zero before they join the total, to lessen the rounding error.
+const FEATURE_BLOCK: usize = 32;
+
+/// Most lanes of a panel.
+const MAX_WIDTH: usize = 32;
 
 /// Scale, shift and epsilon of a layer norm.
 #[derive(Clone, Copy)]
@@ -23,72 +27,75 @@ pub(crate) struct Norm<'a> {
     pub(crate) eps: f32,
 }
 
-/// Writes `norm(x + residual)`, or `norm(x)` without a residual.
+/// Writes `norm(x + residual)`.
 ///
 /// # Shapes
-/// `x`, `residual`, `out`: `[rows, hidden]`
+/// `x`, `residual`, `out`: panels of `[tokens, hidden]`
 ///
 /// # Panics
 /// If a slice has not the size that its shape asks for.
 pub(crate) fn add_layer_norm(
     x: &[f32],
-    residual: Option<&[f32]>,
+    residual: &[f32],
     norm: Norm<'_>,
-    hidden: usize,
-    out: &mut [f32],
+    tokens: usize,
+    out: SharedOut<'_>,
 ) {
-    assert!(
-        hidden > 0 && norm.gamma.len() == hidden && norm.beta.len() == hidden,
-        "gamma, beta are [hidden]"
-    );
-    assert!(
-        x.len() == out.len() && x.len().is_multiple_of(hidden),
-        "x and out are [rows, hidden]"
-    );
-    assert!(
-        residual.is_none_or(|residual| residual.len() == x.len()),
-        "residual is [rows, hidden]"
-    );
-    let level = Level::current();
-    for_each_rows(hidden, out, |first, out| {
-        let range = first..first + out.len();
-        let terms = [
-            &x[range.clone()],
-            residual.map_or(&[][..], |residual| &residual[range]),
-        ];
-        dispatch(
-            level,
-            AddNorm {
-                terms,
-                norm,
-                hidden,
-                out,
-            },
-        );
+    let panels = norm.panels(tokens);
+    assert_eq!(x.len(), panels.size(), "x is [tokens, hidden]");
+    assert_eq!(residual.len(), x.len(), "residual is [tokens, hidden]");
+    assert_eq!(out.size(), x.len(), "out is [tokens, hidden]");
+    for_each_panels(panels, |index| {
+        let kernel = AddNorm {
+            terms: [x, residual],
+            norm,
+            panels,
+            index,
+            out,
+        };
+        dispatch(Level::current(), kernel);
     });
 }
 
-/// Calls `work(first value, rows)` for all rows of `out`, some at a time, in parallel if it pays.
-pub(crate) fn for_each_rows(
-    hidden: usize,
-    out: &mut [f32],
-    work: impl Fn(usize, &mut [f32]) + Sync,
-) {
-    if out.len() < MIN_PARALLEL || rayon::current_num_threads() == 1 {
-        return work(0, out);
+impl Norm<'_> {
+    /// The panels of so many tokens.
+    ///
+    /// # Panics
+    /// If gamma and beta are not of one size, or empty.
+    pub(super) fn panels(&self, tokens: usize) -> Panels {
+        let features = self.gamma.len();
+        assert!(
+            features > 0 && self.beta.len() == features,
+            "gamma, beta are [hidden]"
+        );
+        Panels { tokens, features }
     }
-    let size = CHUNK_ROWS * hidden;
-    out.par_chunks_mut(size)
-        .enumerate()
-        .for_each(|(chunk, out)| work(chunk * size, out));
+}
+
+/// Calls `work(panel)` for each of [`MAX_WIDTH`] tokens, in parallel if it pays.
+pub(super) fn for_each_panels(panels: Panels, work: impl Fn(usize) + Sync) {
+    let count = panels.tokens.div_ceil(MAX_WIDTH);
+    if panels.size() < MIN_PARALLEL {
+        return (0..count).for_each(work);
+    }
+    for_each_unit(count, || (), |(), index| work(index));
+}
+
+/// The panels of the level that lie in part `index` of [`MAX_WIDTH`] tokens.
+#[inline(always)]
+pub(super) fn panels_of_part<S: Simd>(panels: Panels, index: usize) -> impl Iterator<Item = Panel> {
+    let each = MAX_WIDTH / super::panel::panel_tokens::<S>();
+    let end = panels.count::<S>().min((index + 1) * each);
+    (index * each..end).map(move |index| panels.panel::<S>(index))
 }
 
 struct AddNorm<'a> {
-    /// `x` and the residual, which is empty if there is none.
+    /// `x` and the residual.
     terms: [&'a [f32]; 2],
     norm: Norm<'a>,
-    hidden: usize,
-    out: &'a mut [f32],
+    panels: Panels,
+    index: usize,
+    out: SharedOut<'a>,
 }
 
 impl Kernel for AddNorm<'_> {
@@ -97,80 +104,95 @@ impl Kernel for AddNorm<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let [x, residual] = self.terms;
-        for (row, out) in self.out.chunks_exact_mut(self.hidden).enumerate() {
-            let range = row * self.hidden..(row + 1) * self.hidden;
-            let x = &x[range.clone()];
-            if residual.is_empty() {
-                out.copy_from_slice(x);
-            } else {
-                add(simd, x, &residual[range], out);
+        for panel in panels_of_part::<S>(self.panels, self.index) {
+            let size = panel.width * self.panels.features;
+            let terms = [&x[panel.start..][..size], &residual[panel.start..][..size]];
+            let to = self.out.at(panel.start, size);
+            for at in (0..size).step_by(S::LANES) {
+                let sum = simd.add(
+                    simd.load_slice(&terms[0][at..]),
+                    simd.load_slice(&terms[1][at..]),
+                );
+                // SAFETY: the panel is whole registers and this unit's own.
+                unsafe { simd.store(sum, to.add(at)) }
             }
-            normalize(simd, self.norm, out);
+            // SAFETY: all of it is written, and nobody else looks at it.
+            let out = unsafe { std::slice::from_raw_parts_mut(to, size) };
+            normalize(simd, self.norm, out, panel.width);
         }
     }
 }
 
-/// `out = a + b`
-#[inline(always)]
-pub(crate) fn add<S: Simd>(simd: S, a: &[f32], b: &[f32], out: &mut [f32]) {
-    for ((a, b), out) in a
-        .chunks(S::LANES)
-        .zip(b.chunks(S::LANES))
-        .zip(out.chunks_mut(S::LANES))
-    {
-        simd.store_slice(simd.add(simd.load_slice(a), simd.load_slice(b)), out);
-    }
-}
-
-/// Normalizes one row in place.
+/// Normalizes the tokens of one panel in place.
 ///
 /// The first mean is only a guess to subtract; what is left of it in the second pass corrects mean and
-/// variance, so both are exact to about one rounding whatever the row's offset.
+/// variance, so both are exact to about one rounding whatever the token's offset.
 #[inline(always)]
-pub(crate) fn normalize<S: Simd>(simd: S, norm: Norm<'_>, row: &mut [f32]) {
-    let size = row.len() as f64;
-    let guess = (f64::from(lane_sum(simd, row, |value, _| value)) / size) as f32;
-    let guess = simd.splat(guess);
-    let left = f64::from(lane_sum(simd, row, |value, used| {
-        simd.mul(simd.sub(value, guess), used)
-    })) / size;
-    let squares = lane_sum(simd, row, |value, used| {
-        let distance = simd.mul(simd.sub(value, guess), used);
-        simd.mul(distance, distance)
-    });
-    let variance = (f64::from(squares) / size - left * left).max(0.0);
-    let scale = simd.splat((1.0 / (variance + f64::from(norm.eps)).sqrt()) as f32);
-    let left = simd.splat(left as f32);
-    let parameters = norm.gamma.chunks(S::LANES).zip(norm.beta.chunks(S::LANES));
-    for (values, (gamma, beta)) in row.chunks_mut(S::LANES).zip(parameters) {
-        let distance = simd.sub(simd.sub(simd.load_slice(values), guess), left);
-        let normal = simd.mul(distance, scale);
-        simd.store_slice(
-            simd.fma(normal, simd.load_slice(gamma), simd.load_slice(beta)),
-            values,
-        );
+pub(super) fn normalize<S: Simd>(simd: S, norm: Norm<'_>, panel: &mut [f32], width: usize) {
+    for lane in (0..width).step_by(S::LANES) {
+        let (guess, left, scale) = moments(simd, norm, panel, width, lane);
+        for (feature, values) in panel.chunks_exact_mut(width).enumerate() {
+            let values = &mut values[lane..lane + S::LANES];
+            let distance = simd.sub(simd.sub(simd.load_slice(values), guess), left);
+            let normal = simd.mul(distance, scale);
+            let (gamma, beta) = (norm.gamma[feature], norm.beta[feature]);
+            simd.store_slice(
+                simd.fma(normal, simd.splat(gamma), simd.splat(beta)),
+                values,
+            );
+        }
     }
 }
 
-/// The sum of `term(values, used)`, `used` being one in the lanes that hold a value, zero in the others.
+/// The mean of each token from `lane` on in two parts, and 1 by its standard deviation.
 #[inline(always)]
-fn lane_sum<S: Simd>(
+fn moments<S: Simd>(
     simd: S,
-    row: &[f32],
-    term: impl Fn(S::Vector, S::Vector) -> S::Vector,
-) -> f32 {
-    let mut sums = [simd.splat(0.0); 4];
-    let whole = row.len() / S::LANES * S::LANES;
-    for (index, values) in row[..whole].chunks_exact(S::LANES).enumerate() {
-        sums[index % 4] = simd.add(
-            sums[index % 4],
-            term(simd.load_slice(values), simd.splat(1.0)),
-        );
+    norm: Norm<'_>,
+    panel: &[f32],
+    width: usize,
+    lane: usize,
+) -> (S::Vector, S::Vector, S::Vector) {
+    let size = norm.gamma.len() as f64;
+    let zero = simd.splat(0.0);
+    let [sum, _] = lane_sums(simd, panel, width, lane, zero);
+    let guess = simd.mul(sum, simd.splat((1.0 / size) as f32));
+    let [left, squares] = lane_sums(simd, panel, width, lane, guess);
+    let (mut lefts, mut scales) = ([0.0; MAX_WIDTH], [0.0; MAX_WIDTH]);
+    simd.store_slice(left, &mut lefts);
+    simd.store_slice(squares, &mut scales);
+    // Each lane in f64: an error here is one of all the token's values.
+    for (left, scale) in lefts.iter_mut().zip(&mut scales).take(S::LANES) {
+        let mean = f64::from(*left) / size;
+        let variance = (f64::from(*scale) / size - mean * mean).max(0.0);
+        *left = mean as f32;
+        *scale = (1.0 / (variance + f64::from(norm.eps)).sqrt()) as f32;
     }
-    if whole < row.len() {
-        let ones = [1.0; 16];
-        let used = simd.load_slice(&ones[..row.len() - whole]);
-        sums[0] = simd.add(sums[0], term(simd.load_slice(&row[whole..]), used));
+    (guess, simd.load_slice(&lefts), simd.load_slice(&scales))
+}
+
+/// The sums of the distances of each token's values from `mean`, and of their squares.
+#[inline(always)]
+fn lane_sums<S: Simd>(
+    simd: S,
+    panel: &[f32],
+    width: usize,
+    lane: usize,
+    mean: S::Vector,
+) -> [S::Vector; 2] {
+    let mut totals = [simd.splat(0.0); 2];
+    for block in panel.chunks(FEATURE_BLOCK * width) {
+        let mut sums = [[simd.splat(0.0); 2]; 4];
+        for (feature, values) in block.chunks_exact(width).enumerate() {
+            let distance = simd.sub(simd.load_slice(&values[lane..]), mean);
+            let [sum, squares] = &mut sums[feature % 4];
+            *sum = simd.add(*sum, distance);
+            *squares = simd.fma(distance, distance, *squares);
+        }
+        for (part, total) in totals.iter_mut().enumerate() {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|sum| sums[sum][part]);
+            *total = simd.add(*total, simd.add(simd.add(a, b), simd.add(c, d)));
+        }
     }
-    simd.sum(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])))
+    totals
 }

@@ -14,6 +14,7 @@ mod layer_norm;
 mod linear;
 mod math;
 mod panel;
+mod rows;
 mod scratch;
 mod simd;
 mod threads;
@@ -25,7 +26,10 @@ pub(crate) use embeddings::{Ids, Tables, embeddings};
 pub(crate) use layer_norm::{Norm, add_layer_norm};
 pub(crate) use linear::{Projection, linear};
 pub use math::Activation;
+pub(crate) use panel::Panels;
+pub(crate) use rows::{rows, select};
 pub use simd::Level;
+pub(crate) use threads::SharedOut;
 
 #[cfg(test)]
 mod oracle;

@@ -1,9 +1,12 @@
-//! Panels: tokens side by side in lanes.
+//! Panels: the layout of all tensors between the kernels, tokens side by side in lanes.
 //!
-//! A panel holds up to two registers' worth of tokens, transposed to `[k, tokens]` and padded with
-//! zero to whole registers.
+//! A panel holds the features of up to two registers' worth of tokens, feature after feature,
+//! `[features, width]`; the panels of a batch follow each other, and only the last one may be
+//! narrower: one register, or two, with zero in the lanes that have no token. What one kernel writes the next one
+//! reads in the same order, whole cache lines at a time. Rows `[tokens, features]` of pages apart
+//! cost the multiplication a quarter of its time here, to pack and to store.
 
-use super::simd::Simd;
+use super::simd::{Level, Simd};
 
 /// Registers of tokens in a full panel.
 const PANEL_VECTORS: usize = 2;
@@ -15,7 +18,88 @@ pub(crate) const fn panel_tokens<S: Simd>() -> usize {
 
 /// Tokens that a panel of `tokens` is padded to: one register's worth or two.
 pub(crate) const fn padded_tokens<S: Simd>(tokens: usize) -> usize {
-    tokens.div_ceil(S::LANES) * S::LANES
+    tokens.next_multiple_of(S::LANES)
+}
+
+/// The tokens of a batch in panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panels {
+    /// Tokens of the batch, without the padding of the last panel.
+    pub(crate) tokens: usize,
+    /// Values of each token.
+    pub(crate) features: usize,
+}
+
+/// One panel of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// Its first value in the batch.
+    pub(crate) start: usize,
+    /// Its first token in the batch.
+    pub(crate) first: usize,
+    /// Its tokens.
+    pub(crate) tokens: usize,
+    /// Lanes: its tokens, padded to whole registers.
+    pub(crate) width: usize,
+}
+
+/// Some neighbouring tokens of one panel.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    /// Where the first one's feature 0 lies in the batch.
+    pub(crate) start: usize,
+    /// From one feature to the next.
+    pub(crate) width: usize,
+    /// How many tokens come before it in the sequence of runs.
+    pub(crate) before: usize,
+    pub(crate) tokens: usize,
+}
+
+impl Panels {
+    /// f32 values of the batch at the level in use.
+    pub(crate) fn size(self) -> usize {
+        self.tokens.next_multiple_of(Level::current().lanes()) * self.features
+    }
+
+    /// How many panels there are.
+    #[inline(always)]
+    pub(crate) fn count<S: Simd>(self) -> usize {
+        self.tokens.div_ceil(panel_tokens::<S>())
+    }
+
+    #[inline(always)]
+    pub(crate) fn panel<S: Simd>(self, index: usize) -> Panel {
+        let first = index * panel_tokens::<S>();
+        let tokens = panel_tokens::<S>().min(self.tokens - first);
+        Panel {
+            start: first * self.features,
+            first,
+            tokens,
+            width: padded_tokens::<S>(tokens),
+        }
+    }
+
+    /// The parts of the panels that hold `tokens` tokens from `first` on.
+    #[inline(always)]
+    pub(crate) fn runs<S: Simd>(self, first: usize, tokens: usize) -> impl Iterator<Item = Run> {
+        let mut before = 0;
+        std::iter::from_fn(move || {
+            if before == tokens {
+                return None;
+            }
+            let token = first + before;
+            let panel = self.panel::<S>(token / panel_tokens::<S>());
+            let lane = token - panel.first;
+            let run = Run {
+                start: panel.start + lane,
+                width: panel.width,
+                before,
+                tokens: (panel.tokens - lane).min(tokens - before),
+            };
+            before += run.tokens;
+            Some(run)
+        })
+    }
 }
 
 /// Transposes `rows` rows of `columns` values, `stride` apart, into a panel, zero where it has no row.
@@ -65,53 +149,41 @@ pub(crate) fn pack<S: Simd>(
     }
 }
 
-/// Where [`unpack`] writes: row `token`, column `output` lies at `start + token * stride + output`.
-#[derive(Clone, Copy)]
-pub(crate) struct OutRows {
-    pub(crate) start: *mut f32,
-    pub(crate) stride: usize,
-}
-
-/// Transposes the sums of a tile to rows of tokens.
+/// Transposes a panel to rows of its tokens, next to each other.
 ///
 /// # Shapes
-/// `sums`: `[outputs, padded_tokens(tokens)]`
+/// `panel`: `[features, padded_tokens(tokens)]`
 ///
 /// # Safety
-/// `to` must be writable for `outputs` values of each of `tokens` rows.
+/// `to` must be writable for `features` values of each of `tokens` rows.
 #[inline(always)]
 pub(crate) unsafe fn unpack<S: Simd>(
     simd: S,
-    sums: &[f32],
+    panel: &[f32],
     tokens: usize,
-    outputs: usize,
-    to: OutRows,
+    features: usize,
+    to: *mut f32,
 ) {
     let width = padded_tokens::<S>(tokens);
-    assert!(sums.len() >= outputs * width);
+    assert!(panel.len() >= features * width);
     for first in (0..tokens).step_by(S::LANES) {
         let full = tokens - first >= S::LANES;
         let whole = if full {
-            outputs / S::LANES * S::LANES
+            features / S::LANES * S::LANES
         } else {
             0
         };
-        for output in (0..whole).step_by(S::LANES) {
-            // SAFETY: LANES outputs from `output` and tokens from `first` exist on both sides.
+        for feature in (0..whole).step_by(S::LANES) {
+            // SAFETY: LANES features from `feature` and tokens from `first` exist on both sides.
             unsafe {
-                let from = sums.as_ptr().add(output * width + first);
-                simd.transpose(
-                    from,
-                    width,
-                    to.start.add(first * to.stride + output),
-                    to.stride,
-                );
+                let from = panel.as_ptr().add(feature * width + first);
+                simd.transpose(from, width, to.add(first * features + feature), features);
             }
         }
         for token in first..tokens.min(first + S::LANES) {
-            for output in whole..outputs {
-                // SAFETY: token < tokens and output < outputs.
-                unsafe { *to.start.add(token * to.stride + output) = sums[output * width + token] }
+            for feature in whole..features {
+                // SAFETY: token < tokens and feature < features.
+                unsafe { *to.add(token * features + feature) = panel[feature * width + token] }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Work units on rayon's current pool: one parallel region an operation.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Calls `work(scratch, unit)` once for every unit below `units`.
@@ -34,12 +35,12 @@ fn fan_out(workers: usize, worker: &(impl Fn() + Sync)) {
     rayon::join(|| fan_out(workers - half, worker), || fan_out(half, worker));
 }
 
-/// An output that several units write, each its own part.
+/// An output that several units write, each its own part; nothing is in it before.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedOut<'a> {
     start: *mut f32,
     size: usize,
-    out: PhantomData<&'a mut [f32]>,
+    out: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
 // SAFETY: writing through the pointer is unsafe, and those who do promise that parts are disjoint.
@@ -48,12 +49,17 @@ unsafe impl Send for SharedOut<'_> {}
 unsafe impl Sync for SharedOut<'_> {}
 
 impl<'a> SharedOut<'a> {
-    pub(crate) fn new(out: &'a mut [f32]) -> Self {
+    pub(crate) fn new(out: &'a mut [MaybeUninit<f32>]) -> Self {
         Self {
-            start: out.as_mut_ptr(),
+            start: out.as_mut_ptr().cast(),
             size: out.len(),
             out: PhantomData,
         }
+    }
+
+    /// How many values there are.
+    pub(crate) fn size(self) -> usize {
+        self.size
     }
 
     /// Where value `first` is written.

@@ -1,7 +1,7 @@
 //! The register tile that linear and attention share.
 //!
-//! Lanes run along the tokens of a panel; the other operand is read where it lies, one value at a time, and broadcast to all
-//! tokens. So weights need neither a transposed copy nor alignment (four-byte loads never straddle a
+//! Lanes run along the tokens of a panel; the other operand is read where it lies, one value at a
+//! time, and broadcast to all tokens. So weights need neither a transposed copy nor alignment (four-byte loads never straddle a
 //! cache line), and one order of summation, k upwards from zero, serves every number of tokens.
 
 use super::panel::panel_tokens;
@@ -29,7 +29,8 @@ pub(crate) struct Values {
 /// `panel`: `[depth, width]`, `sums`: `[outputs, width]`, width being one register's lanes or two.
 ///
 /// # Safety
-/// `values` must be readable for every output below `outputs` and k below `depth`.
+/// `values` must be readable for every output below `outputs` and k below `depth`; `sums` must be
+/// writable for `outputs * width` values, and hold them unless `first`.
 #[inline(always)]
 pub(crate) unsafe fn tiles<S: Simd>(
     simd: S,
@@ -38,10 +39,9 @@ pub(crate) unsafe fn tiles<S: Simd>(
     values: Values,
     outputs: usize,
     first: bool,
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
     let depth = panel.len() / width;
-    assert!(sums.len() >= outputs * width);
     let mut output = 0;
     while output < outputs {
         let count = tile_outputs::<S>(outputs - output);
@@ -53,14 +53,14 @@ pub(crate) unsafe fn tiles<S: Simd>(
             depth,
             first,
         };
-        let sums = &mut sums[output * width..][..count * width];
-        // SAFETY: depth * width values of the panel and count * width sums exist; values by the caller's promise.
+        // SAFETY: depth * width values of the panel exist; sums and values by the caller's promise.
         unsafe {
+            let sums = sums.add(output * width);
             if width == S::LANES {
-                tile.run_outputs::<S, 1>(simd, count, sums.as_mut_ptr());
+                tile.run_outputs::<S, 1>(simd, count, sums);
             } else {
                 assert!(width == panel_tokens::<S>());
-                tile.run_outputs::<S, 2>(simd, count, sums.as_mut_ptr());
+                tile.run_outputs::<S, 2>(simd, count, sums);
             }
         }
         output += count;

@@ -1,7 +1,7 @@
 //! The context of one head of one sequence.
 
 use super::super::math::exp;
-use super::super::panel::{OutRows, pack, padded_tokens, panel_tokens, unpack};
+use super::super::panel::{Panels, padded_tokens, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
@@ -11,31 +11,25 @@ use super::{Queries, Sequence};
 /// Keys whose products are summed from zero before they join the total, to halve the rounding error.
 const KEY_BLOCK: usize = 128;
 
-/// A thread's panels, and the keys and values of its head.
+/// A thread's copies of what it works on, each token's place counted from its sequence's beginning.
 #[derive(Default)]
 pub(super) struct Buffers {
     queries: Scratch,
-    scores: Scratch,
-    context: Scratch,
     keys: Scratch,
     values: Scratch,
+    scores: Scratch,
+    context: Scratch,
 }
 
 #[allow(clippy::struct_field_names, reason = "head_dim is the config's word")]
 pub(super) struct Head<'a> {
     pub(super) qkv: &'a [f32],
     pub(super) unit: Queries,
-    pub(super) heads: usize,
+    pub(super) from: Panels,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
+    pub(super) to: Panels,
     pub(super) buffers: &'a mut Buffers,
-}
-
-/// The keys or the values of a head: rows of `head_dim`, `stride` apart.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    values: &'a [f32],
-    stride: usize,
 }
 
 impl Kernel for Head<'_> {
@@ -46,58 +40,45 @@ impl Kernel for Head<'_> {
         let Self {
             qkv,
             unit,
-            heads,
+            from,
             head_dim,
             out,
+            to,
             buffers,
         } = self;
         let Queries { sequence, head, .. } = unit;
-        let hidden = heads * head_dim;
-        let part = |part: usize| Rows {
-            values: &qkv[sequence.start * 3 * hidden + part * hidden + head * head_dim..],
-            stride: 3 * hidden,
+        let keys = sequence.keys();
+        let part = |part: usize| Part {
+            values: qkv,
+            panels: from,
+            first: part * to.features + head * head_dim,
+            features: head_dim,
         };
-        let (mut key, mut value) = (part(1), part(2));
-        if unit.count > panel_tokens::<S>() {
-            // Rows lie pages apart: worth gathering once if they are read for several panels.
-            key = gather(key, sequence.keys(), head_dim, &mut buffers.keys);
-            value = gather(value, sequence.keys(), head_dim, &mut buffers.values);
-        }
+        let key = buffers.keys.floats(keys * head_dim);
+        part(1).gather(simd, sequence.start, keys, key, keys);
+        let value = buffers.values.floats(keys * head_dim);
+        part(2).gather(simd, sequence.start, keys, value, keys);
         for first in (0..unit.count).step_by(panel_tokens::<S>()) {
             let queries = panel_tokens::<S>().min(unit.count - first);
-            let first = unit.first + first;
+            let first = sequence.start + unit.first + first;
             let width = padded_tokens::<S>(queries);
             let panel = &mut buffers.queries.floats(head_dim * width)[..head_dim * width];
-            let scores =
-                &mut buffers.scores.floats(sequence.keys() * width)[..sequence.keys() * width];
+            let scores = &mut buffers.scores.floats(keys * width)[..keys * width];
             let context = &mut buffers.context.floats(head_dim * width)[..head_dim * width];
-            pack(
-                simd,
-                &part(0).values[first * 3 * hidden..],
-                3 * hidden,
-                queries,
-                head_dim,
-                panel,
-            );
+            // Lanes beyond the queries are computed too, from whatever was there before.
+            part(0).gather(simd, first, queries, panel, width);
             score(simd, panel, width, key, sequence, scores);
             let totals = softmax(simd, scores, width, 1.0 / (head_dim as f32).sqrt());
-            mix(simd, scores, width, value, head_dim, context);
+            mix(simd, scores, width, value, context);
             divide(simd, context, width, totals);
-            let start = (sequence.start + first) * hidden + head * head_dim;
-            let start = out.at(start, (queries - 1) * hidden + head_dim);
-            // SAFETY: at() checked the end of the last row; the unit's rows and columns are its own.
-            unsafe {
-                unpack(
-                    simd,
-                    context,
-                    queries,
-                    head_dim,
-                    OutRows {
-                        start,
-                        stride: hidden,
-                    },
-                );
-            }
+            let target = Target {
+                out,
+                panels: to,
+                feature: head * head_dim,
+                token: first,
+                tokens: queries,
+            };
+            target.scatter(simd, context, width);
         }
     }
 }
@@ -113,26 +94,49 @@ impl Sequence {
     }
 }
 
-/// Copies `count` rows next to each other.
-#[inline(always)]
-fn gather<'a>(from: Rows<'_>, count: usize, head_dim: usize, to: &'a mut Scratch) -> Rows<'a> {
-    let values = to.floats(count * head_dim);
-    for (row, to) in values.chunks_exact_mut(head_dim).take(count).enumerate() {
-        to.copy_from_slice(&from.values[row * from.stride..][..head_dim]);
-    }
-    Rows {
-        values,
-        stride: head_dim,
+/// The features of a head's queries, keys or values in the panels of the batch.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    values: &'a [f32],
+    panels: Panels,
+    /// Its first feature.
+    first: usize,
+    features: usize,
+}
+
+impl Part<'_> {
+    /// Copies `tokens` tokens from `first` on next to each other, wherever panels part them.
+    ///
+    /// # Shapes
+    /// `to`: `[features, stride]`
+    #[inline(always)]
+    fn gather<S: Simd>(&self, simd: S, first: usize, tokens: usize, to: &mut [f32], stride: usize) {
+        for run in self.panels.runs::<S>(first, tokens) {
+            for feature in 0..self.features {
+                let from = run.start + (self.first + feature) * run.width;
+                let from = &self.values[from..][..run.tokens];
+                let to = &mut to[feature * stride + run.before..][..run.tokens];
+                copy(simd, from, to);
+            }
+        }
     }
 }
 
-/// `scores[key, query] = Σ_d queries[d, query] * key[key, d]`, or zero if nothing is attended to.
+/// Copies a few values.
+#[inline(always)]
+fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
+    for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
+        simd.store_slice(simd.load_slice(from), to);
+    }
+}
+
+/// `scores[key, query] = Σ_d queries[d, query] * key[d, key]`, or zero if nothing is attended to.
 #[inline(always)]
 fn score<S: Simd>(
     simd: S,
     queries: &[f32],
     width: usize,
-    key: Rows<'_>,
+    key: &[f32],
     sequence: Sequence,
     scores: &mut [f32],
 ) {
@@ -140,38 +144,51 @@ fn score<S: Simd>(
         return scores.fill(0.0);
     }
     let (keys, head_dim) = (scores.len() / width, queries.len() / width);
-    assert!(key.values.len() >= (keys - 1) * key.stride + head_dim);
+    assert!(key.len() >= keys * head_dim);
     let values = Values {
-        start: key.values.as_ptr(),
-        output_stride: key.stride,
-        k_stride: 1,
+        start: key.as_ptr(),
+        output_stride: 1,
+        k_stride: keys,
         prefetch: 0,
     };
-    // SAFETY: key rows 0..keys of head_dim values exist, by the assertion.
-    unsafe { tiles(simd, queries, width, values, keys, true, scores) }
+    // SAFETY: head_dim rows of `keys` values exist, by the assertion, and as many scores.
+    unsafe {
+        tiles(
+            simd,
+            queries,
+            width,
+            values,
+            keys,
+            true,
+            scores.as_mut_ptr(),
+        )
+    }
 }
 
-/// `context[d, query] = Σ_key probs[key, query] * value[key, d]`
+/// `context[d, query] = Σ_key probs[key, query] * value[d, key]`
 #[inline(always)]
-fn mix<S: Simd>(
-    simd: S,
-    probs: &[f32],
-    width: usize,
-    value: Rows<'_>,
-    head_dim: usize,
-    context: &mut [f32],
-) {
-    assert!(value.values.len() >= (probs.len() / width - 1) * value.stride + head_dim);
+fn mix<S: Simd>(simd: S, probs: &[f32], width: usize, value: &[f32], context: &mut [f32]) {
+    let (keys, head_dim) = (probs.len() / width, context.len() / width);
+    assert!(value.len() >= keys * head_dim);
     for (block, probs) in probs.chunks(KEY_BLOCK * width).enumerate() {
-        let start = value.values[block * KEY_BLOCK * value.stride..].as_ptr();
         let values = Values {
-            start,
-            output_stride: 1,
-            k_stride: value.stride,
+            start: value[block * KEY_BLOCK..].as_ptr(),
+            output_stride: keys,
+            k_stride: 1,
             prefetch: 0,
         };
-        // SAFETY: the block's value rows of head_dim values exist, by the assertion.
-        unsafe { tiles(simd, probs, width, values, head_dim, block == 0, context) }
+        // SAFETY: the block's keys of head_dim rows exist, by the assertion, and the context too.
+        unsafe {
+            tiles(
+                simd,
+                probs,
+                width,
+                values,
+                head_dim,
+                block == 0,
+                context.as_mut_ptr(),
+            );
+        }
     }
 }
 
@@ -209,6 +226,35 @@ fn divide<S: Simd>(simd: S, context: &mut [f32], width: usize, totals: [S::Vecto
     for row in context.chunks_exact_mut(width) {
         for (values, total) in row.chunks_exact_mut(S::LANES).zip(totals) {
             simd.store_slice(simd.div(simd.load_slice(values), total), values);
+        }
+    }
+}
+
+/// Where a head's context of some queries goes in the panels of the batch.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    out: SharedOut<'a>,
+    panels: Panels,
+    feature: usize,
+    token: usize,
+    tokens: usize,
+}
+
+impl Target<'_> {
+    /// Copies `context` there, wherever panels part the queries.
+    ///
+    /// # Shapes
+    /// `context`: `[head_dim, width]`
+    #[inline(always)]
+    fn scatter<S: Simd>(self, simd: S, context: &[f32], width: usize) {
+        for run in self.panels.runs::<S>(self.token, self.tokens) {
+            for (feature, context) in (self.feature..).zip(context.chunks_exact(width)) {
+                let at = self.out.at(run.start + feature * run.width, run.tokens);
+                // SAFETY: at() checked the end; the tokens of the head are this unit's own. What was
+                // there is not read.
+                let to = unsafe { std::slice::from_raw_parts_mut(at, run.tokens) };
+                copy(simd, &context[run.before..][..run.tokens], to);
+            }
         }
     }
 }

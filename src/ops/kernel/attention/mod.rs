@@ -1,12 +1,13 @@
 //! Scaled dot-product attention over tokens that lie end to end.
 //!
-//! Works on one (sequence, head, run of queries) at a time: the queries become a panel, lanes along
-//! queries; keys and values are read where the fused projection left them. Scores, probabilities and
-//! context stay transposed, `[key, query]` and `[head_dim, query]`, so that softmax runs down columns
-//! without crossing lanes. The source is `eager_attention_forward` of transformers' BERT.
+//! Works on one (sequence, head, run of queries) at a time: its queries, keys and values are copied
+//! out of the batch's panels, since a sequence begins at any lane and must not depend on which. Lanes
+//! run along queries; scores, probabilities and context are `[key, query]` and `[head_dim, query]`, so
+//! that softmax runs down columns without crossing lanes. The source is `eager_attention_forward` of transformers' BERT.
 
 use self::head::{Buffers, Head};
-use super::simd::{Level, dispatch};
+use super::panel::Panels;
+use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 
 mod head;
@@ -36,58 +37,83 @@ pub struct Sequence {
 /// sequence: the bits are the same whatever lies beside it and however many threads there are.
 ///
 /// # Shapes
-/// `qkv`: `[tokens, 3 * heads * head_dim]`, query, key and value side by side;
-/// `out`: `[tokens, heads * head_dim]`
+/// `qkv`: panels of `[tokens, 3 * heads * head_dim]`, query, key and value side by side;
+/// `out`: panels of `[tokens, heads * head_dim]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for, or sequences overlap or go backwards.
+/// If a slice has not the size that its shape asks for, or the sequences are not all the tokens.
 pub(crate) fn attention(
     qkv: &[f32],
     sequences: &[Sequence],
     heads: usize,
     head_dim: usize,
-    out: &mut [f32],
+    out: SharedOut<'_>,
 ) {
     let hidden = heads * head_dim;
-    assert_eq!(
-        qkv.len(),
-        3 * out.len(),
-        "qkv has three values for each of out"
-    );
-    check(sequences, out.len() / hidden.max(1));
+    let to = Panels {
+        tokens: tokens(sequences),
+        features: hidden,
+    };
+    let from = Panels {
+        features: 3 * hidden,
+        ..to
+    };
+    assert_eq!(qkv.len(), from.size(), "qkv is [tokens, 3 * hidden]");
+    assert_eq!(out.size(), to.size(), "out is [tokens, hidden]");
     let units = units(sequences, heads);
     let level = Level::current();
-    let out = SharedOut::new(out);
     for_each_unit(units.len(), Buffers::default, |buffers, unit| {
-        dispatch(
-            level,
-            Head {
-                qkv,
-                unit: units[unit],
-                heads,
-                head_dim,
-                out,
-                buffers,
-            },
-        );
+        let head = Head {
+            qkv,
+            unit: units[unit],
+            from,
+            head_dim,
+            out,
+            to,
+            buffers,
+        };
+        dispatch(level, head);
     });
+    dispatch(level, ClearPadding { out, panels: to });
 }
 
-/// Asserts that the sequences are disjoint and within `tokens`.
-fn check(sequences: &[Sequence], tokens: usize) {
+/// The tokens of sequences that follow each other.
+fn tokens(sequences: &[Sequence]) -> usize {
     let mut end = 0;
     for sequence in sequences {
-        assert!(
-            sequence.start >= end,
-            "sequences are in order and do not overlap"
-        );
+        assert_eq!(sequence.start, end, "sequences follow each other");
         assert!(
             sequence.attended <= sequence.tokens,
             "attended tokens are tokens"
         );
         end = sequence.start + sequence.tokens;
     }
-    assert!(end <= tokens, "sequences end within the tokens");
+    end
+}
+
+/// Writes zero to the lanes without a token, for no head does.
+struct ClearPadding<'a> {
+    out: SharedOut<'a>,
+    panels: Panels,
+}
+
+impl Kernel for ClearPadding<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let Some(last) = self.panels.count::<S>().checked_sub(1) else {
+            return;
+        };
+        let panel = self.panels.panel::<S>(last);
+        for feature in 0..self.panels.features {
+            let padding = panel.width - panel.tokens;
+            let at = panel.start + feature * panel.width + panel.tokens;
+            let to = self.out.at(at, padding);
+            // SAFETY: at() checked the end, and all units have returned.
+            unsafe { to.write_bytes(0, padding) }
+        }
+    }
 }
 
 /// Some queries of one head of one sequence.

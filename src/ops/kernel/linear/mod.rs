@@ -1,12 +1,12 @@
 //! `y = activation(x · Wᵀ + b)`, with the weights where the checkpoint has them.
 //!
 //! Several projections of the same `x` go in one sweep: query, key and value. A unit of work is a
-//! block of rows, packed once into panels that stay in L2, against a run of output columns; the
-//! columns' weights pass through L1 in groups of one tile, over all panels of the block. The source is
-//! `torch.nn.functional.linear`.
+//! block of panels that stays in L2 against a run of output columns, whose weights pass through L1
+//! one tile at a time, over all panels of the block. The source is `torch.nn.functional.linear`.
 
-use self::unit::{Columns, Packed, RowBlock, STORE_COLUMNS, Unit};
+use self::unit::{Columns, Unit};
 use super::math::Activation;
+use super::panel::Panels;
 use super::simd::{Level, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 
@@ -17,6 +17,9 @@ const PANELS_FLOATS: usize = 192 * 1024;
 
 /// Units that each thread should find at least, so that a thread held up elsewhere costs little.
 const UNITS_A_THREAD: usize = 6;
+
+/// Columns of a unit are a multiple of every level's tile.
+const COLUMNS_MULTIPLE: usize = 12;
 
 /// One weight matrix and its bias.
 #[derive(Clone, Copy)]
@@ -32,32 +35,31 @@ pub(crate) struct Projection<'a> {
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
 /// Every output is summed over k in blocks of 256 from zero, the blocks added in order, then
-/// the bias: whatever the number of rows and threads, so equal rows give equal bits.
+/// the bias: whatever the number of tokens and threads, so equal tokens give equal bits.
 ///
 /// # Shapes
-/// `x`: `[rows, in_features]`, `out`: `[rows, sum of out_features]`
+/// `x`: panels of `[tokens, in_features]`, `out`: panels of `[tokens, sum of out_features]`
 ///
 /// # Panics
 /// If a slice has not the size that its shape asks for.
 pub(crate) fn linear(
     x: &[f32],
-    rows: usize,
-    in_features: usize,
+    from: Panels,
     projections: &[Projection<'_>],
     activation: Activation,
-    out: &mut [f32],
+    out: SharedOut<'_>,
 ) {
-    let out_features: usize = projections
-        .iter()
-        .map(|projection| projection.out_features)
-        .sum();
+    let Panels {
+        tokens,
+        features: in_features,
+    } = from;
+    let to = Panels {
+        tokens,
+        features: projections.iter().map(|it| it.out_features).sum(),
+    };
     assert!(in_features > 0, "in_features is positive");
-    assert_eq!(x.len(), rows * in_features, "x is [rows, in_features]");
-    assert_eq!(
-        out.len(),
-        rows * out_features,
-        "out is [rows, out_features]"
-    );
+    assert_eq!(x.len(), from.size(), "x is [tokens, in_features]");
+    assert_eq!(out.size(), to.size(), "out is [tokens, out_features]");
     for projection in projections {
         assert_eq!(
             projection.weight.len(),
@@ -71,41 +73,33 @@ pub(crate) fn linear(
             "bias is [out]"
         );
     }
-    let block_rows = block_rows(in_features);
-    let row_blocks = rows.div_ceil(block_rows);
-    let columns = column_blocks(projections, out_features, row_blocks);
+    let block_tokens = block_tokens(in_features);
+    let blocks = tokens.div_ceil(block_tokens);
+    let columns = column_blocks(projections, to.features, blocks);
     let level = Level::current();
-    let out = SharedOut::new(out);
     for_each_unit(
-        row_blocks * columns.len(),
-        Packed::default,
-        |packed, unit| {
-            let first_row = unit / columns.len() * block_rows;
-            let block = RowBlock {
+        blocks * columns.len(),
+        || (),
+        |(), unit| {
+            let first_token = unit / columns.len() * block_tokens;
+            let unit = Unit {
                 x,
-                in_features,
-                first_row,
-                rows: block_rows.min(rows - first_row),
+                from,
+                first_token,
+                tokens: block_tokens.min(tokens - first_token),
+                columns: &columns[unit % columns.len()],
+                activation,
+                out,
+                to,
             };
-            let columns = &columns[unit % columns.len()];
-            dispatch(
-                level,
-                Unit {
-                    block,
-                    columns,
-                    activation,
-                    out,
-                    out_features,
-                    packed,
-                },
-            );
+            dispatch(level, unit);
         },
     );
 }
 
-/// Rows of a unit: as many whole panels as fit, four at least so that weights are read for 128 rows.
-fn block_rows(in_features: usize) -> usize {
-    // 32 rows are a multiple of every level's panel.
+/// Tokens of a unit: as many whole panels as fit, two at least so that weights are read for 64 tokens.
+fn block_tokens(in_features: usize) -> usize {
+    // 32 tokens are a multiple of every level's panel.
     (PANELS_FLOATS / in_features.max(1) / 32).clamp(2, 8) * 32
 }
 
@@ -113,10 +107,12 @@ fn block_rows(in_features: usize) -> usize {
 fn column_blocks<'a>(
     projections: &'a [Projection<'a>],
     out_features: usize,
-    row_blocks: usize,
+    token_blocks: usize,
 ) -> Vec<Columns<'a>> {
-    let runs = (UNITS_A_THREAD * rayon::current_num_threads()).div_ceil(row_blocks.max(1));
-    let size = out_features.div_ceil(runs).next_multiple_of(STORE_COLUMNS);
+    let runs = (UNITS_A_THREAD * rayon::current_num_threads()).div_ceil(token_blocks.max(1));
+    let size = out_features
+        .div_ceil(runs)
+        .next_multiple_of(COLUMNS_MULTIPLE);
     let mut blocks = Vec::new();
     let mut offset = 0;
     for projection in projections {

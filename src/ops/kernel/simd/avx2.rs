@@ -43,17 +43,6 @@ impl Avx2 {
         // SAFETY: self proves AVX2; the slice has 8 values.
         unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
-
-    /// Folds the halves, then quarters and so on onto each other.
-    #[inline(always)]
-    fn fold(self, a: __m256, fold: impl Fn(__m256, __m256) -> __m256) -> f32 {
-        // SAFETY: self proves AVX2.
-        unsafe {
-            let four = fold(a, _mm256_permute2f128_ps::<1>(a, a));
-            let two = fold(four, _mm256_permute_ps::<0x4E>(four));
-            _mm256_cvtss_f32(fold(two, _mm256_permute_ps::<0xB1>(two)))
-        }
-    }
 }
 
 /// Calls an intrinsic on behalf of a method of [`Avx2`].
@@ -135,10 +124,6 @@ impl Simd for Avx2 {
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(biased));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), exponent))
         })
-    }
-    #[inline(always)]
-    fn sum(self, a: __m256) -> f32 {
-        self.fold(a, |a, b| self.add(a, b))
     }
     #[inline(always)]
     unsafe fn transpose(

@@ -124,10 +124,6 @@ impl Simd for Avx512 {
         })
     }
     #[inline(always)]
-    fn sum(self, a: __m512) -> f32 {
-        avx512!(_mm512_reduce_add_ps(a))
-    }
-    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,

@@ -65,6 +65,18 @@ impl Level {
         }
     }
 
+    /// f32 values in one register.
+    #[must_use]
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 if avx512::Avx512::detect().is_some() => avx512::Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 if avx2::Avx2::detect().is_some() => avx2::Avx2::LANES,
+            _ => portable::Portable::LANES,
+        }
+    }
+
     /// Makes every kernel of the process run on `level` (or on the best again, with `None`).
     ///
     /// For tests and benchmarks. A level the machine lacks falls back to the baseline.
@@ -163,8 +175,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `biased` is the exponent plus [`EXPONENT_MAGIC`], as the rounding by addition leaves it.
     fn scale(self, value: Self::Vector, biased: Self::Vector) -> Self::Vector;
 
-    /// The sum of all lanes: halves, quarters, and so on onto each other.
-    fn sum(self, a: Self::Vector) -> f32;
     /// Writes the `LANES` columns of a block of `LANES` rows as rows.
     /// # Safety
     /// `LANES` values of each of `LANES` rows, the given strides apart, must be readable in `from` and

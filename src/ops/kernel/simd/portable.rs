@@ -114,10 +114,6 @@ impl Simd for Portable {
         })
     }
     #[inline(always)]
-    fn sum(self, a: Self::Vector) -> f32 {
-        (a[0] + a[2]) + (a[1] + a[3])
-    }
-    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,

@@ -2,7 +2,7 @@
 
 use super::super::attention::{Sequence, attention};
 use super::super::oracle::{self, values};
-use super::{at_each_level, bits, largest_error, with_threads};
+use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
 
 /// Lengths with every remainder of a panel, a padded sequence, one that attends to nothing.
 fn sequences() -> (Vec<Sequence>, usize) {
@@ -30,6 +30,17 @@ fn sequences() -> (Vec<Sequence>, usize) {
     (sequences, start)
 }
 
+/// Rows in, rows out.
+fn contexts(qkv: &[f32], sequences: &[Sequence], heads: usize, head_dim: usize) -> Vec<f32> {
+    let hidden = heads * head_dim;
+    let tokens = qkv.len() / 3 / hidden;
+    let panels = to_panels(qkv, 3 * hidden);
+    let out = written(tokens, hidden, |out| {
+        attention(&panels, sequences, heads, head_dim, out);
+    });
+    to_rows(&out, tokens, hidden)
+}
+
 #[test]
 fn attention_is_within_rounding_of_the_oracle() {
     at_each_level(|level| {
@@ -40,8 +51,7 @@ fn attention_is_within_rounding_of_the_oracle() {
                 .iter()
                 .map(|value| value * 3.0)
                 .collect();
-            let mut out = vec![f32::NAN; tokens * heads * head_dim];
-            attention(&qkv, &sequences, heads, head_dim, &mut out);
+            let out = contexts(&qkv, &sequences, heads, head_dim);
             let error = largest_error(&out, &oracle::attention(&qkv, &sequences, heads, head_dim));
             // Scores carry about 20 * 6e-8 * a few of error, and that is the probabilities' relative error.
             assert!(
@@ -60,11 +70,9 @@ fn attention_depends_on_its_own_sequence_only() {
             let (sequences, tokens) = sequences();
             let qkv = values(tokens * 3 * hidden, 5);
             let run = |qkv: &[f32], sequences: &[Sequence], threads| {
-                let mut out = vec![f32::NAN; qkv.len() / 3];
-                with_threads(threads, || {
-                    attention(qkv, sequences, heads, head_dim, &mut out);
-                });
-                bits(&out)
+                bits(&with_threads(threads, || {
+                    contexts(qkv, sequences, heads, head_dim)
+                }))
             };
             let all = run(&qkv, &sequences, 1);
             assert_eq!(run(&qkv, &sequences, 3), all, "{level:?} 3 threads");

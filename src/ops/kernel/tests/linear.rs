@@ -3,7 +3,8 @@
 use super::super::linear::{Projection, linear};
 use super::super::math::Activation;
 use super::super::oracle::{self, values};
-use super::{at_each_level, bits, largest_error, with_threads};
+use super::super::panel::Panels;
+use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
 
 fn one_linear(
     x: &[f32],
@@ -12,15 +13,31 @@ fn one_linear(
     bias: &[f32],
     activation: Activation,
 ) -> Vec<f32> {
-    let rows = x.len() / in_features;
-    let mut out = vec![f32::NAN; rows * bias.len()];
     let projection = Projection {
         weight,
         bias: Some(bias),
         out_features: bias.len(),
     };
-    linear(x, rows, in_features, &[projection], activation, &mut out);
-    out
+    projected(x, in_features, &[projection], activation)
+}
+
+/// Rows in, rows out.
+fn projected(
+    x: &[f32],
+    in_features: usize,
+    projections: &[Projection<'_>],
+    activation: Activation,
+) -> Vec<f32> {
+    let from = Panels {
+        tokens: x.len() / in_features,
+        features: in_features,
+    };
+    let out_features = projections.iter().map(|it| it.out_features).sum();
+    let panels = to_panels(x, in_features);
+    let out = written(from.tokens, out_features, |out| {
+        linear(&panels, from, projections, activation, out);
+    });
+    to_rows(&out, from.tokens, out_features)
 }
 
 #[test]
@@ -113,26 +130,10 @@ fn projections_side_by_side_equal_single_ones() {
                 out_features,
             })
             .collect();
-        let mut all = vec![f32::NAN; rows * 61];
-        linear(
-            &x,
-            rows,
-            in_features,
-            &projections,
-            Activation::None,
-            &mut all,
-        );
+        let all = projected(&x, in_features, &projections, Activation::None);
         let mut offset = 0;
         for projection in projections {
-            let mut one = vec![f32::NAN; rows * projection.out_features];
-            linear(
-                &x,
-                rows,
-                in_features,
-                &[projection],
-                Activation::None,
-                &mut one,
-            );
+            let one = projected(&x, in_features, &[projection], Activation::None);
             for (row, one) in one.chunks_exact(projection.out_features).enumerate() {
                 let part = &all[row * 61 + offset..][..projection.out_features];
                 assert_eq!(bits(part), bits(one), "{level:?} row {row} offset {offset}");

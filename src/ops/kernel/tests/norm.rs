@@ -3,7 +3,18 @@
 use super::super::embeddings::{Ids, Tables, embeddings};
 use super::super::layer_norm::{Norm, add_layer_norm};
 use super::super::oracle::{self, values};
-use super::{at_each_level, bits, largest_error, with_threads};
+use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
+
+/// Rows in, rows out.
+fn normalized(x: &[f32], residual: &[f32], norm: Norm<'_>) -> Vec<f32> {
+    let hidden = norm.gamma.len();
+    let tokens = x.len() / hidden;
+    let (x, residual) = (to_panels(x, hidden), to_panels(residual, hidden));
+    let out = written(tokens, hidden, |out| {
+        add_layer_norm(&x, &residual, norm, tokens, out);
+    });
+    to_rows(&out, tokens, hidden)
+}
 
 #[test]
 fn add_layer_norm_is_within_rounding_of_the_oracle_and_equal_in_any_batch() {
@@ -22,10 +33,7 @@ fn add_layer_norm_is_within_rounding_of_the_oracle_and_equal_in_any_batch() {
                 beta: &beta,
                 eps: 1e-12,
             };
-            let mut out = vec![f32::NAN; rows * hidden];
-            with_threads(3, || {
-                add_layer_norm(&x, Some(&residual), norm, hidden, &mut out);
-            });
+            let out = with_threads(3, || normalized(&x, &residual, norm));
             for row in 0..rows {
                 let range = row * hidden..(row + 1) * hidden;
                 let (x, residual) = (&x[range.clone()], &residual[range.clone()]);
@@ -43,8 +51,7 @@ fn add_layer_norm_is_within_rounding_of_the_oracle_and_equal_in_any_batch() {
                     error < if hidden < 10 { 1e-5 } else { 1e-6 },
                     "{level:?} hidden {hidden} row {row}: {error:e}"
                 );
-                let mut one = vec![f32::NAN; hidden];
-                add_layer_norm(x, Some(residual), norm, hidden, &mut one);
+                let one = normalized(x, residual, norm);
                 assert_eq!(
                     bits(&one),
                     bits(&out[range]),
@@ -76,18 +83,13 @@ fn embeddings_add_and_normalize_the_rows_named_by_the_ids() {
             position: &position,
             token_type: &token_type,
         };
-        let mut out = vec![f32::NAN; 4 * hidden];
-        embeddings(
-            ids,
-            tables,
-            Norm {
-                gamma: &gamma,
-                beta: &beta,
-                eps: 1e-12,
-            },
-            hidden,
-            &mut out,
-        );
+        let norm = Norm {
+            gamma: &gamma,
+            beta: &beta,
+            eps: 1e-12,
+        };
+        let out = written(4, hidden, |out| embeddings(ids, tables, norm, out));
+        let out = to_rows(&out, 4, hidden);
         for token in 0..4 {
             let row = |table: &[f32], id: u32, column: usize| table[id as usize * hidden + column];
             let sum: Vec<f64> = (0..hidden)

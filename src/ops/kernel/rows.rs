@@ -1,0 +1,110 @@
+//! Between panels and rows: what leaves the encoder, and the pooler's tokens.
+
+use super::layer_norm::{for_each_panels, panels_of_part};
+use super::panel::{Panels, unpack};
+use super::simd::{Kernel, Level, Simd, dispatch};
+use super::threads::SharedOut;
+
+/// Writes the tokens as rows.
+///
+/// # Shapes
+/// `x`: panels of `[tokens, features]`, `out`: `[tokens, features]`
+///
+/// # Panics
+/// If a slice has not the size that its shape asks for.
+pub(crate) fn rows(x: &[f32], panels: Panels, out: SharedOut<'_>) {
+    assert_eq!(x.len(), panels.size(), "x is [tokens, features]");
+    assert_eq!(
+        out.size(),
+        panels.tokens * panels.features,
+        "out is [tokens, features]"
+    );
+    for_each_panels(panels, |index| {
+        let kernel = Unpack {
+            x,
+            panels,
+            index,
+            out,
+        };
+        dispatch(Level::current(), kernel);
+    });
+}
+
+struct Unpack<'a> {
+    x: &'a [f32],
+    panels: Panels,
+    index: usize,
+    out: SharedOut<'a>,
+}
+
+impl Kernel for Unpack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let features = self.panels.features;
+        for panel in panels_of_part::<S>(self.panels, self.index) {
+            let to = self.out.at(panel.first * features, panel.tokens * features);
+            // SAFETY: the panel's rows are this unit's own.
+            unsafe { unpack(simd, &self.x[panel.start..], panel.tokens, features, to) }
+        }
+    }
+}
+
+/// Writes the tokens that `chosen` names.
+///
+/// # Shapes
+/// `x`: panels of `[tokens, features]`, `out`: panels of `[chosen, features]`
+///
+/// # Panics
+/// If a slice has not the size that its shape asks for, or a token is not there.
+pub(crate) fn select(x: &[f32], from: Panels, chosen: &[usize], out: SharedOut<'_>) {
+    let to = Panels {
+        tokens: chosen.len(),
+        ..from
+    };
+    assert_eq!(x.len(), from.size(), "x is [tokens, features]");
+    assert_eq!(out.size(), to.size(), "out is [chosen, features]");
+    assert!(
+        chosen.iter().all(|token| *token < from.tokens),
+        "every token is there"
+    );
+    let kernel = Select {
+        x,
+        from,
+        chosen,
+        out,
+        to,
+    };
+    dispatch(Level::current(), kernel);
+}
+
+struct Select<'a> {
+    x: &'a [f32],
+    from: Panels,
+    chosen: &'a [usize],
+    out: SharedOut<'a>,
+    to: Panels,
+}
+
+impl Kernel for Select<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let features = self.from.features;
+        for index in 0..self.to.count::<S>() {
+            let panel = self.to.panel::<S>(index);
+            let to = self.out.at(panel.start, panel.width * features);
+            for lane in 0..panel.width {
+                let chosen = self.chosen.get(panel.first + lane);
+                let run = chosen.and_then(|&token| self.from.runs::<S>(token, 1).next());
+                for feature in 0..features {
+                    let value = run.map_or(0.0, |run| self.x[run.start + feature * run.width]);
+                    // SAFETY: within the panel, which at() checked.
+                    unsafe { to.add(feature * panel.width + lane).write(value) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The vectors of a batch's tokens, laid out as their device computes them.
+//!
+//! Owns the layout: panels on the CPU (`kernel/panel.rs`), rows elsewhere. The model hands them from
+//! one operation to the next; only what leaves the encoder becomes rows.
+
+use candle_core::{Result, Tensor};
+
+use super::host::HostOp;
+use super::kernel::{self, Panels, SharedOut};
+
+/// One vector a token.
+///
+/// # Shapes
+/// `[tokens, features]`, in an order of the device's own.
+#[derive(Debug, Clone)]
+pub struct States {
+    tensor: Tensor,
+    tokens: usize,
+}
+
+impl States {
+    /// `tensor` must be as this device has them.
+    pub(super) fn new(tensor: Tensor, tokens: usize) -> Self {
+        Self { tensor, tokens }
+    }
+
+    pub(super) fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Tokens and features.
+    pub(super) fn panels(&self) -> Result<Panels> {
+        let features = self.tensor.dim(1)?;
+        Ok(Panels {
+            tokens: self.tokens,
+            features,
+        })
+    }
+
+    /// The vectors as rows.
+    ///
+    /// # Shapes
+    /// `[tokens, features]`, token after token.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn rows(&self) -> Result<Tensor> {
+        if !self.tensor.device().is_cpu() {
+            return Ok(self.tensor.clone());
+        }
+        let panels = self.panels()?;
+        let Panels { tokens, features } = panels;
+        let kernel = |x: &[f32], out: SharedOut| kernel::rows(x, panels, out);
+        // SAFETY: the kernel writes every row.
+        let op = unsafe { HostOp::new("rows", tokens * features, kernel) };
+        op.apply(&self.tensor, (tokens, features))
+    }
+
+    /// The vectors of some tokens, in the order of `tokens`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn select(&self, tokens: &[usize]) -> Result<Self> {
+        if !self.tensor.device().is_cpu() {
+            let rows: Vec<u32> = tokens.iter().map(|token| *token as u32).collect();
+            let rows = Tensor::new(rows, self.tensor.device())?;
+            return Ok(Self::new(self.tensor.index_select(&rows, 0)?, tokens.len()));
+        }
+        let from = self.panels()?;
+        let to = Panels {
+            tokens: tokens.len(),
+            ..from
+        };
+        let kernel = |x: &[f32], out: SharedOut| kernel::select(x, from, tokens, out);
+        // SAFETY: the kernel writes every panel, zero where there is no token.
+        let op = unsafe { HostOp::new("select", to.size(), kernel) };
+        Ok(Self::new(op.apply(&self.tensor, to.shape())?, to.tokens))
+    }
+}
+
+impl Panels {
+    /// As candle has them: a row for each lane.
+    pub(super) fn shape(self) -> (usize, usize) {
+        (self.size() / self.features, self.features)
+    }
+}
