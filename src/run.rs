@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{self, Config, Environment, Snapshot, Source, Tensors};
+use crate::checkpoint::{self, Config, Dtype, Environment, Snapshot, Source, Tensors};
 use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, LineFormat, Texts};
@@ -70,7 +70,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device)?;
+    let model = BertModel::load(&tensors, &config, &device, Dtype::F32)?;
     request.check_pooler(model.has_pooler())?;
     let options = request.options();
     let context = context(&request, &options, &snapshot, &tokenizer);
@@ -168,7 +168,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         config: &config,
         tensors: &tensors,
         tokenizer: &load_tokenizer(&snapshot, &config)?,
-        model: &BertModel::load(&tensors, &config, &device)?,
+        model: &BertModel::load(&tensors, &config, &device, Dtype::F32)?,
         device: &device,
     };
     subject.test(&mut std::io::stdout()).map(|()| Outcome::Done)

@@ -1,6 +1,7 @@
-//! One tensor of a mapped file: its type, its shape and its bytes, copied nowhere.
+//! One tensor of a mapped file: its type, its shape and its bytes, copied nowhere unless they are
+//! to be stored as another type.
 //!
-//! Owns the reading of little-endian f32, f16 and bf16. Leaves where the bytes lie to
+//! Owns the reading and rounding of little-endian f32, f16 and bf16. Leaves where the bytes lie to
 //! `safetensors_file.rs` and what they mean to `model/`.
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use memmap2::Mmap;
+use rayon::prelude::*;
 
 /// The number types of weights that this program computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,15 @@ impl fmt::Display for Dtype {
     }
 }
 
+/// Where a tensor's bytes are.
+#[derive(Debug, Clone)]
+enum Data {
+    /// In the file.
+    Mapped(Arc<Mmap>),
+    /// In memory: the file has another type.
+    Rounded(Arc<Vec<u8>>),
+}
+
 /// A tensor in a mapped file; row-major, little-endian. Cheap to clone: the mapping is shared.
 ///
 /// The numbers are as the file has them: NaN and infinity are not looked for, because that would read
@@ -62,8 +73,8 @@ impl fmt::Display for Dtype {
 pub struct TensorView {
     dtype: Dtype,
     shape: Vec<usize>,
-    mapping: Arc<Mmap>,
-    /// Bytes of `mapping`; as many as `dtype` and `shape` ask for, inside it.
+    data: Data,
+    /// Bytes of `data`; as many as `dtype` and `shape` ask for, inside it.
     range: Range<usize>,
 }
 
@@ -78,12 +89,12 @@ impl TensorView {
         Self {
             dtype,
             shape,
-            mapping,
+            data: Data::Mapped(mapping),
             range,
         }
     }
 
-    /// The type of the numbers in the file.
+    /// The type of the numbers.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -101,7 +112,33 @@ impl TensorView {
     /// `size_bytes` of the dtype times the product of the shape.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.mapping[self.range.clone()]
+        let all = match &self.data {
+            Data::Mapped(mapping) => &mapping[..],
+            Data::Rounded(bytes) => &bytes[..],
+        };
+        &all[self.range.clone()]
+    }
+
+    /// The same numbers rounded to `dtype`, to nearest, ties to even; the mapped ones themselves
+    /// where they are stored so, or where `dtype` holds them all.
+    #[must_use]
+    pub fn at_most(&self, dtype: Dtype) -> Self {
+        let narrow: fn(&[f32]) -> Vec<u8> = match dtype {
+            _ if dtype == self.dtype => return self.clone(),
+            Dtype::F32 => return self.clone(),
+            Dtype::F16 => |numbers| narrow(numbers, f16::from_f32, f16::to_le_bytes),
+            Dtype::BF16 => |numbers| narrow(numbers, bf16::from_f32, bf16::to_le_bytes),
+        };
+        let bytes = match self.as_f32() {
+            Some(numbers) => narrow(numbers),
+            None => narrow(&self.to_f32()),
+        };
+        Self {
+            dtype,
+            shape: self.shape.clone(),
+            range: 0..bytes.len(),
+            data: Data::Rounded(Arc::new(bytes)),
+        }
     }
 
     /// Has the system map the tensor's pages now, in one call instead of a fault for every few.
@@ -109,11 +146,10 @@ impl TensorView {
     /// A system that cannot is not asked again: the pages are then mapped as they are touched.
     pub(super) fn populate(&self) {
         #[cfg(target_os = "linux")]
-        let _ = self.mapping.advise_range(
-            memmap2::Advice::PopulateRead,
-            self.range.start,
-            self.range.len(),
-        );
+        if let Data::Mapped(mapping) = &self.data {
+            let (start, size_bytes) = (self.range.start, self.range.len());
+            let _ = mapping.advise_range(memmap2::Advice::PopulateRead, start, size_bytes);
+        }
     }
 
     /// Whether every number is finite; reads every page of the tensor.
@@ -136,12 +172,12 @@ impl TensorView {
         let size_bytes = self.range.len() / rows;
         let start = self.range.start + row * size_bytes;
         let range = start..start + size_bytes;
-        Some(Self::new(
-            self.dtype,
-            shape.to_vec(),
-            Arc::clone(&self.mapping),
+        Some(Self {
+            dtype: self.dtype,
+            shape: shape.to_vec(),
+            data: self.data.clone(),
             range,
-        ))
+        })
     }
 
     /// The numbers in place, without a copy: none unless they are f32 and lie on 4-byte boundaries,
@@ -151,12 +187,32 @@ impl TensorView {
     /// The product of the shape.
     #[must_use]
     pub fn as_f32(&self) -> Option<&[f32]> {
-        if self.dtype != Dtype::F32 || cfg!(target_endian = "big") {
+        // SAFETY: every bit pattern is a valid f32.
+        unsafe { self.in_place(Dtype::F32) }
+    }
+
+    /// As [`TensorView::as_f32`], for f16.
+    #[must_use]
+    pub fn as_f16(&self) -> Option<&[f16]> {
+        // SAFETY: every bit pattern is a valid f16.
+        unsafe { self.in_place(Dtype::F16) }
+    }
+
+    /// As [`TensorView::as_f32`], for bf16.
+    #[must_use]
+    pub fn as_bf16(&self) -> Option<&[bf16]> {
+        // SAFETY: every bit pattern is a valid bf16.
+        unsafe { self.in_place(Dtype::BF16) }
+    }
+
+    /// # Safety
+    /// Every bit pattern must be a valid `T`.
+    unsafe fn in_place<T>(&self, dtype: Dtype) -> Option<&[T]> {
+        if self.dtype != dtype || cfg!(target_endian = "big") {
             return None;
         }
-        // SAFETY: every bit pattern is a valid f32, and `align_to` itself splits off what does not
-        // lie on a boundary.
-        let (before, numbers, after) = unsafe { self.bytes().align_to::<f32>() };
+        // SAFETY: the caller's promise; `align_to` itself splits off what lies on no boundary.
+        let (before, numbers, after) = unsafe { self.bytes().align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
     }
 
@@ -184,13 +240,29 @@ impl TensorView {
     }
 }
 
+/// Numbers that are converted at a time.
+const PIECE: usize = 4096;
+
+/// `numbers` in half precision, little-endian.
+fn narrow<H>(numbers: &[f32], from_f32: fn(f32) -> H, to_le_bytes: fn(H) -> [u8; 2]) -> Vec<u8> {
+    let mut bytes = vec![0; numbers.len() * 2];
+    let pieces = bytes
+        .par_chunks_mut(2 * PIECE)
+        .zip(numbers.par_chunks(PIECE));
+    pieces.for_each(|(bytes, numbers)| {
+        for (bytes, number) in bytes.as_chunks_mut().0.iter_mut().zip(numbers) {
+            *bytes = to_le_bytes(from_f32(*number));
+        }
+    });
+    bytes
+}
+
 /// `bytes`, two a number, as f32; in pieces, so that the processor's conversion of slices is used.
 fn widen<H>(
     bytes: &[u8],
     from_le_bytes: fn([u8; 2]) -> H,
     convert: fn(&[H], &mut [f32]),
 ) -> Vec<f32> {
-    const PIECE: usize = 4096;
     let (pairs, _) = bytes.as_chunks::<2>();
     let mut wide = vec![0.0; pairs.len()];
     let mut half = Vec::with_capacity(PIECE);

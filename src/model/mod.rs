@@ -12,7 +12,7 @@ mod pooler;
 
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::{Config, Tensors};
+use crate::checkpoint::{Config, Dtype, TensorView, Tensors};
 use crate::error::{Classify, Kind, Result};
 use crate::ops::{Embeddings, LayerNorm, Linear, Projection, States};
 pub use batch::Batch;
@@ -60,16 +60,18 @@ pub struct Outputs {
 }
 
 impl BertModel {
-    /// The model whose tensors are `tensors`, on `device`.
+    /// The model whose tensors are `tensors`, on `device`. Those that are wider than `dtype` are
+    /// rounded to it; on the CPU they are computed with in f32 all the same.
     ///
     /// # Errors
     /// [`Kind::Model`] where a tensor is missing or has another shape, [`Kind::Device`] where the
     /// device has no memory for it.
-    pub fn load(tensors: &Tensors, config: &Config, device: &Device) -> Result<Self> {
+    pub fn load(tensors: &Tensors, config: &Config, device: &Device, dtype: Dtype) -> Result<Self> {
         let loader = Loader {
             tensors,
             config,
             device,
+            dtype,
         };
         let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
         Ok(Self {
@@ -144,9 +146,14 @@ struct Loader<'a> {
     tensors: &'a Tensors,
     config: &'a Config,
     device: &'a Device,
+    dtype: Dtype,
 }
 
 impl Loader<'_> {
+    fn parameter(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
+        Ok(self.tensors.get(name, shape)?.at_most(self.dtype))
+    }
+
     fn embeddings(&self) -> Result<Embeddings> {
         let Config {
             vocab_size,
@@ -156,6 +163,7 @@ impl Loader<'_> {
             ..
         } = *self.config;
         let table = |name: &str, rows: usize| {
+            // Rounded row by row, for few rows of a table are ever read.
             self.tensors
                 .get(&format!("embeddings.{name}.weight"), &[rows, hidden_size])
         };
@@ -163,14 +171,14 @@ impl Loader<'_> {
         let position = table("position_embeddings", max_position_embeddings)?;
         let token_type = table("token_type_embeddings", type_vocab_size)?;
         let layer_norm = self.layer_norm("embeddings.LayerNorm")?;
-        Embeddings::load([&word, &position, &token_type], layer_norm, self.device)
-            .kind(Kind::Device)
+        let tables = [&word, &position, &token_type];
+        Embeddings::load(tables, layer_norm, self.device, self.dtype).kind(Kind::Device)
     }
 
     fn layer_norm(&self, name: &str) -> Result<LayerNorm> {
         let shape = [self.config.hidden_size];
-        let weight = self.tensors.get(&format!("{name}.weight"), &shape)?;
-        let bias = self.tensors.get(&format!("{name}.bias"), &shape)?;
+        let weight = self.parameter(&format!("{name}.weight"), &shape)?;
+        let bias = self.parameter(&format!("{name}.bias"), &shape)?;
         LayerNorm::load(&weight, &bias, self.config.layer_norm_eps, self.device).kind(Kind::Device)
     }
 
@@ -178,10 +186,8 @@ impl Loader<'_> {
     fn linear(&self, names: &[String], out_features: usize, in_features: usize) -> Result<Linear> {
         let projection = |name: &String| {
             Ok(Projection {
-                weight: self
-                    .tensors
-                    .get(&format!("{name}.weight"), &[out_features, in_features])?,
-                bias: self.tensors.get(&format!("{name}.bias"), &[out_features])?,
+                weight: self.parameter(&format!("{name}.weight"), &[out_features, in_features])?,
+                bias: self.parameter(&format!("{name}.bias"), &[out_features])?,
             })
         };
         let projections = names.iter().map(projection).collect::<Result<Vec<_>>>()?;

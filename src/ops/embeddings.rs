@@ -9,12 +9,14 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use super::host::HostOp;
 use super::kernel::{self, Panels, SharedOut};
 use super::{LayerNorm, States, to_device};
-use crate::checkpoint::TensorView;
+use crate::checkpoint::{Dtype, TensorView};
 
 /// The three embedding tables and their normalization.
 pub struct Embeddings {
     tables: Tables,
     layer_norm: LayerNorm,
+    /// What the rows are rounded to.
+    dtype: Dtype,
 }
 
 /// Word `[vocab, hidden]`, position `[positions, hidden]` and token type `[types, hidden]`.
@@ -28,14 +30,24 @@ impl Embeddings {
     ///
     /// # Errors
     /// Where the device has no memory for them.
-    pub fn load(tables: [&TensorView; 3], layer_norm: LayerNorm, device: &Device) -> Result<Self> {
+    pub fn load(
+        tables: [&TensorView; 3],
+        layer_norm: LayerNorm,
+        device: &Device,
+        dtype: Dtype,
+    ) -> Result<Self> {
         let tables = if device.is_cpu() {
             Tables::Host(tables.map(TensorView::clone))
         } else {
-            let [word, position, token_type] = tables.map(|table| to_device(table, device));
+            let [word, position, token_type] =
+                tables.map(|table| to_device(&table.at_most(dtype), device));
             Tables::Device([word?, position?, token_type?])
         };
-        Ok(Self { tables, layer_norm })
+        Ok(Self {
+            tables,
+            layer_norm,
+            dtype,
+        })
     }
 
     /// The embedding output of each token.
@@ -70,7 +82,8 @@ impl Embeddings {
     /// Only the rows that are asked for are touched.
     fn host_forward(&self, tables: &[TensorView; 3], ids: [&[u32]; 3]) -> Result<States> {
         let norm = self.layer_norm.host();
-        let [word, position, token_type] = [0, 1, 2].map(|it| Rows::of(&tables[it], ids[it]));
+        let [word, position, token_type] =
+            [0, 1, 2].map(|it| Rows::of(&tables[it], ids[it], self.dtype));
         let (word, position, token_type) = (word?, position?, token_type?);
         let panels = Panels {
             tokens: ids[0].len(),
@@ -95,25 +108,28 @@ impl Embeddings {
     }
 }
 
-/// Some rows of a table: the table itself in place, or where that is not f32 a copy of these rows.
+/// Some rows of a table: the table itself in place, or where it is not computed with as it is a copy
+/// of these rows.
 struct Rows<'a> {
     values: Cow<'a, [f32]>,
     ids: Cow<'a, [u32]>,
 }
 
 impl<'a> Rows<'a> {
-    fn of(table: &'a TensorView, ids: &'a [u32]) -> Result<Self> {
+    fn of(table: &'a TensorView, ids: &'a [u32], dtype: Dtype) -> Result<Self> {
         let rows = table.shape().first().copied().unwrap_or_default();
         if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
             bail!("embeddings: row {id} of a table of {rows} rows");
         }
-        if let Some(values) = table.as_f32() {
+        if let Some(values) = table.as_f32()
+            && dtype == Dtype::F32
+        {
             return Ok(Self {
                 values: values.into(),
                 ids: ids.into(),
             });
         }
-        let row = |id: &u32| table.row(*id as usize).map(|row| row.to_f32());
+        let row = |id: &u32| Some(table.row(*id as usize)?.at_most(dtype).to_f32());
         let values: Vec<f32> = ids.iter().filter_map(row).flatten().collect();
         Ok(Self {
             values: values.into(),

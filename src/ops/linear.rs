@@ -32,8 +32,46 @@ enum Parameters {
 }
 
 struct HostProjection {
-    weight: Parameter,
+    weight: HostWeight,
     bias: Parameter,
+}
+
+impl HostProjection {
+    fn get(&self) -> Option<kernel::Projection<'_>> {
+        Some(kernel::Projection {
+            weight: self.weight.get()?,
+            bias: Some(self.bias.values()),
+            out_features: self.bias.values().len(),
+        })
+    }
+}
+
+/// A weight on the host.
+enum HostWeight {
+    /// As it is stored, one of the three types on its boundaries.
+    InPlace(TensorView),
+    /// As f32, where the boundaries are not kept.
+    Copied(Vec<f32>),
+}
+
+impl HostWeight {
+    fn load(view: &TensorView) -> Self {
+        let weight = Self::InPlace(view.clone());
+        match weight.get() {
+            Some(_) => weight,
+            None => Self::Copied(view.to_f32()),
+        }
+    }
+
+    fn get(&self) -> Option<kernel::Weight<'_>> {
+        match self {
+            Self::Copied(weight) => Some(kernel::Weight::F32(weight)),
+            Self::InPlace(view) => None
+                .or_else(|| view.as_f32().map(kernel::Weight::F32))
+                .or_else(|| view.as_f16().map(kernel::Weight::F16))
+                .or_else(|| view.as_bf16().map(kernel::Weight::Bf16)),
+        }
+    }
 }
 
 impl Linear {
@@ -43,7 +81,7 @@ impl Linear {
     /// Where the device has no memory for them.
     pub fn load(projections: &[Projection], device: &Device) -> Result<Self> {
         let host = |projection: &Projection| HostProjection {
-            weight: Parameter::load(&projection.weight),
+            weight: HostWeight::load(&projection.weight),
             bias: Parameter::load(&projection.bias),
         };
         let tensors = |part: fn(&Projection) -> &TensorView| {
@@ -90,18 +128,11 @@ fn host_forward(
     from: Panels,
     activation: Activation,
 ) -> Result<Tensor> {
-    let projections: Vec<_> = projections
-        .iter()
-        .map(|HostProjection { weight, bias }| kernel::Projection {
-            weight: weight.values(),
-            bias: Some(bias.values()),
-            out_features: bias.values().len(),
-        })
-        .collect();
+    let projections: Vec<_> = projections.iter().filter_map(HostProjection::get).collect();
     let in_features = from.features;
     if projections
         .iter()
-        .any(|it| it.weight.len() != it.out_features * in_features)
+        .any(|it| it.weight.size() != it.out_features * in_features)
     {
         bail!("linear: the weight does not take {in_features} features");
     }

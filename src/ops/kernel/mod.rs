@@ -24,7 +24,7 @@ pub use attention::Sequence;
 pub(crate) use attention::attention;
 pub(crate) use embeddings::{Ids, Tables, embeddings};
 pub(crate) use layer_norm::{Norm, add_layer_norm};
-pub(crate) use linear::{Projection, linear};
+pub(crate) use linear::{Projection, Weight, linear};
 pub use math::Activation;
 pub(crate) use panel::Panels;
 pub(crate) use rows::{rows, select};

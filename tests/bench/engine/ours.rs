@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bert_embed::checkpoint::{Config, Tensors};
+use bert_embed::checkpoint::{Config, Dtype, Tensors};
 use bert_embed::cli::BATCH_TOKENS;
 use bert_embed::device;
 use bert_embed::model::{Batch, BertModel, Outputs, Wanted};
@@ -23,7 +23,7 @@ impl Ours {
         let config = Config::read(directory)?;
         let tensors = Tensors::open(directory)?;
         tensors.check(&config)?;
-        let model = BertModel::load(&tensors, &config, &Device::Cpu)?;
+        let model = BertModel::load(&tensors, &config, &Device::Cpu, Dtype::F32)?;
         Ok(Self { model })
     }
 

@@ -4,9 +4,12 @@
 //! block of panels that stays in L2 against a run of output columns, whose weights pass through L1
 //! one tile at a time, over all panels of the block. The source is `torch.nn.functional.linear`.
 
+use half::{bf16, f16};
+
 use self::unit::{Columns, Unit};
 use super::math::Activation;
 use super::panel::Panels;
+use super::scratch::Scratch;
 use super::simd::{Level, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 
@@ -21,11 +24,31 @@ const UNITS_A_THREAD: usize = 6;
 /// Columns of a unit are a multiple of every level's tile.
 const COLUMNS_MULTIPLE: usize = 12;
 
+/// Weights as the checkpoint stores them. The multiplication is in f32, which every f16 and bf16 is
+/// exactly: narrow weights save time where reading them takes most of it.
+#[derive(Clone, Copy)]
+pub(crate) enum Weight<'a> {
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+    Bf16(&'a [bf16]),
+}
+
+impl Weight<'_> {
+    /// Numbers of the matrix.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::F32(weight) => weight.len(),
+            Self::F16(weight) => weight.len(),
+            Self::Bf16(weight) => weight.len(),
+        }
+    }
+}
+
 /// One weight matrix and its bias.
 #[derive(Clone, Copy)]
 pub(crate) struct Projection<'a> {
     /// `[out_features, in_features]`, row-major.
-    pub(crate) weight: &'a [f32],
+    pub(crate) weight: Weight<'a>,
     /// `[out_features]`
     pub(crate) bias: Option<&'a [f32]>,
     /// Rows of `weight`.
@@ -62,7 +85,7 @@ pub(crate) fn linear(
     assert_eq!(out.size(), to.size(), "out is [tokens, out_features]");
     for projection in projections {
         assert_eq!(
-            projection.weight.len(),
+            projection.weight.size(),
             projection.out_features * in_features,
             "weight is [out, in]"
         );
@@ -77,24 +100,21 @@ pub(crate) fn linear(
     let blocks = tokens.div_ceil(block_tokens);
     let columns = column_blocks(projections, to.features, blocks);
     let level = Level::current();
-    for_each_unit(
-        blocks * columns.len(),
-        || (),
-        |(), unit| {
-            let first_token = unit / columns.len() * block_tokens;
-            let unit = Unit {
-                x,
-                from,
-                first_token,
-                tokens: block_tokens.min(tokens - first_token),
-                columns: &columns[unit % columns.len()],
-                activation,
-                out,
-                to,
-            };
-            dispatch(level, unit);
-        },
-    );
+    for_each_unit(blocks * columns.len(), Scratch::default, |wide, unit| {
+        let first_token = unit / columns.len() * block_tokens;
+        let unit = Unit {
+            x,
+            from,
+            first_token,
+            tokens: block_tokens.min(tokens - first_token),
+            columns: &columns[unit % columns.len()],
+            activation,
+            out,
+            to,
+            wide,
+        };
+        dispatch(level, unit);
+    });
 }
 
 /// Tokens of a unit: as many whole panels as fit, two at least so that weights are read for 64 tokens.

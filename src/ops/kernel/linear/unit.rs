@@ -1,15 +1,22 @@
 //! The multiplication of one unit: a run of panels against a run of columns.
 
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
 use super::super::math::{self, Activation};
-use super::super::panel::{Panel, Panels};
+use super::super::panel::{Panel, Panels, panel_tokens};
+use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
 use super::super::tile::{Values, tiles};
-use super::Projection;
+use super::{Projection, Weight};
 
 /// Values of k that are summed from zero before they join the total; it halves the rounding error
 /// beside 768, keeps a tile's weights (12 KB) in L1, and costs nothing measurable.
 pub(super) const K_BLOCK: usize = 256;
+
+/// A cache line.
+const LINE_BYTES: usize = 64;
 
 /// A run of output columns of one projection.
 pub(super) struct Columns<'a> {
@@ -33,13 +40,15 @@ pub(super) struct Unit<'a> {
     pub(super) activation: Activation,
     pub(super) out: SharedOut<'a>,
     pub(super) to: Panels,
+    /// A thread's copy of narrow weights.
+    pub(super) wide: &'a mut Scratch,
 }
 
 impl Kernel for Unit<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
         for output in (0..self.columns.count).step_by(S::TILE_OUTPUTS) {
             let outputs = S::TILE_OUTPUTS.min(self.columns.count - output);
             let in_features = self.from.features;
@@ -55,7 +64,7 @@ impl Unit<'_> {
     /// The unit's panels by their place among all.
     #[inline(always)]
     fn panels<S: Simd>(&self) -> std::ops::Range<usize> {
-        let tokens = super::super::panel::panel_tokens::<S>();
+        let tokens = panel_tokens::<S>();
         self.first_token / tokens..(self.first_token + self.tokens).div_ceil(tokens)
     }
 
@@ -69,33 +78,125 @@ impl Unit<'_> {
 
     /// `out[output, token] (+)= Σ_k x[token, k] * weight[output, k]` over one block of k.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, output: usize, outputs: usize, k: usize, depth: usize) {
-        let in_features = self.from.features;
-        let first = self.columns.first + output;
-        let weight =
-            &self.columns.projection.weight[first * in_features..][..outputs * in_features];
-        for index in self.panels::<S>() {
+    fn multiply<S: Simd>(
+        &mut self,
+        simd: S,
+        output: usize,
+        outputs: usize,
+        k: usize,
+        depth: usize,
+    ) {
+        let panels = self.panels::<S>();
+        let values = self.values(simd, output, outputs, k, depth);
+        for index in panels.clone() {
             let (from, to) = (self.from.panel::<S>(index), self.to.panel::<S>(index));
             // The first panel to use these weights fetches the next outputs' ones.
-            let prefetch = if index == self.panels::<S>().start {
-                S::TILE_OUTPUTS * in_features
+            let prefetch = if index == panels.start {
+                values.prefetch
             } else {
                 0
             };
-            let values = Values {
-                start: weight[k..].as_ptr(),
-                output_stride: in_features,
-                k_stride: 1,
-                prefetch,
-            };
+            let values = Values { prefetch, ..values };
             let panel = &self.x[from.start + k * from.width..][..depth * from.width];
             let sums = self.sums(to, output, outputs);
-            // SAFETY: `weight` has these outputs, and k + depth is within in_features; the sums are
-            // this unit's own, and written from k = 0 on.
+            // SAFETY: there are values for these outputs and `depth` of k; the sums are this unit's
+            // own, and written from k = 0 on.
             unsafe { tiles(simd, panel, from.width, values, outputs, k == 0, sums) }
         }
     }
 
+    /// The weights of some outputs and a block of k: in place, or widened to f32.
+    #[inline(always)]
+    fn values<S: Simd>(
+        &mut self,
+        simd: S,
+        output: usize,
+        outputs: usize,
+        k: usize,
+        depth: usize,
+    ) -> Values {
+        let in_features = self.from.features;
+        let first = (self.columns.first + output) * in_features + k;
+        let rows = Rows {
+            first,
+            stride: in_features,
+            count: outputs,
+            depth,
+            next: S::TILE_OUTPUTS * in_features,
+        };
+        let wide = self.wide.floats(outputs * depth);
+        match self.columns.projection.weight {
+            Weight::F32(weight) => {
+                let size = (outputs - 1) * in_features + depth;
+                return Values {
+                    start: weight[first..][..size].as_ptr(),
+                    output_stride: in_features,
+                    k_stride: 1,
+                    prefetch: rows.next,
+                };
+            }
+            Weight::F16(weight) => rows.widen(simd, weight, from_f16, wide),
+            Weight::Bf16(weight) => rows.widen(simd, weight, from_bf16, wide),
+        }
+        Values {
+            start: wide.as_ptr(),
+            output_stride: depth,
+            k_stride: 1,
+            prefetch: 0,
+        }
+    }
+}
+
+/// Some rows of a weight and a block of their k.
+struct Rows {
+    /// First number of the first row.
+    first: usize,
+    /// From one row to the next.
+    stride: usize,
+    count: usize,
+    depth: usize,
+    /// From each number to one that will be read soon.
+    next: usize,
+}
+
+impl Rows {
+    /// Copies the rows next to each other, as f32.
+    #[inline(always)]
+    fn widen<S: Simd, T>(
+        &self,
+        simd: S,
+        weight: &[T],
+        convert: impl Fn(&[T], &mut [f32]),
+        wide: &mut [f32],
+    ) {
+        for (row, wide) in wide
+            .chunks_exact_mut(self.depth)
+            .take(self.count)
+            .enumerate()
+        {
+            let from = &weight[self.first + row * self.stride..][..self.depth];
+            for at in (0..size_of_val(from)).step_by(LINE_BYTES) {
+                let next = from.as_ptr().wrapping_add(self.next);
+                simd.prefetch(next.wrapping_byte_add(at).cast());
+            }
+            convert(from, wide);
+        }
+    }
+}
+
+#[inline(always)]
+fn from_f16(from: &[f16], wide: &mut [f32]) {
+    from.convert_to_f32_slice(wide);
+}
+
+#[inline(always)]
+fn from_bf16(from: &[bf16], wide: &mut [f32]) {
+    for (wide, from) in wide.iter_mut().zip(from) {
+        *wide = f32::from_bits(u32::from(from.to_bits()) << 16);
+    }
+}
+
+impl Unit<'_> {
     /// Adds the bias and applies the activation, in place.
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, output: usize, outputs: usize) {

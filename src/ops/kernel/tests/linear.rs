@@ -1,6 +1,8 @@
 //! `linear`.
 
-use super::super::linear::{Projection, linear};
+use half::{bf16, f16};
+
+use super::super::linear::{Projection, Weight, linear};
 use super::super::math::Activation;
 use super::super::oracle::{self, values};
 use super::super::panel::Panels;
@@ -14,7 +16,7 @@ fn one_linear(
     activation: Activation,
 ) -> Vec<f32> {
     let projection = Projection {
-        weight,
+        weight: Weight::F32(weight),
         bias: Some(bias),
         out_features: bias.len(),
     };
@@ -125,7 +127,7 @@ fn projections_side_by_side_equal_single_ones() {
             .iter()
             .zip(sizes)
             .map(|(weight, out_features)| Projection {
-                weight,
+                weight: Weight::F32(weight),
                 bias: None,
                 out_features,
             })
@@ -139,6 +141,34 @@ fn projections_side_by_side_equal_single_ones() {
                 assert_eq!(bits(part), bits(one), "{level:?} row {row} offset {offset}");
             }
             offset += projection.out_features;
+        }
+    });
+}
+
+#[test]
+fn narrow_weights_give_the_bits_of_the_same_numbers_in_f32() {
+    at_each_level(|level| {
+        let (rows, in_features, outputs) = (37, 301, 29);
+        let x = values(rows * in_features, 1);
+        let weight = values(outputs * in_features, 2);
+        let f16s: Vec<_> = weight.iter().map(|it| f16::from_f32(*it)).collect();
+        let bf16s: Vec<_> = weight.iter().map(|it| bf16::from_f32(*it)).collect();
+        let wide_f16: Vec<_> = f16s.iter().map(|it| it.to_f32()).collect();
+        let wide_bf16: Vec<_> = bf16s.iter().map(|it| it.to_f32()).collect();
+        let run = |weight| {
+            let projection = Projection {
+                weight,
+                bias: None,
+                out_features: outputs,
+            };
+            bits(&projected(&x, in_features, &[projection], Activation::Gelu))
+        };
+        let pairs = [
+            (Weight::F16(&f16s), Weight::F32(&wide_f16)),
+            (Weight::Bf16(&bf16s), Weight::F32(&wide_bf16)),
+        ];
+        for (narrow, wide) in pairs {
+            assert_eq!(run(narrow), run(wide), "{level:?}");
         }
     });
 }
