@@ -1,9 +1,9 @@
 //! A worker of `tests/bench/run`: one engine, loaded once, timed on command.
 //!
-//! `engine ours|stock DIR` answers each line of standard input with a line of JSON: `input NAME
-//! PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH` writes the vectors,
-//! `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR TEXT` is a whole
-//! process on candle's stock BERT, for the cold start.
+//! `engine ours DIR [f16|bf16]` and `engine stock DIR` answer each line of standard input with a line
+//! of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH` writes
+//! the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR TEXT` is a
+//! whole process on candle's stock BERT, for the cold start.
 
 mod input;
 mod limits;
@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use bert_embed::checkpoint::Dtype;
 use serde_json::{Value, json};
 
 use input::Batches;
@@ -39,7 +40,18 @@ fn main() -> Result<()> {
     bert_embed::device::set_threads(Some(THREADS))?;
     let start = Instant::now();
     let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
-        ["ours", directory] => (Box::new(ours::Ours::load(directory)?), directory),
+        ["ours", directory] => (
+            Box::new(ours::Ours::load(directory, Dtype::F32)?),
+            directory,
+        ),
+        ["ours", directory, "f16"] => (
+            Box::new(ours::Ours::load(directory, Dtype::F16)?),
+            directory,
+        ),
+        ["ours", directory, "bf16"] => (
+            Box::new(ours::Ours::load(directory, Dtype::BF16)?),
+            directory,
+        ),
         ["stock", directory] => (Box::new(stock::Stock::load(directory)?), directory),
         ["sentence", directory, text] => {
             return sentence::print(directory, text, &mut io::stdout());

@@ -17,13 +17,13 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn load(directory: &str) -> Result<Self> {
+    pub(crate) fn load(directory: &str, dtype: Dtype) -> Result<Self> {
         device::reuse_memory();
         let directory = Path::new(directory);
         let config = Config::read(directory)?;
         let tensors = Tensors::open(directory)?;
         tensors.check(&config)?;
-        let model = BertModel::load(&tensors, &config, &Device::Cpu, Dtype::F32)?;
+        let model = BertModel::load(&tensors, &config, &Device::Cpu, dtype)?;
         Ok(Self { model })
     }
 
