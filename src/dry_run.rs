@@ -93,7 +93,9 @@ fn line_bytes(lines: &JsonLines, items: &[Item], first: u64) -> Result<Vec<usize
     let bytes = |(place, item): (usize, &Item)| {
         let index = first + place as u64;
         let record = match item {
-            Ok(Tokenized { text, encoding, .. }) => Ok(Record::without_numbers(index, text, encoding)),
+            Ok(Tokenized { text, encoding, .. }) => {
+                Ok(Record::without_numbers(index, text, encoding))
+            }
             Err(bad) => Err(BadRecord {
                 index,
                 message: bad.message.clone(),

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use super::check::usage;
 use super::{Arguments, Field};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,21 +59,6 @@ impl Format {
     }
 }
 
-impl Field {
-    /// Whether it is numbers and nothing else.
-    #[must_use]
-    pub fn is_numeric(self) -> bool {
-        !matches!(
-            self,
-            Self::Id | Self::Text | Self::TextPair | Self::Tokens | Self::Words
-        )
-    }
-
-    fn has_fixed_width(self) -> bool {
-        matches!(self, Self::PoolerOutput | Self::Embedding)
-    }
-}
-
 impl Arguments {
     /// The form of the output: as asked for, or by the ending of the file.
     #[must_use]
@@ -100,7 +86,7 @@ impl Arguments {
     }
 
     /// # Errors
-    /// [`Kind::Usage`] where the form cannot hold what is asked for, or has nowhere to go.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) where the form cannot hold what is asked for, or has nowhere to go.
     pub(super) fn check_format(&self) -> Result<()> {
         let format = self.output_format();
         match format {
@@ -160,8 +146,4 @@ fn check_safetensors(fields: &[Field]) -> Result<()> {
         ),
         "leave it out, or use --format jsonl",
     )
-}
-
-fn usage(message: &str, tip: &str) -> Result<()> {
-    Err(Error::message(Kind::Usage, message).with_tip(tip))
 }

@@ -47,7 +47,14 @@ mod tests {
 
     #[test]
     fn a_number_is_echoed_as_it_is_written() {
-        for written in ["7", "-0", "1.0", "1e3", "1E+400", "123456789012345678901234567890"] {
+        for written in [
+            "7",
+            "-0",
+            "1.0",
+            "1e3",
+            "1E+400",
+            "123456789012345678901234567890",
+        ] {
             let id = Id::parse(written).expect(written);
             assert_eq!(serde_json::to_string(&id).expect(written), written);
         }

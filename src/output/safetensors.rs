@@ -14,8 +14,8 @@ use super::record::Value;
 use super::{Assembly, BadRecord, Context, Format, Log, Record, no_place};
 use crate::cli::Format as Form;
 use crate::error::{Classify, Error, Kind, Result};
-use layout::{Layout, Part};
 pub use layout::size_bytes;
+use layout::{Layout, Part};
 
 /// Writes a frame a record.
 pub struct Safetensors<'a>(Context<'a>);

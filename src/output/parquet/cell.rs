@@ -91,11 +91,20 @@ fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
     if words.is_empty() {
         return (0..columns).map(|_| Cell::Empty).collect();
     }
-    let integers = |of: fn(&Word) -> u32| Cell::Integers(vec![words.len()], words.iter().map(of).collect());
-    let segments: Vec<_> = words.iter().map(|word| word.segment.map(u32::from)).collect();
+    let integers =
+        |of: fn(&Word) -> u32| Cell::Integers(vec![words.len()], words.iter().map(of).collect());
+    let segments: Vec<_> = words
+        .iter()
+        .map(|word| word.segment.map(u32::from))
+        .collect();
     let vectors = words.iter().flat_map(|word| &word.vector).copied();
     vec![
-        Cell::Texts(words.iter().map(|word| Cow::Borrowed(&*word.text)).collect()),
+        Cell::Texts(
+            words
+                .iter()
+                .map(|word| Cow::Borrowed(&*word.text))
+                .collect(),
+        ),
         integers(|word| word.span.0),
         integers(|word| word.span.1),
         Cell::Optional(segments.into()),

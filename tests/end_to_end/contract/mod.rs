@@ -15,6 +15,7 @@ use crate::support::command::{bert_embed, parts, run, run_with_input};
 
 mod arguments;
 mod faults;
+mod ids;
 mod input;
 mod interrupted;
 mod output;
