@@ -109,7 +109,7 @@ impl File {
         let columns = context.fields.iter().map(|&field| schema::columns(field));
         Ok(Self {
             writer: writer.kind(Kind::Internal)?,
-            columns: (0..columns.sum::<usize>() + 1)
+            columns: (0..=columns.sum::<usize>())
                 .map(|_| Column::default())
                 .collect(),
         })

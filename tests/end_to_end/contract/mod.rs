@@ -18,6 +18,7 @@ mod faults;
 mod ids;
 mod input;
 mod interrupted;
+mod many;
 mod output;
 mod records;
 mod resume;
