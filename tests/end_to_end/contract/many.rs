@@ -14,8 +14,11 @@ const FEW_LINES: usize = 1000;
 /// Peak memory of many lines by that of a few.
 const MEMORY_LIMIT: f64 = 1.2;
 
-const OPTIONS: [&str; 3] = [
+/// Batches of some thirty lines, so that a few lines are many batches, too.
+const OPTIONS: [&str; 5] = [
     "-q",
+    "--batch-tokens",
+    "256",
     "--fields",
     "index,tokens,last_hidden_state,pooler_output",
 ];
