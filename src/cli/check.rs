@@ -1,6 +1,6 @@
 //! What clap cannot check: options that contradict each other, or that nothing would heed.
 //!
-//! The checks of `--format` are in [`super::format`]; those that need the model are `request.rs`'s.
+//! The checks of `--format` are in `format.rs`; those that need the model are `request.rs`'s.
 
 use std::path::{Path, PathBuf};
 

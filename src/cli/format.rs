@@ -18,14 +18,16 @@ pub enum Format {
     /// One JSON document with the batch tensors of transformers
     Json,
     /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
-    /// Needs -o FILE; a text that cannot be read ends the run (exit 3), for a row cannot be an error
+    /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be read
+    /// ends the run (exit 3), for a row cannot be an error
     Npy,
-    /// The numeric fields as tensors: those of tokens laid end to end, text i from row offsets[i] to
-    /// offsets[i + 1]; in word_ids -1 is no word. Needs -o FILE, and for a moment up to twice its
+    /// The numeric fields as tensors: those of tokens laid end to end, text i from row `offsets[i]` to
+    /// `offsets[i + 1]`; in word_ids -1 is no word. Needs -o FILE, and for a moment up to twice its
     /// size on the disk; a text that cannot be read ends the run (exit 3)
     Safetensors,
     /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and the
-    /// column error is null where all is well. Needs -o FILE
+    /// column error is null where all is well. Needs -o FILE, and for a moment up to twice its size on
+    /// the disk
     Parquet,
     /// For the eye, see --preview
     #[value(skip)]
