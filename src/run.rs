@@ -198,12 +198,7 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
 }
 
 fn line_format(arguments: &Arguments, path: &Path) -> LineFormat {
-    let ending = path.extension().and_then(std::ffi::OsStr::to_str);
-    let by_ending = match ending {
-        Some("jsonl" | "ndjson") => InputFormat::Jsonl,
-        _ => InputFormat::Lines,
-    };
-    match arguments.input_format.unwrap_or(by_ending) {
+    match arguments.input_format_of(path) {
         InputFormat::Jsonl => LineFormat::Json,
         InputFormat::Lines => LineFormat::Text {
             pair_separator: arguments.pair_separator.clone(),
