@@ -20,7 +20,9 @@ use clap::Parser;
 
 pub use field::Field;
 pub use format::Format;
-pub use values::{DeviceChoice, InputFormat, LayerMerge, OnLong, Padding, Pooling, WordPooling};
+pub use values::{
+    DeviceChoice, Dtype, InputFormat, LayerMerge, OnLong, Padding, Pooling, WordPooling,
+};
 
 /// The model that is used where none is named.
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
@@ -185,6 +187,16 @@ pub struct Arguments {
     )]
     pub device: DeviceChoice,
 
+    /// What the weights are rounded to. On the CPU they are computed with in f32 all the same: the
+    /// numbers are those of a checkpoint that was saved so, and it takes no less time
+    #[arg(
+        long,
+        value_name = "DTYPE",
+        default_value = "f32",
+        help_heading = "Execution"
+    )]
+    pub dtype: Dtype,
+
     /// Threads of the encoder [default: the processors this process may use]
     #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -204,7 +216,7 @@ pub struct Arguments {
     pub fail_fast: bool,
 
     /// Check this installation on the chosen model and device
-    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output"])]
+    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output", "dtype"])]
     pub self_test: bool,
 
     /// Print the completion script for SHELL

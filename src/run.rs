@@ -56,7 +56,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let mut destination = destination(arguments)?;
     if arguments.resume && destination.is_complete() {
         eprintln!(
-            "note: {} is complete: nothing to resume",
+            "note: {} is there and no interrupted run was found: it is left as it is",
             destination.name()
         );
         return Ok(Outcome::Done);
@@ -70,7 +70,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, Dtype::F32)?;
+    let model = BertModel::load(&tensors, &config, &device, request.dtype.into())?;
     request.check_pooler(model.has_pooler())?;
     let options = request.options();
     let context = context(&request, &options, &snapshot, &tokenizer);

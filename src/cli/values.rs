@@ -37,6 +37,17 @@ pub(super) fn max_length(typed: &str) -> Result<u32, String> {
     }
 }
 
+/// The type of the numbers that the model is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    /// As the checkpoint has them, half-precision ones widened exactly
+    F32,
+    /// Rounded to IEEE half precision
+    F16,
+    /// Rounded to the upper half of an f32
+    Bf16,
+}
+
 /// What happens to a text of more tokens than a record may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnLong {
