@@ -82,6 +82,12 @@ impl Error {
         self.kind
     }
 
+    /// Whether a `T` is among its causes.
+    #[must_use]
+    pub fn is_caused_by<T: std::error::Error + 'static>(&self) -> bool {
+        self.cause.chain().any(|cause| cause.is::<T>())
+    }
+
     /// Whether the reader of the output has gone.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {

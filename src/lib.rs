@@ -9,7 +9,7 @@
 //! 5. [`stitch`] joins the windows of a long text; [`pooling`] makes one vector of many where asked,
 //!    of a text's or of each of its [`words`]; [`writer`] makes records of the numbers; [`output`]
 //!    prints them.
-//! 6. [`pipeline`] is the three threads between 3 and 5; [`read_ahead`] feeds it, [`progress`] shows
+//! 6. [`pipeline`] is the three threads between 3 and 5, [`encode`] the middle one; [`read_ahead`] feeds it, [`progress`] shows
 //!    how far it is, [`stop`] ends it early, and [`resume`], [`tally`]
 //!    and [`skip`] let a later run go on.
 //!
@@ -31,6 +31,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod device;
 pub mod dry_run;
+pub mod encode;
 pub mod error;
 pub mod input;
 pub mod model;

@@ -5,7 +5,9 @@
 use clap::ValueEnum;
 
 use crate::checkpoint::Config;
-use crate::cli::{Arguments, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling};
+use crate::cli::{
+    Arguments, BATCH_TOKENS, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
 use crate::output::Shapes;
@@ -77,7 +79,7 @@ impl Request {
             max_length,
             on_long: arguments.on_long,
             padding,
-            batch_tokens: arguments.batch_tokens as usize,
+            batch_tokens: arguments.batch_tokens.unwrap_or(BATCH_TOKENS) as usize,
             detail: Detail {
                 offsets: [Field::OffsetMapping, Field::WordIds, Field::Words]
                     .into_iter()
