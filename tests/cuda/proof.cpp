@@ -1,4 +1,4 @@
-// Every kernel of kernels.cu against a naive oracle in float64, on a CPU. Run by tests/cuda/prove.
+// Every kernel of src/ops/cuda against a naive oracle in float64, on a CPU. Run by tests/cuda/prove.
 //
 // What it can find: wrong indices, masks, sums, rounding; reads and writes beyond a tensor (they are
 // surrounded by NaN); a barrier that is missing (two orders of the threads give different bits) or
@@ -8,6 +8,7 @@
 #include "shim.h"
 
 #include "../../src/ops/cuda/kernels.cu"
+#include "../../src/ops/cuda/attention.cu"
 
 #include <random>
 #include <string>

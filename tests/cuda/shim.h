@@ -1,4 +1,4 @@
-// As much of CUDA as kernels.cu asks for, on a CPU: the threads of a block are fibers that take turns.
+// As much of CUDA as our kernels ask for, on a CPU: the threads of a block are fibers that take turns.
 //
 // A fiber runs until it reaches __syncthreads or ends; when all have, the next turn begins. Blocks
 // run one after the other, so their shared memory is a static variable. `order` says which fiber has

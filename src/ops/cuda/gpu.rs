@@ -18,7 +18,7 @@ use candle_core::cuda_backend::{CudaError, DeviceId, WrapErr};
 use candle_core::{Error, Result};
 
 /// The kernels' source; NVRTC compiles it for the GPU at hand.
-const SOURCE: &str = include_str!("kernels.cu");
+const SOURCE: &str = concat!(include_str!("kernels.cu"), include_str!("attention.cu"));
 
 /// Every kernel is of a number type and of a width or a head's features.
 const KERNELS: [(&str, [usize; 2]); 4] = [

@@ -1,4 +1,4 @@
-//! One launch of a kernel of `kernels.cu`, as a custom operation of candle.
+//! One launch of one of our kernels, as a custom operation of candle.
 //!
 //! Owns how tensors become the pointers that a kernel takes. Leaves their shapes to the caller.
 

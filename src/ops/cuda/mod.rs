@@ -1,4 +1,4 @@
-//! The operations on a GPU: our kernels (`kernels.cu`) on candle's tensors.
+//! The operations on a GPU: our kernels (`kernels.cu`, `attention.cu`) on candle's tensors.
 //!
 //! Owns the launches and the checks that a kernel cannot make: shapes, and what fits its blocks.
 //! A launch returns before the GPU has begun; everything is in order on the device's one stream.

@@ -5,12 +5,12 @@ use candle_core::{Device, Result, Tensor, bail};
 use super::super::Sequence;
 
 /// Features of a head that a kernel is made for, and the queries of its blocks; a head takes the
-/// smallest that holds it. Those of `OF_TYPE` in `kernels.cu`.
+/// smallest that holds it. Those of `attention.cu`.
 const TILES: [(usize, usize); 2] = [(64, 64), (128, 32)];
 
 /// The table of tiles of one batch on the GPU.
 pub(in super::super) struct Tiles {
-    /// `[tiles, 4]`: `Tile` of `kernels.cu`
+    /// `[tiles, 4]`: `Tile` of `attention.cu`
     pub(super) table: Tensor,
     /// Tokens of all sequences.
     pub(super) tokens: usize,

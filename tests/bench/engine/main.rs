@@ -1,8 +1,8 @@
 //! A worker of `tests/bench/run`: one engine, loaded once, timed on command.
 //!
-//! `engine ours|stock DIR` answers each line of standard input with a line of JSON: `input NAME
-//! PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH` writes the vectors,
-//! `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR TEXT` is a whole
+//! `engine ours DIR [DEVICE DTYPE]` and `engine stock DIR` answer each line of standard input with a
+//! line of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH`
+//! writes the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR TEXT` is a whole
 //! process on candle's stock BERT, for the cold start.
 
 mod input;
@@ -39,7 +39,14 @@ fn main() -> Result<()> {
     bert_embed::device::set_threads(Some(THREADS))?;
     let start = Instant::now();
     let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
-        ["ours", directory] => (Box::new(ours::Ours::load(directory)?), directory),
+        ["ours", directory] => (
+            Box::new(ours::Ours::load(directory, "cpu", "f32")?),
+            directory,
+        ),
+        ["ours", directory, device, dtype] => (
+            Box::new(ours::Ours::load(directory, device, dtype)?),
+            directory,
+        ),
         ["stock", directory] => (Box::new(stock::Stock::load(directory)?), directory),
         ["sentence", directory, text] => {
             return sentence::print(directory, text, &mut io::stdout());
