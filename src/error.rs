@@ -85,7 +85,8 @@ impl Error {
     /// Whether a `T` is among its causes.
     #[must_use]
     pub fn is_caused_by<T: std::error::Error + 'static>(&self) -> bool {
-        self.cause.chain().any(|cause| cause.is::<T>())
+        let is = <dyn std::error::Error + 'static>::is::<T>;
+        self.cause.chain().any(is)
     }
 
     /// Whether the reader of the output has gone.

@@ -18,6 +18,7 @@ impl fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 /// The error of an operation, a [`Kind::Device`]; caused by [`OutOfMemory`] where that was it.
+#[must_use]
 pub fn failed(cause: candle_core::Error) -> Error {
     if cuda::is_out_of_memory(&cause) {
         return Error::new(Kind::Device, OutOfMemory);
