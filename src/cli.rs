@@ -32,6 +32,9 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 /// when the next one reads it.
 pub const BATCH_TOKENS: u32 = 512;
 
+/// The same on a GPU.
+pub const GPU_BATCH_TOKENS: u32 = 16_384;
+
 /// Turn text into BERT's vectors: one JSON object a text, with last_hidden_state and pooler_output.
 ///
 /// Texts come from the arguments, from files (one text a line) or from standard input. The model
@@ -178,7 +181,8 @@ pub struct Arguments {
     #[arg(long, help_heading = "Output", conflicts_with = "self_test")]
     pub dry_run: bool,
 
-    /// Where the encoder runs
+    /// Where the encoder runs: auto, cpu, cuda or cuda:N; auto takes a GPU where this build can use
+    /// one and one answers
     #[arg(
         long,
         value_name = "DEVICE",
@@ -187,8 +191,8 @@ pub struct Arguments {
     )]
     pub device: DeviceChoice,
 
-    /// What the weights are rounded to. On the CPU they are computed with in f32 all the same: the
-    /// numbers are those of a checkpoint that was saved so, and it takes no less time
+    /// What the weights are rounded to. A GPU computes in it too; the CPU computes in f32 all the
+    /// same: its numbers are those of a checkpoint that was saved so, in no less time
     #[arg(
         long,
         value_name = "DTYPE",
@@ -202,8 +206,9 @@ pub struct Arguments {
     pub threads: Option<u16>,
 
     /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
-    #[arg(long, value_name = "N", default_value_t = BATCH_TOKENS, help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
-    pub batch_tokens: u32,
+    /// [default: 512, on a GPU 16384]
+    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: Option<u32>,
 
     /// Go on where an interrupted run with the same -o stopped. Refused where the model, an option
     /// or a text differs that its records depend on. Where nothing was interrupted, FILE stays if it

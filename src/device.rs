@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use crate::cli::DeviceChoice;
+use crate::cli::{BATCH_TOKENS, DeviceChoice, GPU_BATCH_TOKENS};
 use crate::error::{Error, Kind, Result};
 
 /// The device of `choice`; `auto` takes the first GPU that answers and else the CPU.
@@ -14,6 +14,17 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or(Device::Cpu)),
         DeviceChoice::Cuda(ordinal) => cuda(ordinal),
+    }
+}
+
+/// Tokens that the encoder takes at once where nothing else is said. A GPU needs many at once to be
+/// busy, and of what they need, 1 GB at most for base, it has plenty.
+#[must_use]
+pub fn batch_tokens(device: &Device) -> usize {
+    if device.is_cpu() {
+        BATCH_TOKENS as usize
+    } else {
+        GPU_BATCH_TOKENS as usize
     }
 }
 
@@ -52,16 +63,98 @@ pub fn reuse_memory() {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(ordinal: usize) -> Result<Device> {
-    let what = format!("could not use the device `cuda:{ordinal}`");
-    Err(Error::message(Kind::Device, "this build has no CUDA")
-        .context(what)
-        .with_tip("build with --features cuda, or use --device cpu"))
+    refused(
+        ordinal,
+        Error::message(Kind::Device, "this build has no CUDA"),
+        "build with --features cuda, or use --device cpu",
+    )
 }
 
 #[cfg(feature = "cuda")]
-fn cuda(ordinal: usize) -> Result<Device> {
-    Device::new_cuda(ordinal).map_err(|cause| {
-        Error::new(Kind::Device, cause)
-            .context(format!("could not use the device `cuda:{ordinal}`"))
-    })
+use nvidia::cuda;
+
+fn refused<T>(ordinal: usize, cause: Error, tip: impl Into<String>) -> Result<T> {
+    let what = format!("could not use the device `cuda:{ordinal}`");
+    Err(cause.context(what).with_tip(tip))
+}
+
+/// GPUs by NVIDIA, through candle.
+#[cfg(feature = "cuda")]
+mod nvidia {
+    use candle_core::Device;
+    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+
+    use super::refused;
+    use crate::error::{Classify, Error, Kind, Result};
+    use crate::ops::failed;
+
+    /// The libraries without which nothing works, each with the names under which it is looked for;
+    /// the driver is the first.
+    const LIBRARIES: [&[&str]; 4] = [
+        &["libcuda.so.1"],
+        &["libcublas.so.13", "libcublas.so.12", "libcublas.so"],
+        &["libcurand.so.10", "libcurand.so"],
+        &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
+    ];
+
+    pub(super) fn cuda(ordinal: usize) -> Result<Device> {
+        if let Some(place) = LIBRARIES.iter().position(|names| !is_there(names)) {
+            let what = match place {
+                0 => "there is no NVIDIA driver",
+                _ => "CUDA's libraries are not installed",
+            };
+            let cause = format!("{what}: {} was not found", LIBRARIES[place][0]);
+            let cause = Error::message(Kind::Device, cause);
+            return refused(ordinal, cause, "use --device cpu");
+        }
+        let count = CudaContext::device_count()
+            .kind(Kind::Device)
+            .or_else(|cause| refused(ordinal, cause, "use --device cpu"))?;
+        if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
+            let (cause, tip) = match count {
+                0 => ("there is no GPU".to_owned(), "use --device cpu"),
+                1 => ("there is 1 GPU, cuda:0".to_owned(), "use --device cuda:0"),
+                _ => (
+                    format!("there are {count} GPUs, cuda:0 to cuda:{}", count - 1),
+                    "use --device cuda:0",
+                ),
+            };
+            return refused(ordinal, Error::message(Kind::Device, cause), tip);
+        }
+        open(ordinal).or_else(|cause| refused(ordinal, cause, "use --device cpu"))
+    }
+
+    /// The GPU with a stream of its own: candle's usual one is another in each thread.
+    fn open(ordinal: usize) -> Result<Device> {
+        let device = Device::new_cuda_with_stream(ordinal).map_err(failed)?;
+        // SAFETY: every tensor is made, used and freed on this one stream, in order; the one other
+        // stream, of downloads, waits by events of its own, and keeps its tensor until it has ended.
+        unsafe {
+            device
+                .as_cuda_device()
+                .map_err(failed)?
+                .disable_event_tracking();
+        }
+        Ok(device)
+    }
+
+    /// Whether a library of one of the `names` can be loaded; it stays so.
+    #[cfg(unix)]
+    fn is_there(names: &[&str]) -> bool {
+        names.iter().any(|name| {
+            std::ffi::CString::new(*name).is_ok_and(|name| {
+                // SAFETY: the name ends with a zero byte; what the libraries do when they are loaded
+                // they do for whoever uses a GPU.
+                unsafe {
+                    !libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null()
+                }
+            })
+        })
+    }
+
+    /// The system has loaded them, or this process would not have started.
+    #[cfg(not(unix))]
+    fn is_there(_: &[&str]) -> bool {
+        true
+    }
 }

@@ -82,6 +82,13 @@ impl Error {
         self.kind
     }
 
+    /// Whether a `T` is among its causes.
+    #[must_use]
+    pub fn is_caused_by<T: std::error::Error + 'static>(&self) -> bool {
+        let is = <dyn std::error::Error + 'static>::is::<T>;
+        self.cause.chain().any(is)
+    }
+
     /// Whether the reader of the output has gone.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {

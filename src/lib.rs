@@ -9,8 +9,8 @@
 //! 5. [`stitch`] joins the windows of a long text; [`pooling`] makes one vector of many where asked,
 //!    of a text's or of each of its [`words`]; [`writer`] makes records of the numbers; [`output`]
 //!    prints them.
-//! 6. [`pipeline`] is the three threads between 3 and 5; [`read_ahead`] feeds it in bounded memory,
-//!    [`progress`] shows how far it is and [`stop`] ends it early.
+//! 6. [`pipeline`] is the three threads between 3 and 5, [`encode`] the middle one; [`read_ahead`]
+//!    feeds it in bounded memory, [`progress`] shows how far it is and [`stop`] ends it early.
 //! 7. An interrupted run goes on by [`resume`], which refuses other settings, and [`skip`], which
 //!    passes over the texts that [`tally`] has counted.
 //!
@@ -32,6 +32,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod device;
 pub mod dry_run;
+pub mod encode;
 pub mod error;
 pub mod input;
 pub mod model;

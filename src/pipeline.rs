@@ -1,17 +1,16 @@
 //! Three threads that hand batches on: read and tokenize, encode, format and write.
 //!
-//! Owns the threads and the order. The encoder waits neither for text nor for numbers to be
+//! Owns the threads and the order; `encode.rs` is what the second one does. The encoder waits neither for text nor for numbers to be
 //! printed; the queues between the threads are short, so memory does not grow with the input.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 
-use candle_core::Tensor;
-
-use crate::batch::{self, Piece, Pieces, Plan};
-use crate::error::{Classify, Error, Kind, Result};
+use crate::batch::{self, Pieces, Plan};
+use crate::encode::{Computation, encode};
+use crate::error::Result;
 use crate::input::Texts;
-use crate::model::{Batch, BertModel, Outputs, Wanted};
+use crate::model::{BertModel, Wanted};
 use crate::output::KEEP_EVERY;
 use crate::progress::Progress;
 use crate::read_ahead::{self, TEXTS_AHEAD};
@@ -79,7 +78,8 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
         thread::spawn(move || read_ahead::read(texts, &to_tokenizer, &flow));
         let tokenizing = scope.spawn(move || batch::prepare(plan, &arrivals, &to_encoder, stop));
         let writing = scope.spawn(move || write(writer, progress, &encoded));
-        let encoding = encode(model, wanted, &batches, &to_writer, stop);
+        let start = |pieces: &Pieces| Computation::start(model, wanted, pieces);
+        let encoding = encode(start, &batches, &to_writer, stop);
         drop((batches, to_writer));
         let mut writer = join(writing)?;
         let prepared = join(tokenizing);
@@ -102,25 +102,6 @@ fn join<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn encode(
-    model: &BertModel,
-    wanted: &Wanted,
-    from: &Receiver<Pieces>,
-    to: &SyncSender<Encoded>,
-    stop: &Stop,
-) -> Result<Ending> {
-    for pieces in from {
-        if stop.asked() {
-            return Ok(Ending::Stopped);
-        }
-        let vectors = Vectors::compute(model, wanted, pieces.iter().flatten())?;
-        if to.send(Encoded { pieces, vectors }).is_err() {
-            break;
-        }
-    }
-    Ok(Ending::Complete)
 }
 
 /// Each batch is written when it comes, so that whoever waits for a record gets it.
@@ -148,73 +129,4 @@ impl Encoded {
         let pieces = self.pieces.iter().flatten();
         pieces.map(|piece| piece.window.rows.len()).sum()
     }
-}
-
-impl Vectors {
-    /// The outputs of `pieces`.
-    ///
-    /// # Errors
-    /// [`Kind::Device`] where the device fails, [`Kind::Model`] where a number is not finite.
-    fn compute<'a>(
-        model: &BertModel,
-        wanted: &Wanted,
-        pieces: impl Iterator<Item = &'a Piece>,
-    ) -> Result<Self> {
-        let mut batch = Batch::default();
-        for Piece { of, window } in pieces {
-            let (encoding, rows) = (&of.encoding, window.rows.clone());
-            batch.push(
-                &encoding.window_ids(window),
-                &encoding.token_type_ids[rows.clone()],
-                encoding.attended.min(rows.end) - rows.start,
-            );
-        }
-        if batch.sequences.is_empty() {
-            return Ok(Self::none());
-        }
-        let Outputs {
-            last_hidden_state,
-            pooler_output,
-            hidden_states,
-        } = model.forward(&batch, wanted)?;
-        Ok(Self {
-            first_rows: batch
-                .sequences
-                .iter()
-                .map(|sequence| sequence.start)
-                .collect(),
-            last_hidden_state: last_hidden_state
-                .as_ref()
-                .map(host)
-                .transpose()?
-                .unwrap_or_default(),
-            pooler_output: pooler_output.as_ref().map(host).transpose()?,
-            hidden_states: hidden_states.iter().map(host).collect::<Result<_>>()?,
-        })
-    }
-
-    fn none() -> Self {
-        Self {
-            first_rows: Vec::new(),
-            last_hidden_state: Vec::new(),
-            pooler_output: None,
-            hidden_states: Vec::new(),
-        }
-    }
-}
-
-/// The numbers of `tensor`, all of them finite.
-fn host(tensor: &Tensor) -> Result<Vec<f32>> {
-    let numbers = tensor
-        .flatten_all()
-        .and_then(|flat| flat.to_vec1::<f32>())
-        .kind(Kind::Device)?;
-    if numbers.iter().all(|number| number.is_finite()) {
-        return Ok(numbers);
-    }
-    Err(Error::message(
-        Kind::Model,
-        "its output is not finite: the weights hold NaN, infinity or numbers too large",
-    )
-    .context("could not use the model"))
 }

@@ -6,7 +6,8 @@ use clap::ValueEnum;
 
 use crate::checkpoint::{self, Config};
 use crate::cli::{
-    Arguments, Dtype, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling,
+    Arguments, BATCH_TOKENS, Dtype, Field, Format, LayerMerge, OnLong, Padding, Pooling,
+    WordPooling,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
@@ -81,7 +82,7 @@ impl Request {
             max_length,
             on_long: arguments.on_long,
             padding,
-            batch_tokens: arguments.batch_tokens as usize,
+            batch_tokens: arguments.batch_tokens.unwrap_or(BATCH_TOKENS) as usize,
             detail: Detail {
                 offsets: [Field::OffsetMapping, Field::WordIds, Field::Words]
                     .into_iter()

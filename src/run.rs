@@ -65,6 +65,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let mut request = Request::new(arguments, &config)?;
+    if arguments.batch_tokens.is_none() {
+        request.batch_tokens = device::batch_tokens(&device);
+    }
     let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);

@@ -6,7 +6,7 @@ use candle_core::Result as CandleResult;
 
 use super::Loader;
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Sequence, States, attention};
+use crate::ops::{Activation, LayerNorm, Linear, Sequences, States, attention};
 
 /// The attention of one layer.
 pub(super) struct Attention {
@@ -31,7 +31,7 @@ impl Attention {
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
-    pub(super) fn forward(&self, hidden: &States, sequences: &[Sequence]) -> CandleResult<States> {
+    pub(super) fn forward(&self, hidden: &States, sequences: &Sequences) -> CandleResult<States> {
         let query_key_value = self.query_key_value.forward(hidden, Activation::None)?;
         let context = attention(&query_key_value, sequences, self.heads)?;
         let output = self.output.forward(&context, Activation::None)?;

@@ -8,7 +8,7 @@ use super::Loader;
 use super::attention::Attention;
 use crate::checkpoint::HiddenAct;
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Sequence, States};
+use crate::ops::{Activation, LayerNorm, Linear, Sequences, States};
 
 /// One layer with its weights.
 pub(super) struct Layer {
@@ -36,7 +36,7 @@ impl Layer {
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
-    pub(super) fn forward(&self, hidden: &States, sequences: &[Sequence]) -> CandleResult<States> {
+    pub(super) fn forward(&self, hidden: &States, sequences: &Sequences) -> CandleResult<States> {
         let attention_output = self.attention.forward(hidden, sequences)?;
         let intermediate = self
             .intermediate

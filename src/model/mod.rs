@@ -13,8 +13,8 @@ mod pooler;
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Config, Dtype, TensorView, Tensors};
-use crate::error::{Classify, Kind, Result};
-use crate::ops::{Embeddings, LayerNorm, Linear, Projection, States};
+use crate::error::Result;
+use crate::ops::{Embeddings, LayerNorm, Linear, Projection, Sequences, States, failed};
 pub use batch::Batch;
 use layer::Layer;
 use pooler::Pooler;
@@ -49,7 +49,8 @@ impl Wanted {
     }
 }
 
-/// What the encoder gave, only what was wanted.
+/// What the encoder gave, only what was wanted, in f32; on a GPU it may not be computed yet.
+#[derive(Default)]
 pub struct Outputs {
     /// `[tokens, hidden]`
     pub last_hidden_state: Option<Tensor>,
@@ -59,13 +60,25 @@ pub struct Outputs {
     pub hidden_states: Vec<Tensor>,
 }
 
+impl Outputs {
+    /// Whether every tensor is the CPU's.
+    #[must_use]
+    pub fn are_on_the_host(&self) -> bool {
+        let one = [&self.last_hidden_state, &self.pooler_output];
+        one.into_iter()
+            .flatten()
+            .chain(&self.hidden_states)
+            .all(|tensor| tensor.device().is_cpu())
+    }
+}
+
 impl BertModel {
     /// The model whose tensors are `tensors`, on `device`. Those that are wider than `dtype` are
-    /// rounded to it; on the CPU they are computed with in f32 all the same.
+    /// rounded to it; a GPU computes in it, the CPU in f32 all the same.
     ///
     /// # Errors
-    /// [`Kind::Model`] where a tensor is missing or has another shape, [`Kind::Device`] where the
-    /// device has no memory for it.
+    /// [`crate::error::Kind::Model`] where a tensor is missing or has another shape, [`crate::error::Kind::Device`]
+    /// where the device has no memory for it.
     pub fn load(tensors: &Tensors, config: &Config, device: &Device, dtype: Dtype) -> Result<Self> {
         let loader = Loader {
             tensors,
@@ -90,9 +103,10 @@ impl BertModel {
     /// The wanted outputs for every token of `batch`.
     ///
     /// # Errors
-    /// [`Kind::Device`] where the device fails.
+    /// [`crate::error::Kind::Device`] where the device fails, caused by [`crate::ops::OutOfMemory`] where
+    /// the batch was too large.
     pub fn forward(&self, batch: &Batch, wanted: &Wanted) -> Result<Outputs> {
-        self.encode(batch, wanted).kind(Kind::Device)
+        self.encode(batch, wanted).map_err(failed)
     }
 
     fn encode(&self, batch: &Batch, wanted: &Wanted) -> candle_core::Result<Outputs> {
@@ -104,6 +118,7 @@ impl BertModel {
             }
             Ok(())
         };
+        let sequences = Sequences::new(&batch.sequences);
         let mut state = self.embeddings.forward(
             &batch.input_ids,
             &batch.token_type_ids,
@@ -111,7 +126,7 @@ impl BertModel {
         )?;
         keep(0, &state)?;
         for (number, layer) in self.layers[..self.layers_needed(wanted)].iter().enumerate() {
-            state = layer.forward(&state, &batch.sequences)?;
+            state = layer.forward(&state, &sequences)?;
             keep(number + 1, &state)?;
         }
         let pooler = self.pooler.as_ref().filter(|_| wanted.pooler_output);
@@ -172,14 +187,14 @@ impl Loader<'_> {
         let token_type = table("token_type_embeddings", type_vocab_size)?;
         let layer_norm = self.layer_norm("embeddings.LayerNorm")?;
         let tables = [&word, &position, &token_type];
-        Embeddings::load(tables, layer_norm, self.device, self.dtype).kind(Kind::Device)
+        Embeddings::load(tables, layer_norm, self.device, self.dtype).map_err(failed)
     }
 
     fn layer_norm(&self, name: &str) -> Result<LayerNorm> {
         let shape = [self.config.hidden_size];
         let weight = self.parameter(&format!("{name}.weight"), &shape)?;
         let bias = self.parameter(&format!("{name}.bias"), &shape)?;
-        LayerNorm::load(&weight, &bias, self.config.layer_norm_eps, self.device).kind(Kind::Device)
+        LayerNorm::load(&weight, &bias, self.config.layer_norm_eps, self.device).map_err(failed)
     }
 
     /// `names` side by side, each `[out_features, in_features]`.
@@ -191,6 +206,6 @@ impl Loader<'_> {
             })
         };
         let projections = names.iter().map(projection).collect::<Result<Vec<_>>>()?;
-        Linear::load(&projections, self.device).kind(Kind::Device)
+        Linear::load(&projections, self.device, self.dtype).map_err(failed)
     }
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::host::HostOp;
 use super::kernel::{self, Panels, SharedOut};
-use super::{LayerNorm, States, to_device};
+use super::{LayerNorm, States, cuda, to_device};
 use crate::checkpoint::{Dtype, TensorView};
 
 /// The three embedding tables and their normalization.
@@ -39,8 +39,7 @@ impl Embeddings {
         let tables = if device.is_cpu() {
             Tables::Host(tables.map(TensorView::clone))
         } else {
-            let [word, position, token_type] =
-                tables.map(|table| to_device(&table.at_most(dtype), device));
+            let [word, position, token_type] = tables.map(|table| to_device(table, device, dtype));
             Tables::Device([word?, position?, token_type?])
         };
         Ok(Self {
@@ -68,13 +67,10 @@ impl Embeddings {
                 self.host_forward(tables, [input_ids, position_ids, token_type_ids])
             }
             Tables::Device([word, position, token_type]) => {
-                let rows = |table: &Tensor, ids: &[u32]| {
-                    table.index_select(&Tensor::new(ids, table.device())?, 0)
-                };
-                let sum = (rows(word, input_ids)? + rows(token_type, token_type_ids)?)?;
-                let sum = (sum + rows(position, position_ids)?)?;
-                let normalized = self.layer_norm.device_forward(&sum)?;
-                Ok(States::new(normalized, input_ids.len()))
+                let tables = [word, token_type, position];
+                let ids = [input_ids, token_type_ids, position_ids];
+                let states = cuda::embeddings(tables, ids, self.layer_norm.device()?)?;
+                Ok(States::new(states, input_ids.len()))
             }
         }
     }

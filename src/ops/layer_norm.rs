@@ -3,12 +3,12 @@
 //! Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). Two passes: the variance is the mean of
 //! the squared distances, never E[x²] − E[x]², which loses the digits of a row with a large mean.
 
-use candle_core::{D, Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
 use super::host::{HostOp, Parameter};
 use super::kernel::{self, SharedOut};
-use super::{States, to_device};
-use crate::checkpoint::TensorView;
+use super::{States, cuda, to_device};
+use crate::checkpoint::{Dtype, TensorView};
 
 /// Scale, shift and epsilon of one layer normalization.
 pub struct LayerNorm {
@@ -21,7 +21,7 @@ enum Parameters {
         weight: Parameter,
         bias: Parameter,
     },
-    /// `[hidden]` each.
+    /// `[hidden]` each, in f32.
     Device {
         weight: Tensor,
         bias: Tensor,
@@ -41,8 +41,8 @@ impl LayerNorm {
             }
         } else {
             Parameters::Device {
-                weight: to_device(weight, device)?,
-                bias: to_device(bias, device)?,
+                weight: to_device(weight, device, Dtype::F32)?,
+                bias: to_device(bias, device, Dtype::F32)?,
             }
         };
         Ok(Self { parameters, eps })
@@ -70,8 +70,11 @@ impl LayerNorm {
                 let op = unsafe { HostOp::new("add_layer_norm", panels.size(), kernel) };
                 op.apply_two([x.tensor(), residual.tensor()], panels.shape())?
             }
-            Parameters::Device { weight, bias } => {
-                normalize(&(x.tensor() + residual.tensor())?, weight, bias, self.eps)?
+            Parameters::Device { .. } => {
+                if residual.bias().is_some() {
+                    bail!("add_layer_norm: the residual is not finished");
+                }
+                cuda::add_layer_norm(x.tensor(), x.bias(), residual.tensor(), self.device()?)?
             }
         };
         Ok(States::new(y, panels.tokens))
@@ -90,20 +93,15 @@ impl LayerNorm {
         }
     }
 
-    /// The normalization of `x` on a device that is not the CPU.
-    pub(super) fn device_forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// The kernel's view of the parameters, on a GPU.
+    pub(super) fn device(&self) -> Result<cuda::Norm<'_>> {
         match &self.parameters {
-            Parameters::Device { weight, bias } => normalize(x, weight, bias, self.eps),
-            Parameters::Host { .. } => {
-                bail!("layer_norm: the parameters are on the CPU")
-            }
+            Parameters::Device { weight, bias } => Ok(cuda::Norm {
+                gamma: weight,
+                beta: bias,
+                eps: self.eps as f32,
+            }),
+            Parameters::Host { .. } => bail!("layer_norm: the parameters are on the CPU"),
         }
     }
-}
-
-fn normalize(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
-    let normalized = centered.broadcast_div(&(variance + eps)?.sqrt()?)?;
-    normalized.broadcast_mul(weight)?.broadcast_add(bias)
 }

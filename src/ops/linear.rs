@@ -6,8 +6,8 @@ use candle_core::{Device, Result, Tensor, bail};
 
 use super::host::{HostOp, Parameter};
 use super::kernel::{self, Panels, SharedOut};
-use super::{Activation, States, activation, to_device};
-use crate::checkpoint::TensorView;
+use super::{Activation, States, cuda, to_device};
+use crate::checkpoint::{Dtype, TensorView};
 
 /// One weight with its bias as the checkpoint stores them.
 pub struct Projection {
@@ -24,7 +24,8 @@ pub struct Linear {
 
 enum Parameters {
     Host(Vec<HostProjection>),
-    /// `[out_features, in_features]` and `[out_features]` of all projections.
+    /// `[out_features, in_features]` as it is computed with and `[out_features]` in f32, of all
+    /// projections.
     Device {
         weight: Tensor,
         bias: Tensor,
@@ -75,19 +76,19 @@ impl HostWeight {
 }
 
 impl Linear {
-    /// The projections on `device`.
+    /// The projections on `device`; a GPU computes with them in `dtype`.
     ///
     /// # Errors
     /// Where the device has no memory for them.
-    pub fn load(projections: &[Projection], device: &Device) -> Result<Self> {
+    pub fn load(projections: &[Projection], device: &Device, dtype: Dtype) -> Result<Self> {
         let host = |projection: &Projection| HostProjection {
             weight: HostWeight::load(&projection.weight),
             bias: Parameter::load(&projection.bias),
         };
-        let tensors = |part: fn(&Projection) -> &TensorView| {
+        let tensors = |part: fn(&Projection) -> &TensorView, dtype| {
             let parts: Result<Vec<_>> = projections
                 .iter()
-                .map(|projection| to_device(part(projection), device))
+                .map(|projection| to_device(part(projection), device, dtype))
                 .collect();
             Tensor::cat(&parts?, 0)
         };
@@ -95,8 +96,8 @@ impl Linear {
             Parameters::Host(projections.iter().map(host).collect())
         } else {
             Parameters::Device {
-                weight: tensors(|it| &it.weight)?,
-                bias: tensors(|it| &it.bias)?,
+                weight: tensors(|it| &it.weight, dtype)?,
+                bias: tensors(|it| &it.bias, Dtype::F32)?,
             }
         };
         Ok(Self { parameters })
@@ -111,14 +112,23 @@ impl Linear {
     /// Where the shapes do not fit or the device fails.
     pub fn forward(&self, x: &States, activation: Activation) -> Result<States> {
         let panels = x.panels()?;
-        let y = match &self.parameters {
-            Parameters::Host(projections) => host_forward(projections, x, panels, activation)?,
-            Parameters::Device { weight, bias } => {
-                let y = x.tensor().matmul(&weight.t()?)?.broadcast_add(bias)?;
-                activation::forward(activation, y)?
+        match &self.parameters {
+            Parameters::Host(projections) => {
+                let y = host_forward(projections, x, panels, activation)?;
+                Ok(States::new(y, panels.tokens))
             }
-        };
-        Ok(States::new(y, panels.tokens))
+            Parameters::Device { weight, bias } => {
+                if x.bias().is_some() {
+                    bail!("linear: its input is not finished");
+                }
+                let y = x.tensor().matmul(&weight.t()?)?;
+                if activation == Activation::None {
+                    return Ok(States::with_bias(y, bias.clone(), panels.tokens));
+                }
+                cuda::bias_activation(&y, bias, activation)?;
+                Ok(States::new(y, panels.tokens))
+            }
+        }
     }
 }
 

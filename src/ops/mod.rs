@@ -4,27 +4,42 @@
 //! ([`States`]). Tensors are candle's; a batch's tokens lie end to end, so no operation touches
 //! padding that nobody asked for. Leaves the order of the operations to `model/`.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
-use crate::checkpoint::TensorView;
+use crate::checkpoint::{Dtype, TensorView};
 
-mod activation;
 mod attention;
+#[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
+mod cuda;
+mod download;
 mod embeddings;
+mod failure;
 mod host;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod sequences;
 mod states;
 
 pub use attention::attention;
+pub use download::Download;
 pub use embeddings::Embeddings;
+pub use failure::{OutOfMemory, failed};
 pub use kernel::{Activation, Level, Sequence};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, Projection};
+pub use sequences::Sequences;
 pub use states::States;
 
-/// A tensor of the checkpoint in f32 on `device`.
-fn to_device(view: &TensorView, device: &Device) -> Result<Tensor> {
-    Tensor::from_vec(view.to_f32(), view.shape(), device)
+/// A tensor of the checkpoint on `device`, as it is computed with there.
+fn to_device(view: &TensorView, device: &Device, dtype: Dtype) -> Result<Tensor> {
+    let tensor = match view.as_f32() {
+        Some(numbers) => Tensor::from_slice(numbers, view.shape(), device),
+        None => Tensor::from_vec(view.to_f32(), view.shape(), device),
+    };
+    tensor?.to_dtype(match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+    })
 }

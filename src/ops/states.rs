@@ -3,10 +3,11 @@
 //! Owns the layout: panels on the CPU (`kernel/panel.rs`), rows elsewhere. The model hands them from
 //! one operation to the next; only what leaves the encoder becomes rows.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
+use super::cuda;
 use super::host::HostOp;
-use super::kernel::{self, Panels, SharedOut};
+use super::kernel::{self, Activation, Panels, SharedOut};
 
 /// One vector a token.
 ///
@@ -16,12 +17,43 @@ use super::kernel::{self, Panels, SharedOut};
 pub struct States {
     tensor: Tensor,
     tokens: usize,
+    /// What is still to be added to each row, on a GPU: the operation that comes next does so while
+    /// it reads. `[features]`
+    bias: Option<Tensor>,
 }
 
 impl States {
     /// `tensor` must be as this device has them.
     pub(super) fn new(tensor: Tensor, tokens: usize) -> Self {
-        Self { tensor, tokens }
+        Self {
+            tensor,
+            tokens,
+            bias: None,
+        }
+    }
+
+    /// `tensor` to which `bias` is still to be added.
+    pub(super) fn with_bias(tensor: Tensor, bias: Tensor, tokens: usize) -> Self {
+        Self {
+            tensor,
+            tokens,
+            bias: Some(bias),
+        }
+    }
+
+    /// What is to be added to each row.
+    pub(super) fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// The rows on a GPU, with nothing to be added.
+    fn device_rows(&self) -> Result<Tensor> {
+        let Some(bias) = &self.bias else {
+            return Ok(self.tensor.clone());
+        };
+        let rows = self.tensor.copy()?;
+        cuda::bias_activation(&rows, bias, Activation::None)?;
+        Ok(rows)
     }
 
     pub(super) fn tensor(&self) -> &Tensor {
@@ -37,7 +69,7 @@ impl States {
         })
     }
 
-    /// The vectors as rows.
+    /// The vectors as rows, in f32.
     ///
     /// # Shapes
     /// `[tokens, features]`, token after token.
@@ -46,7 +78,7 @@ impl States {
     /// Where the device fails.
     pub fn rows(&self) -> Result<Tensor> {
         if !self.tensor.device().is_cpu() {
-            return Ok(self.tensor.clone());
+            return self.device_rows()?.to_dtype(DType::F32);
         }
         let panels = self.panels()?;
         let Panels { tokens, features } = panels;
@@ -64,7 +96,8 @@ impl States {
         if !self.tensor.device().is_cpu() {
             let rows: Vec<u32> = tokens.iter().map(|token| *token as u32).collect();
             let rows = Tensor::new(rows, self.tensor.device())?;
-            return Ok(Self::new(self.tensor.index_select(&rows, 0)?, tokens.len()));
+            let selected = self.device_rows()?.index_select(&rows, 0)?;
+            return Ok(Self::new(selected, tokens.len()));
         }
         let from = self.panels()?;
         let to = Panels {

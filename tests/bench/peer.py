@@ -8,6 +8,7 @@ arrays before the clock starts.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -60,6 +61,35 @@ class Torch:
         """Every batch, one after the other."""
         for one in prepared:
             self.run(one)
+
+
+class TorchOnDevice(Torch):
+    """The same on a GPU, as it is or compiled; a run ends when the GPU has."""
+
+    def __init__(self, directory, dtype, compiled):
+        """Loads the model onto the device that cuda.py names."""
+        super().__init__(directory, dtype)
+        self.device = os.environ.get("BERT_EMBED_BENCH_DEVICE", "cuda")
+        self.model.to(self.device)
+        if compiled:
+            self.model = self.torch.compile(self.model)
+
+    def prepare(self, batch):
+        """The arguments of one call, on the device."""
+        return {name: it.to(self.device) for name, it in super().prepare(batch).items()}
+
+    def run(self, prepared):
+        """last_hidden_state `[batch, seq, hidden]`."""
+        with self.torch.inference_mode():
+            return self.model(**prepared).last_hidden_state.float().cpu().numpy()
+
+    def run_all(self, prepared):
+        """Every batch, one after the other; the numbers stay on the device."""
+        with self.torch.inference_mode():
+            for one in prepared:
+                self.model(**one)
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
 
 
 class OnnxRuntime:
@@ -141,6 +171,11 @@ PEERS = {
     "openvino": OpenVino,
     "openvino-two-streams": lambda directory: OpenVino(directory, streams=2),
 }
+for _dtype in ("float32", "float16", "bfloat16"):
+    for _how in ("eager", "compiled"):
+        PEERS[f"torch-{_how}-{_dtype}"] = lambda directory, dtype=_dtype, how=_how: TorchOnDevice(
+            directory, dtype, how == "compiled"
+        )
 
 
 def timed(action):

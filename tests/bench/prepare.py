@@ -35,10 +35,10 @@ def tell(what):
     print(f"bench: {what}", file=sys.stderr, flush=True)
 
 
-def build():
-    """The paths of the binary and of the engine worker, built for release."""
+def build(command=("cargo", "build", "--locked", "--release")):
+    """The paths of the binary and of the engine worker, built for release by `command`."""
     tell("building")
-    command = ["cargo", "build", "--locked", "--release", "--bin", "bert-embed"]
+    command = [*command, "--bin", "bert-embed"]
     command += ["--bench", "engine", "--message-format=json-render-diagnostics"]
     made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     found = {}

@@ -1,9 +1,9 @@
 //! A worker of `tests/bench/run`: one engine, loaded once, timed on command.
 //!
-//! `engine ours DIR [f16|bf16]` and `engine stock DIR` answer each line of standard input with a line
-//! of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH` writes
-//! the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR TEXT` is a
-//! whole process on candle's stock BERT, for the cold start.
+//! `engine ours DIR [DEVICE DTYPE]` and `engine stock DIR` answer each line of standard input with a
+//! line of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME PATH`
+//! writes the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR
+//! TEXT` is a whole process on candle's stock BERT, for the cold start.
 
 mod input;
 mod limits;
@@ -17,7 +17,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use bert_embed::checkpoint::Dtype;
 use serde_json::{Value, json};
 
 use input::Batches;
@@ -41,15 +40,11 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
         ["ours", directory] => (
-            Box::new(ours::Ours::load(directory, Dtype::F32)?),
+            Box::new(ours::Ours::load(directory, "cpu", "f32")?),
             directory,
         ),
-        ["ours", directory, "f16"] => (
-            Box::new(ours::Ours::load(directory, Dtype::F16)?),
-            directory,
-        ),
-        ["ours", directory, "bf16"] => (
-            Box::new(ours::Ours::load(directory, Dtype::BF16)?),
+        ["ours", directory, device, dtype] => (
+            Box::new(ours::Ours::load(directory, device, dtype)?),
             directory,
         ),
         ["stock", directory] => (Box::new(stock::Stock::load(directory)?), directory),

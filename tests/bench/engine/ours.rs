@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bert_embed::checkpoint::{Config, Dtype, Tensors};
-use bert_embed::cli::BATCH_TOKENS;
 use bert_embed::device;
 use bert_embed::model::{Batch, BertModel, Outputs, Wanted};
 use candle_core::Device;
@@ -14,25 +13,34 @@ use crate::Engine;
 /// The encoder on the checkpoint's mapped bytes.
 pub(crate) struct Ours {
     model: BertModel,
+    device: Device,
 }
 
 impl Ours {
-    pub(crate) fn load(directory: &str, dtype: Dtype) -> Result<Self> {
+    pub(crate) fn load(directory: &str, device: &str, dtype: &str) -> Result<Self> {
         device::reuse_memory();
         let directory = Path::new(directory);
         let config = Config::read(directory)?;
         let tensors = Tensors::open(directory)?;
         tensors.check(&config)?;
-        let model = BertModel::load(&tensors, &config, &Device::Cpu, dtype)?;
-        Ok(Self { model })
+        let dtype = match dtype {
+            "f32" => Dtype::F32,
+            "f16" => Dtype::F16,
+            "bf16" => Dtype::BF16,
+            other => bail!("no dtype is called {other}"),
+        };
+        let device = device::open(device.parse().map_err(anyhow::Error::msg)?)?;
+        let model = BertModel::load(&tensors, &config, &device, dtype)?;
+        Ok(Self { model, device })
     }
 
     /// The outputs in batches of the program's own budget of tokens.
     fn forward(&self, sequences: &[Vec<u32>]) -> Result<Vec<Outputs>> {
         let mut outputs = Vec::new();
         let mut batch = Batch::default();
+        let max_tokens = device::batch_tokens(&self.device);
         for input_ids in sequences {
-            if batch.input_ids.len() + input_ids.len() > BATCH_TOKENS as usize {
+            if batch.input_ids.len() + input_ids.len() > max_tokens {
                 outputs.push(self.encode(&std::mem::take(&mut batch))?);
             }
             batch.push(input_ids, &vec![0; input_ids.len()], input_ids.len());
@@ -48,7 +56,11 @@ impl Ours {
 
 impl Engine for Ours {
     fn run(&self, batch: &[Vec<u32>]) -> Result<()> {
-        self.forward(batch).map(drop)
+        let outputs = self.forward(batch)?;
+        // A GPU may only have begun.
+        self.device.synchronize()?;
+        drop(outputs);
+        Ok(())
     }
 
     fn last_hidden_state(&self, batch: &[Vec<u32>]) -> Result<Vec<f32>> {

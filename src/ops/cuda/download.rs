@@ -1,0 +1,100 @@
+//! Results on their way to the host while the GPU goes on.
+//!
+//! The copy has a stream of its own, which waits for what was launched before it was asked for and
+//! for nothing that is launched after; it writes to page-locked memory, without the processor.
+
+use std::sync::{Arc, PoisonError};
+
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::driver::result::memcpy_dtoh_async;
+use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
+use candle_core::{DType, Error, Result, Storage, Tensor, bail};
+
+use super::gpu::Gpu;
+use super::launch::pointer;
+
+/// One tensor that is being copied.
+pub(in super::super) struct Download {
+    gpu: Arc<Gpu>,
+    /// Not freed while it is read.
+    _tensor: Tensor,
+    /// `None` once the numbers are taken out.
+    to: Option<PinnedHostSlice<f32>>,
+    numbers: usize,
+    done: CudaEvent,
+}
+
+impl Download {
+    /// Asks for the numbers of `tensor`, contiguous and f32.
+    pub(in super::super) fn start(tensor: &Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Storage::Cuda(cuda) = &*storage else {
+            bail!("a download is from a GPU")
+        };
+        if tensor.dtype() != DType::F32 {
+            bail!("a download takes f32, not {:?}", tensor.dtype());
+        }
+        let gpu = Gpu::of(&cuda.device)?;
+        let (from, numbers) = (pointer(cuda, layout)?, tensor.elem_count());
+        let mut to = gpu.pinned(numbers)?;
+        let computed = gpu.stream.record_event(None).w()?;
+        gpu.copies.wait(&computed).w()?;
+        let room = &mut to.as_mut_slice().w()?[..numbers];
+        if numbers > 0 {
+            // SAFETY: `from` has as many numbers, and both places outlive the copy: `drop` waits.
+            unsafe { memcpy_dtoh_async(room, from, gpu.copies.cu_stream()) }.w()?;
+        }
+        let done = gpu.copies.record_event(None).w()?;
+        Ok(Self {
+            gpu,
+            _tensor: tensor.clone(),
+            to: Some(to),
+            numbers,
+            done,
+        })
+    }
+
+    /// The numbers, waited for.
+    pub(in super::super) fn finish(mut self) -> Result<Vec<f32>> {
+        self.done.synchronize().w()?;
+        let Some(to) = self.to.take() else {
+            return Err(Error::Msg("a download has no memory".to_owned()));
+        };
+        let numbers = to.as_slice().w()?[..self.numbers].to_vec();
+        self.gpu.give_back(to);
+        Ok(numbers)
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        // An error was told by another operation: the GPU does nothing any more.
+        let _ = self.done.synchronize();
+    }
+}
+
+/// Blocks of page-locked memory that are kept: a few outputs of two batches.
+const KEPT: usize = 4;
+
+impl Gpu {
+    /// Page-locked memory for at least `numbers`.
+    fn pinned(&self, numbers: usize) -> Result<PinnedHostSlice<f32>> {
+        let mut kept = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = kept.iter().position(|it| it.len() >= numbers) {
+            return Ok(kept.swap_remove(place));
+        }
+        // None is large enough: they make room for one that is.
+        kept.clear();
+        let room = numbers.max(1).next_power_of_two();
+        // SAFETY: it is read only after a copy has filled it. No flags: the processor reads it, which
+        // is slow where it is write-combined.
+        unsafe { self.stream.context().alloc_pinned_with_flags(room, 0) }.w()
+    }
+
+    fn give_back(&self, memory: PinnedHostSlice<f32>) {
+        let mut kept = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(memory);
+        }
+    }
+}

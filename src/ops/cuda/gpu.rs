@@ -1,0 +1,133 @@
+//! What this process has made for a GPU: the compiled kernels, the streams, memory for copies.
+//!
+//! Made when a GPU's first kernel is launched, once a process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::CudaDevice;
+use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
+use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
+use candle_core::cuda_backend::cudarc::driver::result::{device, mem_pool};
+use candle_core::cuda_backend::cudarc::driver::sys::{CUmemPool_attribute, cudaError_enum};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, PinnedHostSlice,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
+use candle_core::cuda_backend::{CudaError, DeviceId, WrapErr};
+use candle_core::{Error, Result};
+
+/// The kernels' source; NVRTC compiles it for the GPU at hand.
+const SOURCE: &str = concat!(include_str!("kernels.cu"), include_str!("attention.cu"));
+
+/// Every kernel is of a number type and of a width or a head's features.
+const KERNELS: [(&str, [usize; 2]); 4] = [
+    ("bias_activation", [1, 4]),
+    ("add_layer_norm", [1, 4]),
+    ("embeddings", [1, 4]),
+    ("attention", [64, 128]),
+];
+
+/// A GPU with our kernels on it.
+pub(super) struct Gpu {
+    /// Where everything is computed, one after the other; candle's own.
+    pub(super) stream: Arc<CudaStream>,
+    /// Where results are copied to the host while the next batch is computed.
+    pub(super) copies: Arc<CudaStream>,
+    /// Memory of the host that the GPU writes to by itself; kept, for it is slow to come by.
+    pub(super) pinned: Mutex<Vec<PinnedHostSlice<f32>>>,
+    functions: HashMap<String, CudaFunction>,
+}
+
+static GPUS: Mutex<Vec<(DeviceId, Arc<Gpu>)>> = Mutex::new(Vec::new());
+
+impl Gpu {
+    /// The kernels on `device`, compiled if they are not.
+    pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>> {
+        let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, gpu)) = gpus.iter().find(|(id, _)| *id == device.id()) {
+            return Ok(Arc::clone(gpu));
+        }
+        let gpu = Arc::new(Self::new(device)?);
+        gpus.push((device.id(), Arc::clone(&gpu)));
+        Ok(gpu)
+    }
+
+    fn new(device: &CudaDevice) -> Result<Self> {
+        let stream = device.cuda_stream();
+        let context = stream.context();
+        keep_memory(context).w()?;
+        let module = context.load_module(compile(context)?).w()?;
+        Ok(Self {
+            copies: context.new_stream().w()?,
+            pinned: Mutex::default(),
+            functions: functions(&module)?,
+            stream,
+        })
+    }
+
+    /// The kernel called `name`.
+    pub(super) fn function(&self, name: &str) -> Result<&CudaFunction> {
+        let no_such = || Error::Msg(format!("no kernel is called {name}"));
+        self.functions.get(name).ok_or_else(no_such)
+    }
+}
+
+fn compile(context: &CudaContext) -> Result<Ptx> {
+    let (major, minor) = context.compute_capability().w()?;
+    let options = CompileOptions {
+        name: Some("kernels.cu".to_owned()),
+        options: vec![
+            format!("--gpu-architecture=compute_{major}{minor}"),
+            "--std=c++17".to_owned(),
+        ],
+        ..CompileOptions::default()
+    };
+    compile_ptx_with_opts(SOURCE, options).w()
+}
+
+fn functions(module: &Arc<CudaModule>) -> Result<HashMap<String, CudaFunction>> {
+    let mut functions = HashMap::new();
+    for (operation, variants) in KERNELS {
+        for dtype in ["f32", "f16", "bf16"] {
+            for variant in variants {
+                let name = format!("{operation}_{dtype}_{variant}");
+                let function = module.load_function(&name).w()?;
+                functions.insert(name, function);
+            }
+        }
+    }
+    Ok(functions)
+}
+
+/// Has the driver keep what one batch has used for the next: by default it gives all memory back
+/// whenever the host waits for the GPU.
+fn keep_memory(context: &CudaContext) -> std::result::Result<(), DriverError> {
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let mut all = u64::MAX;
+    // SAFETY: the device is the context's, and the attribute is a number of 64 bits.
+    unsafe {
+        let pool = device::get_default_mem_pool(context.cu_device())?;
+        let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        mem_pool::set_attribute(pool, threshold, (&raw mut all).cast())
+    }
+}
+
+/// Whether the GPU, or the host's memory for its results, had no room.
+pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
+    match error {
+        Error::WithBacktrace { inner, .. }
+        | Error::Context { inner, .. }
+        | Error::WithPath { inner, .. } => is_out_of_memory(inner),
+        Error::Cuda(cause) => matches!(
+            cause.downcast_ref(),
+            Some(
+                CudaError::Cuda(DriverError(cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY))
+                    | CudaError::Cublas(CublasError(cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED))
+            )
+        ),
+        _ => false,
+    }
+}

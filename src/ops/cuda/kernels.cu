@@ -1,0 +1,197 @@
+// The encoder's operations on a GPU, beside the matrix products, which are cuBLAS's.
+//
+// Owns the arithmetic: sums, softmax and normalization in f32 whatever the vectors are stored as.
+// Leaves memory, launches and the checks of every index and shape to the Rust files beside it.
+// Compiled by NVRTC when it is first used, without a header, and by g++ for tests/cuda/prove: nothing here
+// depends on anything but the indices, __shared__, __syncthreads and plain mathematics.
+//
+// Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). attention.cu follows this file.
+
+// Threads of every block.
+constexpr unsigned THREADS = 256;
+
+// Numbers of a row that a thread holds for the layer norm: rows of up to 4096.
+constexpr unsigned VALUES = 16;
+
+struct Half { unsigned short bits; };
+struct Bfloat { unsigned short bits; };
+
+// N neighbours that are read and written at once.
+template <typename T, int N>
+struct alignas(sizeof(T) * N) Pack { T values[N]; };
+
+#ifdef __CUDACC__
+__device__ inline float half_to_float(unsigned short bits) {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+}
+
+__device__ inline unsigned short float_to_half(float value) {
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+#endif
+
+__device__ inline float widen(float value) { return value; }
+__device__ inline float widen(Half value) { return half_to_float(value.bits); }
+__device__ inline float widen(Bfloat value) { return __uint_as_float((unsigned)value.bits << 16); }
+
+__device__ inline void narrow(float value, float &to) { to = value; }
+__device__ inline void narrow(float value, Half &to) { to.bits = float_to_half(value); }
+// To nearest, ties to even; a NaN stays one.
+__device__ inline void narrow(float value, Bfloat &to) {
+    unsigned bits = __float_as_uint(value);
+    unsigned rounded = bits + 0x7fff + (bits >> 16 & 1);
+    to.bits = value == value ? rounded >> 16 : bits >> 16 | 0x40;
+}
+
+// The order of ops::Activation.
+__device__ inline float activate(float x, unsigned activation) {
+    switch (activation) {
+    case 1: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    case 2: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    case 3: return x < 0.0f ? 0.0f : x;
+    case 4: return tanhf(x);
+    default: return x;
+    }
+}
+
+// activation(y + bias) in place, one pack a thread.
+//
+// y [tokens, features], bias [features]; packs = tokens * features / WIDTH
+template <typename T, int WIDTH>
+__device__ void bias_activation(T *y, const float *bias, unsigned packs, unsigned features,
+                                unsigned activation) {
+    unsigned pack = blockIdx.x * THREADS + threadIdx.x;
+    if (pack >= packs) return;
+    auto *place = reinterpret_cast<Pack<T, WIDTH> *>(y) + pack;
+    const float *shift = bias + pack % (features / WIDTH) * WIDTH;
+    Pack<T, WIDTH> values = *place;
+    for (int lane = 0; lane < WIDTH; ++lane)
+        narrow(activate(widen(values.values[lane]) + shift[lane], activation), values.values[lane]);
+    *place = values;
+}
+
+// The sum over the block's threads, the same order each time, known to all of them.
+__device__ inline float block_sum(float value) {
+    __shared__ float parts[THREADS];
+    __shared__ float sums[16];
+    parts[threadIdx.x] = value;
+    __syncthreads();
+    if (threadIdx.x < 16) {
+        float sum = 0.0f;
+        for (unsigned part = threadIdx.x; part < THREADS; part += 16) sum += parts[part];
+        sums[threadIdx.x] = sum;
+    }
+    __syncthreads();
+    float total = 0.0f;
+    for (int part = 0; part < 16; ++part) total += sums[part];
+    return total;
+}
+
+// The column of a thread's number; packs of WIDTH neighbours lie THREADS packs apart.
+template <int WIDTH>
+__device__ inline unsigned column_of(unsigned number) {
+    return (number / WIDTH * THREADS + threadIdx.x) * WIDTH + number % WIDTH;
+}
+
+// Writes a row that the block's threads hold, normalized; its variance is taken in a second pass.
+template <typename T, int WIDTH>
+__device__ void normalize(const float (&row)[VALUES], T *out, const float *gamma,
+                          const float *beta, unsigned hidden, float eps) {
+    float sum = 0.0f;
+    for (unsigned it = 0; it < VALUES; ++it) sum += row[it];
+    float mean = block_sum(sum) / hidden;
+    float squares = 0.0f;
+    for (unsigned it = 0; it < VALUES; ++it) {
+        float distance = column_of<WIDTH>(it) < hidden ? row[it] - mean : 0.0f;
+        squares += distance * distance;
+    }
+    float scale = 1.0f / sqrtf(block_sum(squares) / hidden + eps);
+    for (unsigned it = 0; it < VALUES; it += WIDTH) {
+        unsigned column = column_of<WIDTH>(it);
+        if (column >= hidden) continue;
+        Pack<T, WIDTH> pack;
+        for (int lane = 0; lane < WIDTH; ++lane)
+            narrow((row[it + lane] - mean) * scale * gamma[column + lane] + beta[column + lane],
+                   pack.values[lane]);
+        *reinterpret_cast<Pack<T, WIDTH> *>(out + column) = pack;
+    }
+}
+
+// The layer norm of x + bias + residual, one block a row. A bias of null is none.
+//
+// x, residual, out [tokens, hidden]; bias, gamma, beta [hidden]
+template <typename T, int WIDTH>
+__device__ void add_layer_norm(T *out, const T *x, const float *bias, const T *residual,
+                               const float *gamma, const float *beta, unsigned hidden, float eps) {
+    unsigned long long start = (unsigned long long)blockIdx.x * hidden;
+    float row[VALUES];
+    for (unsigned it = 0; it < VALUES; it += WIDTH) {
+        unsigned column = column_of<WIDTH>(it);
+        bool inside = column < hidden;
+        Pack<T, WIDTH> ours = {}, others = {};
+        if (inside) {
+            ours = *reinterpret_cast<const Pack<T, WIDTH> *>(x + start + column);
+            others = *reinterpret_cast<const Pack<T, WIDTH> *>(residual + start + column);
+        }
+        for (int lane = 0; lane < WIDTH; ++lane) {
+            float shift = bias && inside ? bias[column + lane] : 0.0f;
+            row[it + lane] = widen(ours.values[lane]) + shift + widen(others.values[lane]);
+        }
+    }
+    normalize<T, WIDTH>(row, out + start, gamma, beta, hidden, eps);
+}
+
+// The layer norm of word + token type + position, one block a token.
+//
+// ids [3, tokens]: rows of word, token_type and position; out [tokens, hidden]
+template <typename T, int WIDTH>
+__device__ void embeddings(T *out, const T *word, const T *token_type, const T *position,
+                           const unsigned *ids, unsigned tokens, const float *gamma,
+                           const float *beta, unsigned hidden, float eps) {
+    unsigned long long token = blockIdx.x, width = hidden;
+    const T *parts[] = {word + ids[token] * width, token_type + ids[tokens + token] * width,
+                        position + ids[2 * tokens + token] * width};
+    float row[VALUES];
+    for (unsigned it = 0; it < VALUES; it += WIDTH) {
+        unsigned column = column_of<WIDTH>(it);
+        for (int lane = 0; lane < WIDTH; ++lane) row[it + lane] = 0.0f;
+        if (column >= hidden) continue;
+        for (const T *part : parts) {
+            auto pack = *reinterpret_cast<const Pack<T, WIDTH> *>(part + column);
+            for (int lane = 0; lane < WIDTH; ++lane) row[it + lane] += widen(pack.values[lane]);
+        }
+    }
+    normalize<T, WIDTH>(row, out + token * width, gamma, beta, hidden, eps);
+}
+
+#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
+
+#define OF_WIDTH(NAME, T, WIDTH)                                                                   \
+    KERNEL bias_activation_##NAME##_##WIDTH(T *y, const float *bias, unsigned packs,               \
+                                            unsigned features, unsigned activation) {              \
+        bias_activation<T, WIDTH>(y, bias, packs, features, activation);                           \
+    }                                                                                              \
+    KERNEL add_layer_norm_##NAME##_##WIDTH(T *out, const T *x, const float *bias,                  \
+                                           const T *residual, const float *gamma,                  \
+                                           const float *beta, unsigned hidden, float eps) {        \
+        add_layer_norm<T, WIDTH>(out, x, bias, residual, gamma, beta, hidden, eps);                \
+    }                                                                                              \
+    KERNEL embeddings_##NAME##_##WIDTH(T *out, const T *word, const T *token_type,                 \
+                                       const T *position, const unsigned *ids, unsigned tokens,    \
+                                       const float *gamma, const float *beta, unsigned hidden,     \
+                                       float eps) {                                                \
+        embeddings<T, WIDTH>(out, word, token_type, position, ids, tokens, gamma, beta, hidden,    \
+                             eps);                                                                 \
+    }
+
+#define OF_TYPE(NAME, T)                                                                           \
+    OF_WIDTH(NAME, T, 1)                                                                           \
+    OF_WIDTH(NAME, T, 4)
+
+OF_TYPE(f32, float)
+OF_TYPE(f16, Half)
+OF_TYPE(bf16, Bfloat)

@@ -1,0 +1,209 @@
+//! The operations on a GPU: our kernels (`kernels.cu`, `attention.cu`) on candle's tensors.
+//!
+//! Owns the launches and the checks that a kernel cannot make: shapes, and what fits its blocks.
+//! A launch returns before the GPU has begun; everything is in order on the device's one stream.
+//! Vectors are in the type that the model computes in; biases and norms, which are few, in f32.
+//! Leaves the matrix products to cuBLAS through candle, and the order of the operations to `model/`.
+//! `absent.rs` stands here in a build without CUDA.
+
+mod download;
+mod gpu;
+mod launch;
+mod tiles;
+
+use candle_core::{D, Error, Result, Tensor, bail};
+
+pub(super) use download::Download;
+pub(super) use gpu::is_out_of_memory;
+use launch::{Argument, Launch};
+pub(super) use tiles::Tiles;
+
+use super::Activation;
+
+/// Threads of a block: `THREADS` of `kernels.cu`.
+const THREADS: usize = 256;
+
+/// Largest row that a block normalizes: `THREADS × VALUES` of `kernels.cu`.
+const MAX_HIDDEN: usize = 4096;
+
+/// activation(`y` + `bias`), in place.
+///
+/// # Shapes
+/// `y` `[tokens, features]`, `bias` `[features]`
+pub(super) fn bias_activation(y: &Tensor, bias: &Tensor, activation: Activation) -> Result<()> {
+    let (tokens, features) = y.dims2()?;
+    expect(bias, &[features])?;
+    let width = width(features);
+    let packs = tokens * features / width;
+    Launch {
+        operation: "bias_activation",
+        variant: width,
+        grid: (packs.div_ceil(THREADS), 1),
+        arguments: &[
+            Argument::Tensor(bias),
+            Argument::number(packs)?,
+            Argument::number(features)?,
+            Argument::number(number_of(activation))?,
+        ],
+    }
+    .fill(y)
+}
+
+/// What `kernels.cu` calls it.
+fn number_of(activation: Activation) -> usize {
+    match activation {
+        Activation::None => 0,
+        Activation::Gelu => 1,
+        Activation::GeluTanh => 2,
+        Activation::Relu => 3,
+        Activation::Tanh => 4,
+    }
+}
+
+/// Scale, shift and epsilon of a normalization.
+#[derive(Clone, Copy)]
+pub(super) struct Norm<'a> {
+    /// `[hidden]`
+    pub(super) gamma: &'a Tensor,
+    /// `[hidden]`
+    pub(super) beta: &'a Tensor,
+    pub(super) eps: f32,
+}
+
+/// The normalization of `x + bias + residual`.
+///
+/// # Shapes
+/// `x`, `residual` `[tokens, hidden]`, `bias` `[hidden]` → `[tokens, hidden]`
+pub(super) fn add_layer_norm(
+    x: &Tensor,
+    bias: Option<&Tensor>,
+    residual: &Tensor,
+    norm: Norm,
+) -> Result<Tensor> {
+    let (tokens, hidden) = x.dims2()?;
+    expect(residual, &[tokens, hidden])?;
+    norm.expect(hidden)?;
+    bias.map_or(Ok(()), |bias| expect(bias, &[hidden]))?;
+    let out = uninitialized(x, (tokens, hidden))?;
+    Launch {
+        operation: "add_layer_norm",
+        variant: width(hidden),
+        grid: (tokens, 1),
+        arguments: &[
+            Argument::Tensor(x),
+            Argument::maybe(bias),
+            Argument::Tensor(residual),
+            Argument::Tensor(norm.gamma),
+            Argument::Tensor(norm.beta),
+            Argument::number(hidden)?,
+            Argument::Float(norm.eps),
+        ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
+/// The normalization of the sum of three rows a token; the numbers of the rows go to the GPU in one
+/// copy, and are checked before.
+///
+/// # Shapes
+/// tables word, token type and position `[rows, hidden]`, `ids` three times `[tokens]` in that order
+/// → `[tokens, hidden]`
+pub(super) fn embeddings(tables: [&Tensor; 3], ids: [&[u32]; 3], norm: Norm) -> Result<Tensor> {
+    let [word, token_type, position] = tables;
+    let (tokens, hidden) = (ids[0].len(), word.dim(D::Minus1)?);
+    norm.expect(hidden)?;
+    for (table, ids) in tables.into_iter().zip(ids) {
+        let rows = table.dim(0)?;
+        expect(table, &[rows, hidden])?;
+        if ids.len() != tokens {
+            bail!("embeddings: the lists of ids are not of one length");
+        }
+        if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
+            bail!("embeddings: row {id} of a table of {rows} rows");
+        }
+    }
+    let ids = Tensor::from_vec(ids.concat(), (3, tokens), word.device())?;
+    let out = uninitialized(word, (tokens, hidden))?;
+    Launch {
+        operation: "embeddings",
+        variant: width(hidden),
+        grid: (tokens, 1),
+        arguments: &[
+            Argument::Tensor(word),
+            Argument::Tensor(token_type),
+            Argument::Tensor(position),
+            Argument::Tensor(&ids),
+            Argument::number(tokens)?,
+            Argument::Tensor(norm.gamma),
+            Argument::Tensor(norm.beta),
+            Argument::number(hidden)?,
+            Argument::Float(norm.eps),
+        ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
+/// The context of every sequence and head, in one launch.
+///
+/// # Shapes
+/// `query_key_value` `[tokens, 3 × hidden]`, `bias` `[3 × hidden]` → `[tokens, hidden]`
+pub(super) fn attention(
+    query_key_value: &Tensor,
+    bias: Option<&Tensor>,
+    tiles: &Tiles,
+    heads: usize,
+) -> Result<Tensor> {
+    let (tokens, features) = query_key_value.dims2()?;
+    let head_dim = features / 3 / heads;
+    expect(query_key_value, &[tiles.tokens, 3 * heads * head_dim])?;
+    bias.map_or(Ok(()), |bias| expect(bias, &[features]))?;
+    let out = uninitialized(query_key_value, (tokens, features / 3))?;
+    Launch {
+        operation: "attention",
+        variant: tiles::features_of_kernel(head_dim)?,
+        grid: (tiles.count()?, heads),
+        arguments: &[
+            Argument::Tensor(query_key_value),
+            Argument::maybe(bias),
+            Argument::Tensor(&tiles.table),
+            Argument::number(head_dim)?,
+            Argument::Float(1.0 / (head_dim as f32).sqrt()),
+        ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
+impl Norm<'_> {
+    fn expect(&self, hidden: usize) -> Result<()> {
+        if hidden > MAX_HIDDEN {
+            bail!("layer norm on a GPU takes rows of up to {MAX_HIDDEN} numbers, not {hidden}");
+        }
+        expect(self.gamma, &[hidden])?;
+        expect(self.beta, &[hidden])
+    }
+}
+
+/// Neighbours that a thread reads at once; rows begin where four of them do, or nowhere special.
+fn width(features: usize) -> usize {
+    if features.is_multiple_of(4) { 4 } else { 1 }
+}
+
+fn expect(tensor: &Tensor, shape: &[usize]) -> Result<()> {
+    if tensor.dims() == shape && tensor.is_contiguous() {
+        return Ok(());
+    }
+    Err(Error::Msg(format!(
+        "a tensor of {:?} where {shape:?} is needed, end to end",
+        tensor.dims()
+    )))
+}
+
+/// A tensor of the type and on the device of `like`, for a kernel that writes all of it.
+fn uninitialized(like: &Tensor, shape: (usize, usize)) -> Result<Tensor> {
+    // SAFETY: every caller hands it to a kernel that writes each of its numbers, and nobody reads
+    // it before: the stream is in order.
+    unsafe { Tensor::empty(shape, like.dtype(), like.device()) }
+}

@@ -1,0 +1,27 @@
+//! What a failed operation means for a run: whether less at once would help.
+
+use std::fmt;
+
+use super::cuda;
+use crate::error::{Error, Kind};
+
+/// The device has no memory for what was asked of it; a smaller batch may fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the GPU is out of memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// The error of an operation, a [`Kind::Device`]; caused by [`OutOfMemory`] where that was it.
+#[must_use]
+pub fn failed(cause: candle_core::Error) -> Error {
+    if cuda::is_out_of_memory(&cause) {
+        return Error::new(Kind::Device, OutOfMemory);
+    }
+    Error::new(Kind::Device, cause)
+}

@@ -1,0 +1,268 @@
+// Every kernel of src/ops/cuda against a naive oracle in float64, on a CPU. Run by tests/cuda/prove.
+//
+// What it can find: wrong indices, masks, sums, rounding; reads and writes beyond a tensor (they are
+// surrounded by NaN); a barrier that is missing (two orders of the threads give different bits) or
+// that not every thread reaches. What it cannot: races that neither order shows, the GPU's own half
+// precision and mathematics, registers, occupancy, launches, and anything of the Rust beside it.
+
+#include "shim.h"
+
+#include "../../src/ops/cuda/kernels.cu"
+#include "../../src/ops/cuda/attention.cu"
+
+#include <random>
+#include <string>
+
+static std::mt19937 generator(42);
+static int checks = 0;
+static double worst = 0.0; // largest error as a share of what is allowed
+
+// One number type: its kernels and the relative error of a rounding to it.
+template <typename T> struct Type;
+#define TYPE(T, NAME, ROUNDING)                                                                    \
+    template <> struct Type<T> {                                                                   \
+        static constexpr const char *name = #NAME;                                                 \
+        static constexpr double rounding = ROUNDING;                                               \
+        static constexpr auto bias_activation_1 = bias_activation_##NAME##_1;                      \
+        static constexpr auto bias_activation_4 = bias_activation_##NAME##_4;                      \
+        static constexpr auto add_layer_norm_1 = add_layer_norm_##NAME##_1;                        \
+        static constexpr auto add_layer_norm_4 = add_layer_norm_##NAME##_4;                        \
+        static constexpr auto embeddings_1 = embeddings_##NAME##_1;                                \
+        static constexpr auto embeddings_4 = embeddings_##NAME##_4;                                \
+        static constexpr auto attention_64 = attention_##NAME##_64;                                \
+        static constexpr auto attention_128 = attention_##NAME##_128;                              \
+    }
+TYPE(float, f32, 0x1p-24);
+TYPE(Half, f16, 0x1p-11);
+TYPE(Bfloat, bf16, 0x1p-8);
+
+// A tensor with NaN before and after it.
+template <typename T> struct Tensor {
+    static constexpr size_t MARGIN = 4096;
+    std::vector<T> all;
+    size_t size;
+
+    explicit Tensor(size_t size) : all(size + 2 * MARGIN), size(size) {
+        for (T &value : all) narrow(NAN, value);
+    }
+    Tensor(size_t size, double scale, double mean = 0.0) : Tensor(size) {
+        std::normal_distribution<float> normal(mean, scale);
+        for (size_t it = 0; it < size; ++it) narrow(normal(generator), data()[it]);
+    }
+    T *data() { return all.data() + MARGIN; }
+    double at(size_t it) { return widen(data()[it]); }
+    bool intact() {
+        for (size_t it = 0; it < MARGIN; ++it)
+            if (!std::isnan(widen(all[it])) || !std::isnan(widen(all[all.size() - 1 - it]))) return false;
+        return true;
+    }
+};
+
+using Oracle = std::vector<double>;
+
+// Runs `call(out)` in both orders; the outputs must be the same bits, and near the oracle.
+template <typename T, typename Call>
+void check(const std::string &what, Index grid, Tensor<T> &before, const Oracle &oracle,
+           double tolerance, Call call) {
+    std::string name = what + " " + Type<T>::name;
+    Tensor<T> outs[] = {before, before};
+    for (int order = 0; order < 2; ++order) {
+        T *out = outs[order].data();
+        shim::launch(grid, THREADS, order, [&] { call(out); });
+        if (!outs[order].intact()) shim::fail((name + ": wrote outside its output").c_str());
+    }
+    if (memcmp(outs[0].data(), outs[1].data(), oracle.size() * sizeof(T)))
+        shim::fail((name + ": the bits depend on the order of the threads").c_str());
+    for (size_t it = 0; it < oracle.size(); ++it) {
+        double allowed = tolerance + 1.01 * Type<T>::rounding * std::abs(oracle[it]);
+        double share = std::abs(outs[0].at(it) - oracle[it]) / allowed;
+        if (!(share <= 1.0)) {
+            printf("FAIL: %s: output %zu is %.9g, not %.9g (%.1f times what is allowed)\n",
+                   name.c_str(), it, outs[0].at(it), oracle[it], share);
+            exit(1);
+        }
+        worst = std::max(worst, share);
+    }
+    ++checks;
+}
+
+static double activation_of(double x, unsigned activation) {
+    switch (activation) {
+    case 1: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+    case 2: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case 3: return std::max(x, 0.0);
+    case 4: return std::tanh(x);
+    default: return x;
+    }
+}
+
+template <typename T> void prove_bias_activation(size_t tokens, size_t features) {
+    for (unsigned activation = 0; activation < 5; ++activation)
+        for (unsigned width : {1u, 4u}) {
+            if (features % width) continue;
+            Tensor<T> y(tokens * features, 2.0);
+            Tensor<float> bias(features, 1.0);
+            Oracle oracle;
+            for (size_t it = 0; it < y.size; ++it)
+                oracle.push_back(activation_of(y.at(it) + bias.at(it % features), activation));
+            unsigned packs = y.size / width;
+            auto kernel = width == 1 ? Type<T>::bias_activation_1 : Type<T>::bias_activation_4;
+            check("bias_activation", {(packs + THREADS - 1) / THREADS, 1}, y, oracle, 2e-6, [&](T *out) {
+                kernel(out, bias.data(), packs, features, activation);
+            });
+        }
+}
+
+static void normalize(Oracle &row, Tensor<float> &gamma, Tensor<float> &beta, double eps) {
+    double mean = 0.0, variance = 0.0;
+    for (double x : row) mean += x / row.size();
+    for (double x : row) variance += (x - mean) * (x - mean) / row.size();
+    for (size_t it = 0; it < row.size(); ++it)
+        row[it] = (row[it] - mean) / std::sqrt(variance + eps) * gamma.at(it) + beta.at(it);
+}
+
+// A large mean beside a small spread is where a variance taken in one pass loses its digits.
+template <typename T> void prove_add_layer_norm(size_t tokens, size_t hidden, double mean) {
+    for (bool with_bias : {true, false})
+        for (unsigned width : {1u, 4u}) {
+            if (hidden % width) continue;
+            Tensor<T> x(tokens * hidden, 1.0, mean), residual(tokens * hidden, 2.0), out(tokens * hidden);
+            Tensor<float> bias(hidden, 0.5), gamma(hidden, 1.0), beta(hidden, 1.0);
+            Oracle oracle;
+            for (size_t token = 0; token < tokens; ++token) {
+                Oracle row;
+                for (size_t it = 0; it < hidden; ++it) {
+                    double shift = with_bias ? bias.at(it) : 0.0;
+                    row.push_back(x.at(token * hidden + it) + shift + residual.at(token * hidden + it));
+                }
+                normalize(row, gamma, beta, 1e-12);
+                oracle.insert(oracle.end(), row.begin(), row.end());
+            }
+            auto kernel = width == 1 ? Type<T>::add_layer_norm_1 : Type<T>::add_layer_norm_4;
+            check("add_layer_norm", {(unsigned)tokens, 1}, out, oracle, 4e-6 * (1 + mean), [&](T *to) {
+                kernel(to, x.data(), with_bias ? bias.data() : nullptr, residual.data(),
+                       gamma.data(), beta.data(), hidden, 1e-12f);
+            });
+        }
+}
+
+template <typename T> void prove_embeddings(unsigned tokens, size_t hidden) {
+    for (unsigned width : {1u, 4u}) {
+        if (hidden % width) continue;
+        const unsigned rows[] = {50, 2, 40};
+        std::vector<Tensor<T>> tables;
+        for (unsigned count : rows) tables.emplace_back(count * hidden, 1.0);
+        Tensor<float> gamma(hidden, 1.0), beta(hidden, 1.0);
+        Tensor<T> out(tokens * hidden);
+        std::vector<unsigned> ids;
+        for (unsigned it = 0; it < 3 * tokens; ++it) ids.push_back(generator() % rows[it / tokens]);
+        Oracle oracle;
+        for (unsigned token = 0; token < tokens; ++token) {
+            Oracle row(hidden);
+            for (unsigned table = 0; table < 3; ++table)
+                for (size_t it = 0; it < hidden; ++it)
+                    row[it] += tables[table].at(ids[table * tokens + token] * hidden + it);
+            normalize(row, gamma, beta, 1e-6);
+            oracle.insert(oracle.end(), row.begin(), row.end());
+        }
+        auto kernel = width == 1 ? Type<T>::embeddings_1 : Type<T>::embeddings_4;
+        check("embeddings", {tokens, 1}, out, oracle, 4e-6, [&](T *to) {
+            kernel(to, tables[0].data(), tables[1].data(), tables[2].data(), ids.data(), tokens,
+                   gamma.data(), beta.data(), hidden, 1e-6f);
+        });
+    }
+}
+
+struct Sequence { unsigned tokens, attended; };
+
+// The sequences end to end, cut into tiles as ops::cuda cuts them.
+template <typename T>
+void prove_attention(const std::vector<Sequence> &sequences, unsigned heads, unsigned head_dim,
+                     bool with_bias) {
+    const unsigned hidden = heads * head_dim, queries = head_dim <= 64 ? 64 : 32;
+    std::vector<Tile> tiles;
+    unsigned tokens = 0;
+    for (Sequence sequence : sequences) {
+        for (unsigned first = 0; first < sequence.tokens; first += queries)
+            tiles.push_back({tokens, sequence.tokens, sequence.attended, first});
+        tokens += sequence.tokens;
+    }
+    Tensor<T> qkv(tokens * 3 * hidden, 1.0), out(tokens * hidden);
+    Tensor<float> bias(3 * hidden, 0.5);
+    auto at = [&](unsigned token, unsigned part, unsigned head, unsigned feature) {
+        unsigned column = (part * heads + head) * head_dim + feature;
+        return qkv.at(token * 3 * hidden + column) + (with_bias ? bias.at(column) : 0.0);
+    };
+    Oracle oracle(tokens * hidden);
+    unsigned start = 0;
+    for (Sequence sequence : sequences) {
+        unsigned limit = sequence.attended ? sequence.attended : sequence.tokens;
+        for (unsigned query = start; query < start + sequence.tokens; ++query)
+            for (unsigned head = 0; head < heads; ++head) {
+                Oracle scores(limit);
+                double largest = -INFINITY, total = 0.0;
+                for (unsigned key = 0; key < limit; ++key) {
+                    for (unsigned it = 0; it < head_dim && sequence.attended; ++it)
+                        scores[key] += at(query, 0, head, it) * at(start + key, 1, head, it);
+                    largest = std::max(largest, scores[key] /= std::sqrt((double)head_dim));
+                }
+                for (double &score : scores) total += score = std::exp(score - largest);
+                for (unsigned key = 0; key < limit; ++key)
+                    for (unsigned it = 0; it < head_dim; ++it)
+                        oracle[query * hidden + head * head_dim + it] +=
+                            scores[key] / total * at(start + key, 2, head, it);
+            }
+        start += sequence.tokens;
+    }
+    auto kernel = head_dim <= 64 ? Type<T>::attention_64 : Type<T>::attention_128;
+    check("attention", {(unsigned)tiles.size(), heads}, out, oracle, 4e-6, [&](T *to) {
+        kernel(to, qkv.data(), with_bias ? bias.data() : nullptr, tiles.data(), head_dim,
+               1.0f / std::sqrt((float)head_dim));
+    });
+}
+
+// Every float between two neighbours of bf16 goes to the nearer one, ties to the even one.
+static void prove_bfloat() {
+    for (unsigned bits = 0; bits < 0x10000; ++bits) {
+        float value = widen(Bfloat{(unsigned short)bits});
+        Bfloat back;
+        narrow(value, back);
+        bool same = std::isnan(value) ? std::isnan(widen(back)) : back.bits == bits;
+        if (!same) shim::fail("a bf16 does not come back");
+        if (std::isnan(value) || std::isinf(value)) continue;
+        unsigned base = bits << 16;
+        struct { unsigned add, to; } cases[] = {
+            {0x7fff, bits}, {0x8000, bits + (bits & 1)}, {0x8001, bits + 1}, {0xffff, bits + 1}};
+        for (auto [add, to] : cases) {
+            narrow(__uint_as_float(base + add), back);
+            if (back.bits != to) shim::fail("a float is rounded to the wrong bf16");
+        }
+    }
+    ++checks;
+}
+
+template <typename T> void prove() {
+    prove_bias_activation<T>(5, 12);
+    prove_bias_activation<T>(7, 33);
+    prove_bias_activation<T>(3, 3072);
+    for (size_t hidden : {12, 33, 768, 1024}) {
+        prove_add_layer_norm<T>(7, hidden, 0.0);
+        prove_embeddings<T>(17, hidden);
+    }
+    prove_add_layer_norm<T>(3, 768, 100.0);
+    prove_add_layer_norm<T>(2, 4096, 0.0);
+    prove_add_layer_norm<T>(2, 4095, 0.0);
+    const std::vector<Sequence> sequences = {{1, 1}, {5, 5},   {17, 9}, {33, 33}, {150, 150},
+                                             {4, 0}, {150, 70}, {64, 64}, {65, 64}, {70, 0}};
+    for (unsigned head_dim : {12u, 32u, 33u, 64u, 80u, 128u})
+        prove_attention<T>(sequences, 2, head_dim, true);
+    prove_attention<T>({{33, 20}, {1, 0}}, 3, 64, false);
+}
+
+int main() {
+    prove_bfloat();
+    prove<float>();
+    prove<Half>();
+    prove<Bfloat>();
+    printf("%d checks passed; the largest error is %.2f of what is allowed\n", checks, worst);
+}

@@ -1,0 +1,96 @@
+"""Compiles our kernels as the program does at run time, which needs no GPU, and assembles them.
+
+    ptx.py TOOLKIT
+
+NVRTC makes PTX of the kernels for each kind of GPU, ptxas makes machine code of it; the table shows
+what a kernel takes of a processor of the GPU. Fails where either refuses, where registers spill to memory,
+or where a kernel needs more shared memory than every GPU has.
+"""
+
+import ctypes
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# As gpu.rs joins them.
+KERNELS = ["kernels.cu", "attention.cu"]
+DIRECTORY = Path(__file__).resolve().parents[2] / "src" / "ops" / "cuda"
+# Turing, Ampere, Hopper, Blackwell.
+ARCHITECTURES = ["75", "80", "90", "100"]
+# The options of gpu.rs.
+OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17"]
+MAX_SHARED_BYTES = 48 * 1024
+
+
+def ptx_of(nvrtc, source, architecture):
+    """The PTX of the kernels for one kind of GPU."""
+    program = ctypes.c_void_p()
+    made = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), source, b"kernels.cu", 0, None, None
+    )
+    if made != 0:
+        sys.exit(f"NVRTC takes no program: error {made}")
+    options = [option.format(architecture).encode() for option in OPTIONS]
+    array = (ctypes.c_char_p * len(options))(*options)
+    compiled = nvrtc.nvrtcCompileProgram(program, len(options), array)
+    if compiled != 0:
+        sys.exit(f"sm_{architecture}:\n{text_of(nvrtc, program, 'ProgramLog').decode()}")
+    return text_of(nvrtc, program, "PTX")
+
+
+def text_of(nvrtc, program, what):
+    """What NVRTC has to say of a program."""
+    size = ctypes.c_size_t()
+    getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+    text = ctypes.create_string_buffer(size.value)
+    getattr(nvrtc, f"nvrtcGet{what}")(program, text)
+    return text.value
+
+
+def usage_of(toolkit, ptx, architecture):
+    """{kernel: (registers, bytes spilled, bytes of shared memory)}"""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "kernels.ptx")
+        path.write_bytes(ptx)
+        command = [toolkit / "bin" / "ptxas", "-v", f"-arch=sm_{architecture}", path]
+        command += ["-o", Path(scratch, "kernels.cubin")]
+        said = subprocess.run(command, capture_output=True, text=True)
+    if said.returncode:
+        sys.exit(f"sm_{architecture}:\n{said.stderr}")
+    usage = {}
+    for part in said.stderr.split("Compiling entry function '")[1:]:
+        number = {
+            what: int(found[1]) if (found := re.search(pattern, part)) else 0
+            for what, pattern in {
+                "registers": r"Used (\d+) registers",
+                "spilled": r"(\d+) bytes spill stores",
+                "shared": r"(\d+) bytes smem",
+            }.items()
+        }
+        usage[part.split("'")[0]] = number
+    return usage
+
+
+def main():
+    """Prints the table of each kind of GPU."""
+    toolkit = Path(sys.argv[1])
+    # It looks for its builtins by name.
+    ctypes.CDLL(str(next((toolkit / "lib").glob("libnvrtc-builtins.so.*"))), ctypes.RTLD_GLOBAL)
+    nvrtc = ctypes.CDLL(str(next((toolkit / "lib").glob("libnvrtc.so.*"))))
+    source = b"".join((DIRECTORY / name).read_bytes() for name in KERNELS)
+    wrong = []
+    for architecture in ARCHITECTURES:
+        usage = usage_of(toolkit, ptx_of(nvrtc, source, architecture), architecture)
+        for kernel, number in sorted(usage.items()):
+            said = ", ".join(f"{what} {count}" for what, count in number.items())
+            print(f"sm_{architecture} {kernel}: {said}")
+            if number["spilled"] or number["shared"] > MAX_SHARED_BYTES:
+                wrong.append(f"sm_{architecture} {kernel}")
+    if wrong:
+        sys.exit(f"spill registers, or need too much shared memory: {', '.join(wrong)}")
+
+
+if __name__ == "__main__":
+    main()
