@@ -192,7 +192,7 @@ pub struct Arguments {
     pub device: DeviceChoice,
 
     /// What the weights are rounded to. A GPU computes in it too; the CPU computes in f32 all the
-    /// same: its numbers are those of a checkpoint that was saved so, in no less time
+    /// same: its numbers are those of a checkpoint that was saved so, seldom in less time
     #[arg(
         long,
         value_name = "DTYPE",
