@@ -6,8 +6,7 @@ use clap::ValueEnum;
 
 use crate::checkpoint::{self, Config};
 use crate::cli::{
-    Arguments, BATCH_TOKENS, Dtype, Field, Format, LayerMerge, OnLong, Padding, Pooling,
-    WordPooling,
+    Arguments, Dtype, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
@@ -50,11 +49,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// What `arguments` mean for a model of `config`.
+    /// What `arguments` mean for a model of `config`, on a device that takes `batch_tokens` at once
+    /// where they do not say.
     ///
     /// # Errors
     /// [`Kind::Usage`] where the model has no such layer or not so many positions.
-    pub fn new(arguments: &Arguments, config: &Config) -> Result<Self> {
+    pub fn new(arguments: &Arguments, config: &Config, batch_tokens: usize) -> Result<Self> {
         let format = arguments.output_format();
         let fields = arguments.record_fields();
         let has = |field| fields.contains(&field);
@@ -82,7 +82,9 @@ impl Request {
             max_length,
             on_long: arguments.on_long,
             padding,
-            batch_tokens: arguments.batch_tokens.unwrap_or(BATCH_TOKENS) as usize,
+            batch_tokens: arguments
+                .batch_tokens
+                .map_or(batch_tokens, |tokens| tokens as usize),
             detail: Detail {
                 offsets: [Field::OffsetMapping, Field::WordIds, Field::Words]
                     .into_iter()

@@ -64,10 +64,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
-    let mut request = Request::new(arguments, &config)?;
-    if arguments.batch_tokens.is_none() {
-        request.batch_tokens = device::batch_tokens(&device);
-    }
+    let mut request = Request::new(arguments, &config, device::batch_tokens(&device))?;
     let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
@@ -129,7 +126,8 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     drop(destination(arguments)?);
     let snapshot = locate(arguments, false)?;
     let config = Config::read(&snapshot.directory)?;
-    let request = Request::new(arguments, &config)?;
+    // There are no batches.
+    let request = Request::new(arguments, &config, usize::MAX)?;
     let tokenizer = load_tokenizer(&snapshot, &config)?;
     let options = request.options();
     let context = context(&request, &options, &snapshot, &tokenizer);

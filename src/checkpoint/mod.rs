@@ -11,6 +11,7 @@ mod credentials;
 mod download;
 mod environment;
 mod files;
+mod half_precision;
 #[cfg(feature = "hub")]
 mod install;
 mod json;

@@ -1,3 +1,5 @@
+//! The order of batches, and what happens where a device has no room, on a device of our own.
+
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;

@@ -158,6 +158,7 @@ fn the_metadata_tell_model_and_options() {
     let metadata = metadata.metadata().as_ref().expect("metadata");
     let expected = [
         ("bert_embed", env!("CARGO_PKG_VERSION")),
+        ("dtype", "f32"),
         ("layer_merge", "none"),
         ("layers", "3"),
         ("max_length", "9"),
