@@ -1,21 +1,28 @@
-//! The arguments and their value enums; no input or output happens here.
+//! The arguments; no input or output happens here.
 //!
-//! Owns [`Arguments`] (what was typed) and the checks that need nothing but the command line.
-//! The doc comments are the help. Leaves every check that needs the model to `run.rs`.
+//! Owns [`Arguments`] (what was typed), the values of its options and the checks that need nothing
+//! but the command line. The doc comments are the help. Leaves every check that needs the model to
+//! `request.rs`.
 
 #![allow(
     clippy::doc_markdown,
     reason = "the doc comments are the help, where backticks show"
 )]
 
+mod check;
+mod field;
 mod format;
+mod values;
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-use crate::error::{Error, Kind, Result};
+pub use field::Field;
 pub use format::Format;
+pub use values::{
+    DeviceChoice, Dtype, InputFormat, LayerMerge, OnLong, Padding, Pooling, WordPooling,
+};
 
 /// The model that is used where none is named.
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
@@ -32,6 +39,8 @@ pub const GPU_BATCH_TOKENS: u32 = 16_384;
 ///
 /// Texts come from the arguments, from files (one text a line) or from standard input. The model
 /// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
+/// A text that comes through a pipe is answered as soon as it is there: one program can write a line
+/// and read its record before it writes the next.
 #[derive(Debug, Parser)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -86,7 +95,7 @@ pub struct Arguments {
     pub offline: bool,
 
     /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the model's max_position_embeddings]
-    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = clap::value_parser!(u32).range(3..))]
+    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = values::max_length)]
     pub max_length: Option<u32>,
 
     /// What happens to a text that is longer
@@ -152,8 +161,8 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub word_pooling: Option<WordPooling>,
 
-    /// Write to FILE, which appears complete or not at all. Until then JSON Lines are in FILE.partial,
-    /// which stays when the run is interrupted
+    /// Write to FILE, which appears complete or not at all. Until then the records are in FILE.partial,
+    /// which stays when the run is interrupted (but with --format json)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -182,6 +191,16 @@ pub struct Arguments {
     )]
     pub device: DeviceChoice,
 
+    /// What the weights are rounded to. On the CPU they are computed with in f32 all the same: the
+    /// numbers are those of a checkpoint that was saved so, and it takes no less time
+    #[arg(
+        long,
+        value_name = "DTYPE",
+        default_value = "f32",
+        help_heading = "Execution"
+    )]
+    pub dtype: Dtype,
+
     /// Threads of the encoder [default: the processors this process may use]
     #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -202,7 +221,7 @@ pub struct Arguments {
     pub fail_fast: bool,
 
     /// Check this installation on the chosen model and device
-    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output"])]
+    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output", "dtype"])]
     pub self_test: bool,
 
     /// Print the completion script for SHELL
@@ -229,191 +248,6 @@ Exit codes: 0 done, 1 internal error, 2 usage, 3 input, 4 model files, 5 hub or 
 
 Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
 HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
-
-/// What a line of the input is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InputFormat {
-    /// A text
-    Lines,
-    /// A JSON object: text, or words (a list), and optionally id and text_pair
-    Jsonl,
-}
-
-/// What happens to a text of more tokens than a record may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnLong {
-    /// It is cut; the record says how many tokens were dropped
-    Truncate,
-    /// Its record is an error
-    Error,
-    /// It is run as windows of --max-length tokens that overlap by --stride: each of its tokens is
-    /// taken from the window where it has most context, `pooler_output` from the first one. A pair
-    /// that does not fit is an error; not with --padding or --format json, for such a record is
-    /// longer than --max-length
-    Window,
-}
-
-/// How far records are filled up with `[PAD]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Padding {
-    /// Not at all
-    None,
-    /// To the longest record of the whole input
-    Longest,
-    /// To --max-length
-    MaxLength,
-}
-
-/// A field of a record; the names are Hugging Face's where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Field {
-    /// Place in the input, from 0
-    Index,
-    /// The input's own id
-    Id,
-    /// The text as read, with text_pair where there is a second segment
-    Text,
-    /// The second segment
-    #[value(skip)]
-    TextPair,
-    /// Word pieces
-    Tokens,
-    /// Their numbers in the vocabulary
-    InputIds,
-    /// 0 for the first segment, 1 for the second
-    TokenTypeIds,
-    /// 1 for real tokens, 0 for `[PAD]`
-    AttentionMask,
-    /// 1 for `[CLS]`, `[SEP]` and `[PAD]`
-    SpecialTokensMask,
-    /// [start, end) of each token in characters of its text
-    OffsetMapping,
-    /// Number of the word that a token belongs to
-    WordIds,
-    /// Output of the last layer, one vector a token
-    LastHiddenState,
-    /// Output of the pooler
-    PoolerOutput,
-    /// Outputs of the layers in --layers
-    HiddenStates,
-    /// One vector a text, see --pooling
-    Embedding,
-    /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text
-    /// (or of the input's words joined by one space), tokens [start, end) as rows of the record,
-    /// vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
-    Words,
-    /// Tokens of the text that did not fit, always told
-    #[value(skip)]
-    DroppedTokens,
-}
-
-impl Field {
-    /// What a record holds when --fields is not given.
-    pub const DEFAULT: [Self; 8] = [
-        Self::Index,
-        Self::Id,
-        Self::Tokens,
-        Self::InputIds,
-        Self::TokenTypeIds,
-        Self::AttentionMask,
-        Self::LastHiddenState,
-        Self::PoolerOutput,
-    ];
-
-    /// The field's name in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Index => "index",
-            Self::Id => "id",
-            Self::Text => "text",
-            Self::TextPair => "text_pair",
-            Self::Tokens => "tokens",
-            Self::InputIds => "input_ids",
-            Self::TokenTypeIds => "token_type_ids",
-            Self::AttentionMask => "attention_mask",
-            Self::SpecialTokensMask => "special_tokens_mask",
-            Self::OffsetMapping => "offset_mapping",
-            Self::WordIds => "word_ids",
-            Self::LastHiddenState => "last_hidden_state",
-            Self::PoolerOutput => "pooler_output",
-            Self::HiddenStates => "hidden_states",
-            Self::Embedding => "embedding",
-            Self::Words => "words",
-            Self::DroppedTokens => "dropped_tokens",
-        }
-    }
-}
-
-/// How the layers of `hidden_states` become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LayerMerge {
-    /// They stay apart: `[layers][tokens][hidden]`
-    None,
-    /// Their mean: `[tokens][hidden]`
-    Mean,
-    /// Their sum: `[tokens][hidden]`
-    Sum,
-    /// One behind the other: `[tokens][layers × hidden]`
-    Concat,
-}
-
-/// How one vector is made of a text's tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Pooling {
-    /// The vector of `[CLS]`
-    Cls,
-    /// The mean over the real tokens
-    Mean,
-    /// The largest value over the real tokens
-    Max,
-    /// pooler_output
-    Pooler,
-}
-
-/// How one vector is made of a word's tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WordPooling {
-    /// The vector of its first token
-    First,
-    /// The vector of its last token
-    Last,
-    /// The mean over its tokens
-    Mean,
-    /// The largest value over its tokens
-    Max,
-    /// The sum over its tokens
-    Sum,
-}
-
-/// Where the encoder runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// A GPU where one answers, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The GPU with this number.
-    Cuda(usize),
-}
-
-impl std::str::FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(value: &str) -> std::result::Result<Self, String> {
-        match value.split_once(':') {
-            None if value == "auto" => Ok(Self::Auto),
-            None if value == "cpu" => Ok(Self::Cpu),
-            None if value == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", ordinal)) if ordinal.bytes().all(|byte| byte.is_ascii_digit()) => ordinal
-                .parse()
-                .map(Self::Cuda)
-                .map_err(|_| format!("no GPU has the number `{ordinal}`")),
-            _ => Err("possible values: auto, cpu, cuda, cuda:N".to_owned()),
-        }
-    }
-}
 
 impl Arguments {
     /// The fields of a record in the contract's order, with those that other options ask for.
@@ -443,79 +277,6 @@ impl Arguments {
         fields.dedup();
         fields
     }
-
-    /// Checks what clap cannot: options that contradict each other.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`], naming both options.
-    pub fn check(&self) -> Result<()> {
-        let usage = |message: &str, tip: &str| {
-            Err(Error::message(Kind::Usage, message).with_tip(tip.to_owned()))
-        };
-        if !self.texts.is_empty() && !self.files.is_empty() {
-            return usage(
-                "TEXT arguments and --file were both given: texts come from one source",
-                "put the arguments into the file, or run twice",
-            );
-        }
-        if self.pair.is_some() && self.texts.len() != 1 {
-            return usage(
-                &format!(
-                    "--pair needs exactly one TEXT argument: got {}",
-                    self.texts.len()
-                ),
-                "for many pairs use --file with --pair-separator",
-            );
-        }
-        if self.pair_separator.as_deref() == Some("") {
-            return usage(
-                "--pair-separator is empty",
-                "for example --pair-separator ' ||| '",
-            );
-        }
-        if self.fields.contains(&Field::Embedding) && self.pooling.is_none() {
-            return usage(
-                "the field `embedding` needs --pooling",
-                "add --pooling mean",
-            );
-        }
-        if self.fields.contains(&Field::Words) && self.word_pooling.is_none() {
-            return usage(
-                "the field `words` needs --word-pooling",
-                "add --word-pooling mean",
-            );
-        }
-        self.check_format()?;
-        self.check_windows()
-    }
-
-    /// # Errors
-    /// [`Kind::Usage`] where windows are asked for together with records of one length, or only by
-    /// half.
-    fn check_windows(&self) -> Result<()> {
-        let usage = |message: &str, tip: &str| {
-            Err(Error::message(Kind::Usage, message).with_tip(tip.to_owned()))
-        };
-        if self.on_long != OnLong::Window {
-            return match self.stride {
-                Some(_) => usage("--stride needs --on-long window", "add --on-long window"),
-                None => Ok(()),
-            };
-        }
-        if self.padding != Padding::None {
-            return usage(
-                "--padding and --on-long window do not go together: a record of several windows has more than --max-length tokens",
-                "leave --padding out",
-            );
-        }
-        if self.output_format() == Format::Json {
-            return usage(
-                "--format json and --on-long window do not go together: a batch tensor needs records of one length",
-                "use --format jsonl",
-            );
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -541,16 +302,5 @@ mod tests {
         let fields = arguments.record_fields();
         assert!(fields.contains(&Field::HiddenStates) && fields.contains(&Field::Embedding));
         assert_eq!(arguments.layers, [-1, 0]);
-    }
-
-    #[test]
-    fn devices_are_parsed_or_refused() {
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
-        for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:99999999999999999999"] {
-            assert!(
-                wrong.parse::<DeviceChoice>().is_err(),
-                "{wrong:?} was taken"
-            );
-        }
     }
 }

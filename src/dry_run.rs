@@ -1,7 +1,7 @@
 //! What a run would do, without an encoder: texts, errors, tokens, and the size of the output.
 //!
 //! Owns the counts; memory grows with the number of different token counts, not with the input.
-//! The words and numbers of the report are in [`report`], the sizes in [`size`].
+//! The words and numbers of the report are in `report.rs`, the sizes in `size.rs`.
 
 mod report;
 mod size;

@@ -9,12 +9,14 @@
 //! 5. [`stitch`] joins the windows of a long text; [`pooling`] makes one vector of many where asked,
 //!    of a text's or of each of its [`words`]; [`writer`] makes records of the numbers; [`output`]
 //!    prints them.
-//! 6. [`pipeline`] is the three threads between 3 and 5, [`encode`] the middle one; [`read_ahead`] feeds it, [`progress`] shows
-//!    how far it is, [`stop`] ends it early, and [`resume`], [`tally`]
-//!    and [`skip`] let a later run go on.
+//! 6. [`pipeline`] is the three threads between 3 and 5, [`encode`] what the middle one does;
+//!    [`read_ahead`] feeds it in bounded memory,
+//!    [`progress`] shows how far it is and [`stop`] ends it early.
+//! 7. An interrupted run goes on by [`resume`], which refuses other settings, and [`skip`], which
+//!    passes over the texts that [`tally`] has counted.
 //!
-//! [`dry_run`] goes as far as 3 and counts; [`self_test`] checks the installation against a second implementation, and [`error`] says what
-//! went wrong with the exit code that scripts rely on.
+//! [`dry_run`] goes as far as 3 and counts; [`self_test`] checks the installation against a second
+//! implementation, and [`error`] says what went wrong with the exit code that scripts rely on.
 //!
 //! # Example
 //! ```no_run

@@ -4,9 +4,10 @@
 
 use clap::ValueEnum;
 
-use crate::checkpoint::Config;
+use crate::checkpoint::{self, Config};
 use crate::cli::{
-    Arguments, BATCH_TOKENS, Field, Format, LayerMerge, OnLong, Padding, Pooling, WordPooling,
+    Arguments, BATCH_TOKENS, Dtype, Field, Format, LayerMerge, OnLong, Padding, Pooling,
+    WordPooling,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
@@ -44,6 +45,8 @@ pub struct Request {
     pub hidden_size: usize,
     /// Form of the output.
     pub format: Format,
+    /// What the weights are rounded to.
+    pub dtype: Dtype,
 }
 
 impl Request {
@@ -87,6 +90,7 @@ impl Request {
             },
             hidden_size: config.hidden_size,
             format,
+            dtype: arguments.dtype,
             fields,
         })
     }
@@ -141,6 +145,7 @@ impl Request {
     #[must_use]
     pub fn options(&self) -> Vec<(&'static str, String)> {
         let mut options = vec![
+            ("dtype", typed(&self.dtype)),
             ("max_length", self.max_length.to_string()),
             ("on_long", typed(&self.on_long)),
             ("padding", typed(&self.padding)),
@@ -162,7 +167,7 @@ impl Request {
 }
 
 /// A value as it is typed on the command line.
-fn typed(value: &impl ValueEnum) -> String {
+pub(crate) fn typed(value: &impl ValueEnum) -> String {
     let name = value.to_possible_value();
     name.map_or_else(String::new, |name| name.get_name().to_owned())
 }
@@ -227,4 +232,14 @@ fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
             "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, and the next one must begin behind its first"
         ),
     ))
+}
+
+impl From<Dtype> for checkpoint::Dtype {
+    fn from(typed: Dtype) -> Self {
+        match typed {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::Bf16 => Self::BF16,
+        }
+    }
 }

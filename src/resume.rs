@@ -2,7 +2,6 @@
 //! would write other records than the interrupted one.
 
 use candle_core::Device;
-use clap::ValueEnum;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Snapshot};
@@ -10,7 +9,7 @@ use crate::cli::Arguments;
 use crate::error::Result;
 use crate::ops::Level;
 use crate::output::{Destination, Settings};
-use crate::request::Request;
+use crate::request::{Request, typed};
 use crate::tally::Tally;
 
 /// Opens `destination` for records; what an interrupted run has written of them already.
@@ -77,6 +76,7 @@ impl Request {
             detail: _,
             hidden_size: _,
             format: _,
+            dtype,
         } = self;
         vec![
             ("--fields", list(fields.iter().map(|field| field.name()))),
@@ -89,6 +89,7 @@ impl Request {
             ("--on-long", typed(on_long)),
             ("--stride", stride.to_string()),
             ("--padding", typed(padding)),
+            ("--dtype", typed(dtype)),
         ]
     }
 }
@@ -115,12 +116,6 @@ fn device_name(device: &Device) -> String {
         Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
         other => format!("{:?}", other.location()).to_lowercase(),
     }
-}
-
-/// A value as it is typed on the command line.
-fn typed(value: &impl ValueEnum) -> String {
-    let name = value.to_possible_value();
-    name.map_or_else(String::new, |name| name.get_name().to_owned())
 }
 
 fn or_none(value: Option<String>) -> String {

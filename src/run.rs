@@ -56,7 +56,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let mut destination = destination(arguments)?;
     if arguments.resume && destination.is_complete() {
         eprintln!(
-            "note: {} is complete: nothing to resume",
+            "note: {} is there and no interrupted run was found: it is left as it is",
             destination.name()
         );
         return Ok(Outcome::Done);
@@ -73,7 +73,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, Dtype::F32)?;
+    let model = BertModel::load(&tensors, &config, &device, request.dtype.into())?;
     request.check_pooler(model.has_pooler())?;
     let options = request.options();
     let context = context(&request, &options, &snapshot, &tokenizer);
@@ -201,12 +201,7 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
 }
 
 fn line_format(arguments: &Arguments, path: &Path) -> LineFormat {
-    let ending = path.extension().and_then(std::ffi::OsStr::to_str);
-    let by_ending = match ending {
-        Some("jsonl" | "ndjson") => InputFormat::Jsonl,
-        _ => InputFormat::Lines,
-    };
-    match arguments.input_format.unwrap_or(by_ending) {
+    match arguments.input_format_of(path) {
         InputFormat::Jsonl => LineFormat::Json,
         InputFormat::Lines => LineFormat::Text {
             pair_separator: arguments.pair_separator.clone(),

@@ -56,5 +56,7 @@ impl<'a> Skipping<'a> {
 }
 
 fn other_input(cause: &str) -> Error {
-    Error::message(Kind::Usage, cause).context("could not resume with this input")
+    Error::message(Kind::Usage, cause)
+        .context("could not resume with this input")
+        .with_tip("give the same texts again, or remove the .partial file to start anew")
 }

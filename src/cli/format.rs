@@ -6,8 +6,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use super::check::usage;
 use super::{Arguments, Field};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,14 +18,16 @@ pub enum Format {
     /// One JSON document with the batch tensors of transformers
     Json,
     /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
-    /// Needs -o FILE; a text that cannot be read ends the run (exit 3), for a row cannot be an error
+    /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be read
+    /// ends the run (exit 3), for a row cannot be an error
     Npy,
-    /// The numeric fields as tensors: those of tokens laid end to end, text i from row offsets[i] to
-    /// offsets[i + 1]; in word_ids -1 is no word. Needs -o FILE, and for a moment up to twice its
+    /// The numeric fields as tensors: those of tokens laid end to end, text i from row `offsets[i]` to
+    /// `offsets[i + 1]`; in word_ids -1 is no word. Needs -o FILE, and for a moment up to twice its
     /// size on the disk; a text that cannot be read ends the run (exit 3)
     Safetensors,
     /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and the
-    /// column error is null where all is well. Needs -o FILE
+    /// column error is null where all is well. Needs -o FILE, and for a moment up to twice its size on
+    /// the disk
     Parquet,
     /// For the eye, see --preview
     #[value(skip)]
@@ -58,21 +61,6 @@ impl Format {
     }
 }
 
-impl Field {
-    /// Whether it is numbers and nothing else.
-    #[must_use]
-    pub fn is_numeric(self) -> bool {
-        !matches!(
-            self,
-            Self::Id | Self::Text | Self::TextPair | Self::Tokens | Self::Words
-        )
-    }
-
-    fn has_fixed_width(self) -> bool {
-        matches!(self, Self::PoolerOutput | Self::Embedding)
-    }
-}
-
 impl Arguments {
     /// The form of the output: as asked for, or by the ending of the file.
     #[must_use]
@@ -100,7 +88,7 @@ impl Arguments {
     }
 
     /// # Errors
-    /// [`Kind::Usage`] where the form cannot hold what is asked for, or has nowhere to go.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) where the form cannot hold what is asked for, or has nowhere to go.
     pub(super) fn check_format(&self) -> Result<()> {
         let format = self.output_format();
         match format {
@@ -160,8 +148,4 @@ fn check_safetensors(fields: &[Field]) -> Result<()> {
         ),
         "leave it out, or use --format jsonl",
     )
-}
-
-fn usage(message: &str, tip: &str) -> Result<()> {
-    Err(Error::message(Kind::Usage, message).with_tip(tip))
 }

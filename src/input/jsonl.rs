@@ -3,14 +3,15 @@
 //! Owns what such a line may hold. Other keys are the user's own and pass unread.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Id, Segment, Text};
 
 /// One line as it is written.
 #[derive(Deserialize)]
-struct Line {
-    id: Option<Value>,
+struct Line<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     text: Option<String>,
     text_pair: Option<String>,
     words: Option<Vec<String>>,
@@ -36,14 +37,8 @@ pub(super) fn parse(line: &str) -> Result<Text, String> {
         (None, None) => return Err("it has neither `text` nor `words`".to_owned()),
         (Some(_), Some(_)) => return Err("it has both `text` and `words`".to_owned()),
     };
-    let id = match id {
-        None => None,
-        Some(Value::String(id)) => Some(Id::String(id)),
-        Some(Value::Number(id)) => Some(Id::Number(id)),
-        Some(_) => return Err("its `id` is neither a string nor a number".to_owned()),
-    };
     Ok(Text {
-        id,
+        id: id.map(|id| Id::parse(id.get())).transpose()?,
         first,
         pair: text_pair,
     })
@@ -51,9 +46,14 @@ pub(super) fn parse(line: &str) -> Result<Text, String> {
 
 /// serde's words, with the column alone: the line is known and always 1 here.
 fn cause(error: &serde_json::Error) -> String {
+    format!("{} at byte {}", words(error), error.column())
+}
+
+/// serde's words without a place.
+pub(super) fn words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    format!("{what} at byte {}", error.column())
+    let words = text.split(" at line ").next();
+    words.unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     fn a_line_is_a_text_with_what_belongs_to_it() {
         let text = parse(r#"{"text":"a","text_pair":"b","id":7,"mine":[1]}"#).expect("a text");
         let expected = Text {
-            id: Some(Id::Number(7.into())),
+            id: Some(Id::Number("7".to_owned())),
             first: Segment::Text("a".into()),
             pair: Some("b".into()),
         };

@@ -4,6 +4,7 @@
 //! other. Leaves tokens to `tokenize.rs`. A line ends at LF only and loses one trailing CR, as
 //! `extract_features.py` and every line tool have it; a blank line is a text too.
 
+mod id;
 mod jsonl;
 mod lines;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::error::{Classify, Error, Kind, Result, one_line};
+pub use id::Id;
 pub use lines::Lines;
 
 /// One text of the input.
@@ -34,16 +36,6 @@ pub enum Segment {
     Text(String),
     /// Words that somebody has split already.
     Words(Vec<String>),
-}
-
-/// A text's name in the input.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(untagged)]
-pub enum Id {
-    /// A JSON number.
-    Number(serde_json::Number),
-    /// A JSON string.
-    String(String),
 }
 
 impl Text {

@@ -65,8 +65,4 @@ impl Format for JsonLines<'_> {
         }
         Ok(())
     }
-
-    fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
-        Ok(())
-    }
 }

@@ -3,8 +3,8 @@
 //! A row group has column after column, so the log has the records as they come, and the file is
 //! assembled from it: as many rows as fill a group are read, so memory stays bounded. Every column
 //! may be null, for a text that is an error has nothing but its index and its `error`. Which columns
-//! a field has is in [`schema`], what a record adds to one in [`cell`], how lists become levels in
-//! [`column`].
+//! a field has is in `schema.rs`, what a record adds to one in `cell.rs`, how lists become levels in
+//! `column.rs`.
 
 mod cell;
 mod column;
@@ -109,7 +109,7 @@ impl File {
         let columns = context.fields.iter().map(|&field| schema::columns(field));
         Ok(Self {
             writer: writer.kind(Kind::Internal)?,
-            columns: (0..columns.sum::<usize>() + 1)
+            columns: (0..=columns.sum::<usize>())
                 .map(|_| Column::default())
                 .collect(),
         })

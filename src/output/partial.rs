@@ -28,9 +28,8 @@ pub(super) struct Partial {
     /// Where the file is made whose data are a log.
     assembled_path: PathBuf,
     data: BufWriter<File>,
+    /// Its mark is what is kept.
     state: State,
-    /// What is kept.
-    mark: Mark,
     /// When that was last done.
     kept: Option<Instant>,
     is_finished: bool,
@@ -53,34 +52,30 @@ impl Partial {
             return Err(Error::message(Kind::Output, cause)
                 .with_tip("move it away: its name is that of an unfinished output"));
         }
-        let state = State::open(&state_path)?;
+        let state = State::open(&state_path, &data_path)?;
         let data = open_data(&data_path, permissions).inspect_err(|_| state.remove_new())?;
-        let mark = state.last_mark(data.metadata().kind(Kind::Output)?.len());
         let this = Self {
             target,
             data_path,
             assembled_path,
             data: BufWriter::with_capacity(BUFFER_BYTES, data),
             state,
-            mark,
             kept: None,
             is_finished: false,
         };
-        if resume || this.mark.tally.records == 0 {
+        if resume || this.kept_records() == 0 {
             return Ok(this);
         }
         Err(this.unfinished())
     }
 
+    fn kept_records(&self) -> u64 {
+        self.state.mark.tally.records
+    }
+
     fn unfinished(&self) -> Error {
-        let Self {
-            data_path, mark, ..
-        } = self;
-        let data_path = data_path.display();
-        let cause = format!(
-            "`{data_path}` holds {} records of an interrupted run",
-            mark.tally.records
-        );
+        let (data_path, records) = (self.data_path.display(), self.kept_records());
+        let cause = format!("`{data_path}` holds {records} records of an interrupted run");
         let tip = format!("go on with --resume, or remove `{data_path}` to start anew");
         Error::message(Kind::Output, cause).with_tip(tip)
     }
@@ -95,23 +90,23 @@ impl Partial {
     /// # Errors
     /// [`Kind::Usage`] where that had other settings, [`Kind::Output`] where the files fail.
     pub(super) fn begin(&mut self, settings: &Settings) -> Result<Tally> {
-        let resumes = self.mark.tally.records > 0;
+        let resumes = self.kept_records() > 0;
         if resumes && let Some(difference) = self.difference(settings) {
             return Err(difference);
         }
         let prepared = if resumes {
-            self.state.go_on_behind(&self.mark)
+            self.state.go_on()
         } else {
             self.state.begin(settings)
         };
         prepared.and_then(|()| self.cut()).kind(Kind::Output)?;
-        Ok(self.mark.tally.clone())
+        Ok(self.state.mark.tally.clone())
     }
 
     /// Takes away what is written behind the last whole record.
     fn cut(&mut self) -> io::Result<()> {
         let data = self.data.get_mut();
-        data.set_len(self.mark.size_bytes)?;
+        data.set_len(self.state.mark.size_bytes)?;
         data.seek(SeekFrom::End(0)).map(|_| ())
     }
 
@@ -137,17 +132,17 @@ impl Partial {
     /// Keeps the records of `tally`, if the last time was a while ago or it must be `now`.
     pub(super) fn keep(&mut self, tally: &Tally, now: bool) -> io::Result<()> {
         let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
-        if tally.records == self.mark.tally.records || (early && !now) {
+        if tally.records == self.kept_records() || (early && !now) {
             return Ok(());
         }
         self.data.flush()?;
         let file = self.data.get_ref();
         file.sync_data()?;
-        self.mark = Mark {
+        let mark = Mark {
             size_bytes: file.metadata()?.len(),
             tally: tally.clone(),
         };
-        self.state.append(&self.mark)?;
+        self.state.append(mark)?;
         self.kept = Some(Instant::now());
         Ok(())
     }
@@ -209,8 +204,7 @@ impl Write for Partial {
 impl Drop for Partial {
     /// Leaves nothing behind but what is kept.
     fn drop(&mut self) {
-        let is_empty = self.mark.tally.records == 0;
-        if is_empty || self.is_finished {
+        if self.kept_records() == 0 || self.is_finished {
             // What cannot be removed is empty, or a log that another run would make the same file of.
             let _ = fs::remove_file(&self.data_path);
             self.state.remove();

@@ -115,6 +115,7 @@ impl Serialize for BadRecord {
 }
 
 /// One field's value as JSON prints it.
+#[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// A count.
     Number(u64),

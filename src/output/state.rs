@@ -38,51 +38,41 @@ pub(super) struct State {
     pub(super) is_new: bool,
     /// Line 1, `None` before anything was written.
     pub(super) settings: Option<Settings>,
-    /// The other lines, each with the bytes of the state up to its end.
-    marks: Vec<(Mark, u64)>,
+    /// The last of the other lines that is believed, nothing where there is none.
+    pub(super) mark: Mark,
+    /// Bytes of the state up to its end.
+    mark_end: u64,
 }
 
 impl State {
-    /// Opens the state at `path`, or creates it.
+    /// Opens the state at `path` of the partial output at `data_path`, or creates it.
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written, is another program's or another process's.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        Self::read(path)
+    pub(super) fn open(path: &Path, data_path: &Path) -> Result<Self> {
+        Self::read(path, data_path)
             .with_context(|| format!("could not use `{}`", path.display()))
             .kind(Kind::Output)
     }
 
-    fn read(path: &Path) -> anyhow::Result<Self> {
+    fn read(path: &Path, data_path: &Path) -> anyhow::Result<Self> {
         let is_new = !path.exists();
         let file = lock(path)?;
+        // Nobody else writes the data any more.
+        let data_bytes = fs::metadata(data_path).map_or(0, |data| data.len());
         let mut lines = BufReader::new(&file);
         let mut line = Vec::new();
-        let mut size_bytes = lines.read_until(b'\n', &mut line)?;
+        let first_end = lines.read_until(b'\n', &mut line)? as u64;
         let settings = first_line(&line)?;
-        let mut marks = Vec::new();
-        loop {
-            line.clear();
-            size_bytes += lines.read_until(b'\n', &mut line)?;
-            match serde_json::from_slice(&line) {
-                Ok(mark) if line.ends_with(b"\n") => marks.push((mark, size_bytes as u64)),
-                _ => break,
-            }
-        }
+        let (mark, mark_end) = last_mark(lines, first_end, data_bytes)?;
         Ok(Self {
             path: path.to_owned(),
             file,
             is_new,
             settings,
-            marks,
+            mark,
+            mark_end,
         })
-    }
-
-    /// The last mark of an output that has `size_bytes`.
-    pub(super) fn last_mark(&self, size_bytes: u64) -> Mark {
-        let mut marks = self.marks.iter().rev().map(|(mark, _)| mark);
-        let last = marks.find(|mark| mark.size_bytes <= size_bytes);
-        last.cloned().unwrap_or_default()
     }
 
     /// Starts anew with `settings`.
@@ -95,19 +85,20 @@ impl State {
         self.file.sync_all()
     }
 
-    /// Goes on behind `mark`.
-    pub(super) fn go_on_behind(&mut self, mark: &Mark) -> io::Result<()> {
-        let line = self.marks.iter().find(|(other, _)| other == mark);
-        self.file.set_len(line.map_or(0, |&(_, end)| end))?;
+    /// Goes on behind the mark.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        self.file.set_len(self.mark_end)?;
         self.file.seek(SeekFrom::End(0))?;
         Ok(())
     }
 
     /// Adds a line.
-    pub(super) fn append(&mut self, mark: &Mark) -> io::Result<()> {
-        let mut line = serde_json::to_vec(mark)?;
+    pub(super) fn append(&mut self, mark: Mark) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&mark)?;
         line.push(b'\n');
-        self.file.write_all(&line)
+        self.file.write_all(&line)?;
+        self.mark = mark;
+        Ok(())
     }
 
     /// Takes the file away if this process has created it.
@@ -126,6 +117,24 @@ impl State {
 
 #[derive(Serialize, Deserialize)]
 struct Named<N, S>(N, S);
+
+/// The last mark in `lines` of an output that has `data_bytes`, and where its line ends; the lines
+/// begin at `start`.
+fn last_mark(mut lines: impl BufRead, start: u64, data_bytes: u64) -> io::Result<(Mark, u64)> {
+    let mut last = (Mark::default(), start);
+    let (mut line, mut end) = (Vec::new(), start);
+    loop {
+        line.clear();
+        end += lines.read_until(b'\n', &mut line)? as u64;
+        match serde_json::from_slice::<Mark>(&line) {
+            Ok(mark) if line.ends_with(b"\n") && mark.size_bytes <= data_bytes => {
+                last = (mark, end);
+            }
+            Ok(_) if line.ends_with(b"\n") => {}
+            _ => return Ok(last),
+        }
+    }
+}
 
 /// The settings of a first line; `None` for one that is torn or empty.
 fn first_line(line: &[u8]) -> anyhow::Result<Option<Settings>> {

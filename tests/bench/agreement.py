@@ -18,7 +18,7 @@ def vectors(worker, case):
     worker.take(case)
     path = prepare.WORK / "vectors.bin"
     worker.ask("save", case.name, path)
-    rust = worker.name in (workers.OURS, workers.STOCK)
+    rust = worker.name.startswith((workers.OURS, workers.STOCK))
     return np.fromfile(path, dtype=np.float32 if rust else np.float64).astype(np.float64)
 
 

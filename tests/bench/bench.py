@@ -13,6 +13,7 @@ from pathlib import Path
 
 import agreement
 import cases
+import half
 import prepare
 import processes
 import report
@@ -20,7 +21,7 @@ import settings
 import workers
 from workers import OURS, PEERS, STOCK
 
-PARTS = ["agreement", "first", "cold", "memory", "bulk"]
+PARTS = ["agreement", "half", "first", "cold", "memory", "bulk"]
 
 
 def arguments():
@@ -104,8 +105,11 @@ def live_engines(given, record, engine):
 
 
 def whole_processes(given, record, binary, engine):
-    """The parts in which processes start."""
+    """The parts with processes of their own."""
     rounds = max(2, given.rounds // 3)
+    if "half" in given.cases:
+        figures = half.measure(engine, given.rounds)
+        record.keep("half", figures, half.table(figures))
     if "first" in given.cases:
         prepare.tell("first forwards")
         smallest = cases.all_cases()[0]

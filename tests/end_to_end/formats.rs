@@ -4,6 +4,7 @@
 //! of the files is in `formats/readers.rs`.
 
 mod dry_run;
+mod killed;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;

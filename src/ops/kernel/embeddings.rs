@@ -4,7 +4,7 @@
 //! first, then position. Only the rows that the ids name are read.
 
 use super::layer_norm::{Norm, for_each_panels, normalize, panels_of_part};
-use super::panel::{Panel, Panels, pack};
+use super::panel::{Panels, pack};
 use super::scratch::Scratch;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::SharedOut;
@@ -89,7 +89,13 @@ impl Kernel for Lookup<'_> {
             {
                 self.sum(simd, token, row);
             }
-            let to = self.to(panel);
+            let size = panel.width * hidden;
+            let to = self.out.at(panel.start, size);
+            // SAFETY: the panel is this unit's own, and written over before it is looked at.
+            let to = unsafe {
+                to.write_bytes(0, size);
+                std::slice::from_raw_parts_mut(to, size)
+            };
             pack(simd, rows, hidden, panel.tokens, hidden, to);
             normalize(simd, self.norm, to, panel.width);
         }
@@ -97,18 +103,6 @@ impl Kernel for Lookup<'_> {
 }
 
 impl Lookup<'_> {
-    /// The panel's values, which are this unit's own.
-    #[inline(always)]
-    fn to(&self, panel: Panel) -> &mut [f32] {
-        let size = panel.width * self.panels.features;
-        let to = self.out.at(panel.start, size);
-        // SAFETY: nobody else looks at them; f32 values of any bits may be written over.
-        unsafe {
-            to.write_bytes(0, size);
-            std::slice::from_raw_parts_mut(to, size)
-        }
-    }
-
     /// Writes the sum of the token's three embeddings.
     #[inline(always)]
     fn sum<S: Simd>(&self, simd: S, token: usize, out: &mut [f32]) {

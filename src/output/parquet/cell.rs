@@ -60,11 +60,10 @@ fn cell(value: Value<'_>) -> Cell<'_> {
     match value {
         Value::Number(number) => Cell::Number(number),
         Value::Text(text) => Cell::Text(text.into()),
-        Value::Id(Id::String(text)) | Value::Segment(Segment::Text(text)) => {
+        Value::Id(Id::String(text) | Id::Number(text)) | Value::Segment(Segment::Text(text)) => {
             Cell::Text(text.into())
         }
         Value::Segment(Segment::Words(words)) => Cell::Text(words.join(" ").into()),
-        Value::Id(Id::Number(number)) => Cell::Text(number.to_string().into()),
         Value::Tokens(ids, context) => {
             let token = |&id| context.tokenizer.token(id).into();
             Cell::Texts(ids.iter().map(token).collect())

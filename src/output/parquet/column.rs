@@ -89,7 +89,9 @@ impl Column {
             }
             Cell::Texts(texts) => {
                 self.push_full(&[texts.len()]);
-                texts.iter().for_each(|text| self.push_string(text));
+                for text in texts {
+                    self.push_string(text);
+                }
             }
             Cell::Integers(lengths, values) => {
                 self.push_full(lengths);

@@ -5,7 +5,7 @@ use std::fs;
 use super::Place;
 
 /// The program's words for one mistake: what was typed and the first line of what is told.
-const MISTAKES: [(&[&str], &str); 18] = [
+const MISTAKES: [(&[&str], &str); 24] = [
     (
         &["a", "-f", "x"],
         "TEXT arguments and --file were both given: texts come from one source",
@@ -20,6 +20,30 @@ const MISTAKES: [(&[&str], &str); 18] = [
     ),
     (&["--pair-separator", "", "a"], "--pair-separator is empty"),
     (
+        &["--pair-separator", "|", "--input-format", "jsonl"],
+        "--pair-separator and --input-format jsonl do not go together",
+    ),
+    (
+        &["--pair-separator", "|", "-f", "x.txt", "-f", "x.ndjson"],
+        "--pair-separator is for lines of text: `x.ndjson` has lines of JSON by its ending",
+    ),
+    (
+        &["--input-format", "lines", "a"],
+        "--input-format says what a line is: a TEXT argument is a text as it stands",
+    ),
+    (
+        &["--resume", "--format", "json", "-o", "x", "a"],
+        "--resume and --format json do not go together: one document is printed when",
+    ),
+    (
+        &["--resume", "--preview", "a"],
+        "--resume and --preview do not go together: a preview is printed, not kept",
+    ),
+    (
+        &["--resume", "--preview", "-o", "x", "a"],
+        "the argument '--preview' cannot be used with '--output <FILE>'",
+    ),
+    (
         &["--fields", "embedding", "a"],
         "the field `embedding` needs --pooling",
     ),
@@ -33,19 +57,19 @@ const MISTAKES: [(&[&str], &str); 18] = [
     ),
     (
         &["--max-length", "0", "a"],
-        "invalid value '0' for '--max-length <N>': 0 is not in 3..",
+        "invalid value '0' for '--max-length <N>': allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's max_position_embeddings",
     ),
     (
         &["--max-length", "1", "a"],
-        "invalid value '1' for '--max-length <N>': 1 is not in 3..",
+        "invalid value '1' for '--max-length <N>': allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's max_position_embeddings",
     ),
     (
         &["--max-length", "2", "a"],
-        "invalid value '2' for '--max-length <N>': 2 is not in 3..",
+        "invalid value '2' for '--max-length <N>': allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's max_position_embeddings",
     ),
     (
         &["--max-length", "abc", "a"],
-        "invalid value 'abc' for '--max-length <N>': invalid digit",
+        "invalid value 'abc' for '--max-length <N>': allowed are 3 (",
     ),
     (
         &["--threads", "0", "a"],

@@ -15,9 +15,12 @@ use crate::support::command::{bert_embed, parts, run, run_with_input};
 
 mod arguments;
 mod devices;
+mod dtype;
 mod faults;
+mod ids;
 mod input;
 mod interrupted;
+mod many;
 mod output;
 mod records;
 mod resume;

@@ -116,7 +116,7 @@ fn another_input_is_refused_and_one_with_more_texts_is_not() {
     let mut input = lines();
     input[9] = b"another text\n".to_vec();
     let resume = ["-o", "out", "--resume"];
-    let words = "with this input: its first 10 texts are not those of the interrupted run\n";
+    let words = "with this input: its first 10 texts are not those of the interrupted run\n  tip: give the same texts again, or remove the .partial file to start anew\n";
     assert_refused(&place, &resume, &input.concat(), words);
     let words = "with this input: it has 7 texts, but the interrupted run has embedded 10\n";
     assert_refused(&place, &resume, &lines()[..7].concat(), words);
@@ -201,7 +201,7 @@ fn with_padding_to_the_longest_a_longer_text_at_the_end_is_another_input() {
 }
 
 #[test]
-fn resume_needs_a_file_of_json_lines() {
+fn resume_needs_a_file() {
     let place = Place::empty();
     for (arguments, words) in [
         (

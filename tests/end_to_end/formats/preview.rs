@@ -47,11 +47,10 @@ fn it_shows_the_numbers_of_the_json() {
     let record = place.print(&["--fields", "pooler_output", "she"]);
     let record: serde_json::Value = serde_json::from_str(&record).expect("a record");
     let vector = super::flat(&record["pooler_output"]);
-    let shown = |range: std::ops::Range<usize>| -> String {
-        vector[range]
-            .iter()
-            .map(|number| format!("{number:>9.4}"))
-            .collect()
+    let shown = |range: std::ops::Range<usize>| {
+        let numbers = vector[range].iter();
+        let texts: Vec<_> = numbers.map(|number| format!("{number:>9.4}")).collect();
+        texts.concat()
     };
     let line = format!("pooler_output [36]  {}  …{}\n", shown(0..3), shown(33..36));
     let printed = place.print(&["--preview", "--fields", "pooler_output", "she"]);

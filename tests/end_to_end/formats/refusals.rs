@@ -116,6 +116,8 @@ fn at_a_file_size_limit_the_old_file_stays_and_nothing_else_is_left() {
         command.args(["-c", "ulimit -f 20; \"$0\" --offline -m model \"$@\""]);
         command.arg(env!("CARGO_BIN_EXE_bert-embed"));
         command.args(["-f", "in.txt", "--fields", "pooler_output", "-o", &output]);
+        // All texts are one batch, so that no record is kept.
+        command.args(["--padding", "longest", "--batch-tokens", "100000"]);
         let (code, _, stderr) = run(command.current_dir(place.path("")));
         let words = format!("error: could not write `{output}`: file too large\n");
         assert_eq!((code, stderr), (7, words));

@@ -7,4 +7,5 @@ pub mod formula;
 pub mod goldens;
 #[cfg(feature = "hub")]
 pub mod loopback;
+pub mod random;
 pub mod safetensors_file;

@@ -161,7 +161,7 @@ fn score<S: Simd>(
             keys,
             true,
             scores.as_mut_ptr(),
-        )
+        );
     }
 }
 

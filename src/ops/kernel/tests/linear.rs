@@ -151,10 +151,10 @@ fn narrow_weights_give_the_bits_of_the_same_numbers_in_f32() {
         let (rows, in_features, outputs) = (37, 301, 29);
         let x = values(rows * in_features, 1);
         let weight = values(outputs * in_features, 2);
-        let f16s: Vec<_> = weight.iter().map(|it| f16::from_f32(*it)).collect();
-        let bf16s: Vec<_> = weight.iter().map(|it| bf16::from_f32(*it)).collect();
-        let wide_f16: Vec<_> = f16s.iter().map(|it| it.to_f32()).collect();
-        let wide_bf16: Vec<_> = bf16s.iter().map(|it| it.to_f32()).collect();
+        let half: Vec<_> = weight.iter().map(|it| f16::from_f32(*it)).collect();
+        let brain: Vec<_> = weight.iter().map(|it| bf16::from_f32(*it)).collect();
+        let widened_half: Vec<_> = half.iter().map(|it| it.to_f32()).collect();
+        let widened_brain: Vec<_> = brain.iter().map(|it| it.to_f32()).collect();
         let run = |weight| {
             let projection = Projection {
                 weight,
@@ -164,8 +164,8 @@ fn narrow_weights_give_the_bits_of_the_same_numbers_in_f32() {
             bits(&projected(&x, in_features, &[projection], Activation::Gelu))
         };
         let pairs = [
-            (Weight::F16(&f16s), Weight::F32(&wide_f16)),
-            (Weight::Bf16(&bf16s), Weight::F32(&wide_bf16)),
+            (Weight::F16(&half), Weight::F32(&widened_half)),
+            (Weight::Bf16(&brain), Weight::F32(&widened_brain)),
         ];
         for (narrow, wide) in pairs {
             assert_eq!(run(narrow), run(wide), "{level:?}");

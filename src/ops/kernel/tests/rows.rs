@@ -25,7 +25,7 @@ fn rows_are_the_tokens_in_order_and_select_takes_some() {
             assert_eq!(out, expected, "{level:?} {tokens} tokens of {features}");
             let chosen: Vec<usize> = (0..tokens).step_by(3).rev().collect();
             let some = written(chosen.len(), features, |out| {
-                select(&x, panels, &chosen, out)
+                select(&x, panels, &chosen, out);
             });
             let some = to_rows(&some, chosen.len(), features);
             for (row, token) in some.chunks_exact(features).zip(&chosen) {
