@@ -33,7 +33,7 @@ BULK_TEXTS = 50_000
 
 def workers(engine, device, dtype):
     """Ours and PyTorch's two ways, of one number type."""
-    yield Worker(engine, f"{OURS}-{dtype}", (device, dtype))
+    yield Worker(engine, f"{OURS} {device} {dtype}")
     for how in ("eager", "compiled"):
         yield Worker(engine, f"torch-{how}-{TYPES[dtype]}")
 
@@ -54,7 +54,7 @@ def fidelity(engine, device, batches):
     truth = saved(Worker(engine, REFERENCE), batches)
     rows, kept = [], True
     for dtype, name in TYPES.items():
-        ours = np.abs(saved(Worker(engine, f"{OURS}-{dtype}", (device, dtype)), batches) - truth)
+        ours = np.abs(saved(Worker(engine, f"{OURS} {device} {dtype}"), batches) - truth)
         torch = np.abs(saved(Worker(engine, f"torch-eager-{name}"), batches) - truth)
         ratio = ours.max() / torch.max()
         good = ours.max() <= F32_LIMIT if dtype == "f32" else ratio <= HALF_RATIO_LIMIT

@@ -24,10 +24,7 @@ def measure(engine, rounds):
         exact = agreement.vectors(reference, agreed)
     names = [workers.OURS, *(f"{workers.OURS} {dtype}" for dtype in DTYPES)]
     with contextlib.ExitStack() as stack:
-        running = [
-            stack.enter_context(workers.Worker(engine, name, ("cpu", dtype)))
-            for name, dtype in zip(names, ["f32", *DTYPES], strict=True)
-        ]
+        running = [stack.enter_context(workers.Worker(engine, name)) for name in names]
         errors = {it.name: distances(agreement.vectors(it, agreed), exact) for it in running}
         times = {}
         for case in cases.all_cases():

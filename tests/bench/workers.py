@@ -26,12 +26,14 @@ SETTLE_SECONDS = 0.03
 class Worker:
     """One engine in one process."""
 
-    def __init__(self, engine, name, options=()):
-        """Starts the process and waits until the model is loaded; `options` are for our engine."""
+    def __init__(self, engine, name):
+        """Starts the process and waits until the model is loaded."""
         self.name = name
-        if name.startswith(OURS) or name == STOCK:
-            mode = "stock" if name == STOCK else "ours"
-            command = [engine, mode, prepare.BASE, *options]
+        if name == STOCK:
+            command = [engine, "stock", prepare.BASE]
+        elif name.startswith(OURS):
+            # The device and the type of the weights may follow.
+            command = [engine, "ours", prepare.BASE, *name.removeprefix(OURS).split()]
         else:
             peer = PEERS.get(name, name)
             directory = prepare.BASE if peer.startswith("torch") else prepare.GRAPHS

@@ -3,8 +3,8 @@
     ptx.py TOOLKIT
 
 NVRTC makes PTX of the kernels for each kind of GPU, ptxas makes machine code of it; the table shows
-what a kernel takes of a processor of the GPU. Fails where either refuses, where registers spill to memory,
-or where a kernel needs more shared memory than every GPU has.
+what a kernel takes of a processor of the GPU. Fails where either refuses, where many registers spill
+to memory, or where a kernel needs more shared memory than every GPU has.
 """
 
 import ctypes
@@ -22,6 +22,9 @@ ARCHITECTURES = ["75", "80", "90", "100"]
 # The options of gpu.rs.
 OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17"]
 MAX_SHARED_BYTES = 48 * 1024
+# ptxas spills a register or two of the attention for the sake of one more block a processor (8 bytes
+# a thread at most when this was written); more would be a defect.
+MAX_SPILLED_BYTES = 16
 
 
 def ptx_of(nvrtc, source, architecture):
@@ -86,7 +89,7 @@ def main():
         for kernel, number in sorted(usage.items()):
             said = ", ".join(f"{what} {count}" for what, count in number.items())
             print(f"sm_{architecture} {kernel}: {said}")
-            if number["spilled"] or number["shared"] > MAX_SHARED_BYTES:
+            if number["spilled"] > MAX_SPILLED_BYTES or number["shared"] > MAX_SHARED_BYTES:
                 wrong.append(f"sm_{architecture} {kernel}")
     if wrong:
         sys.exit(f"spill registers, or need too much shared memory: {', '.join(wrong)}")

@@ -21,6 +21,11 @@ template <typename T, int N>
 struct alignas(sizeof(T) * N) Pack { T values[N]; };
 
 #ifdef __CUDACC__
+// NVRTC has mathematics but not its constants.
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 __device__ inline float half_to_float(unsigned short bits) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
