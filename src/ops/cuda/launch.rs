@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::{
-    CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Storage, Tensor, bail,
+    CpuStorage, CudaStorage, Error, InplaceOp1, Layout, Result, Storage, Tensor, bail,
 };
 
 use super::THREADS;
@@ -80,16 +80,6 @@ impl Launch<'_> {
     pub(super) fn fill(self, out: &Tensor) -> Result<()> {
         out.inplace_op1(&self)
     }
-
-    fn kernel(&self, dtype: DType) -> Result<String> {
-        let dtype = match dtype {
-            DType::F32 => "f32",
-            DType::F16 => "f16",
-            DType::BF16 => "bf16",
-            other => bail!("{} is not computed in {other:?}", self.operation),
-        };
-        Ok(format!("{}_{dtype}_{}", self.operation, self.variant))
-    }
 }
 
 impl InplaceOp1 for Launch<'_> {
@@ -109,10 +99,10 @@ impl InplaceOp1 for Launch<'_> {
             return Ok(());
         }
         let gpu = Gpu::of(storage.device())?;
-        let function = gpu.function(&self.kernel(storage.dtype())?)?;
+        let kernel = gpu.kernel(self.operation, storage.dtype(), self.variant)?;
         let arguments: Result<Vec<_>> = self.arguments.iter().map(|it| it.value()).collect();
         let (out, arguments) = (pointer(storage, layout)?, arguments?);
-        let mut launch = gpu.stream.launch_builder(function);
+        let mut launch = gpu.stream.launch_builder(&kernel);
         launch.arg(&out);
         for argument in &arguments {
             match argument {

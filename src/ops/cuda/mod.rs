@@ -1,4 +1,4 @@
-//! The operations on a GPU: our kernels (`kernels.cu`, `attention.cu`) on candle's tensors.
+//! The operations on a GPU: our kernels (`*.cu`) on candle's tensors.
 //!
 //! Owns the launches and the checks that a kernel cannot make: shapes, and what fits its blocks.
 //! A launch returns before the GPU has begun; everything is in order on the device's one stream.
@@ -161,8 +161,8 @@ pub(super) fn attention(
     bias.map_or(Ok(()), |bias| expect(bias, &[features]))?;
     let out = uninitialized(query_key_value, (tokens, features / 3))?;
     Launch {
-        operation: "attention",
-        variant: tiles::features_of_kernel(head_dim)?,
+        operation: tiles.kernel.operation,
+        variant: tiles.kernel.features,
         grid: (tiles.count()?, heads),
         arguments: &[
             Argument::Tensor(query_key_value),
