@@ -3,8 +3,8 @@
     ptx.py TOOLKIT
 
 NVRTC makes PTX of the kernels for each kind of GPU, ptxas makes machine code of it; the table shows
-what a kernel takes of a processor of the GPU. Fails where either refuses, where many registers spill
-to memory, or where a kernel needs more shared memory than every GPU has.
+what a kernel takes of a processor of the GPU. Fails where either refuses, where many registers
+spill to memory, or where a kernel needs more shared memory than every GPU has.
 """
 
 import ctypes
@@ -31,8 +31,8 @@ OPERATIONS = {
 # The options of gpu.rs.
 OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17"]
 MAX_SHARED_BYTES = 48 * 1024
-# ptxas spills a register or two of the attention for the sake of one more block a processor (8 bytes
-# a thread at most when this was written); more would be a defect.
+# ptxas spills a register or two of the attention for the sake of one more block a processor (8
+# bytes a thread at most when this was written); more would be a defect.
 MAX_SPILLED_BYTES = 16
 
 
@@ -50,9 +50,7 @@ def kernels(architecture):
 def ptx_of(nvrtc, source, architecture):
     """The PTX of the kernels for one kind of GPU."""
     program = ctypes.c_void_p()
-    made = nvrtc.nvrtcCreateProgram(
-        ctypes.byref(program), source, b"kernels.cu", 0, None, None
-    )
+    made = nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None)
     if made != 0:
         sys.exit(f"NVRTC takes no program: error {made}")
     options = [option.format(architecture).encode() for option in OPTIONS]
