@@ -118,10 +118,7 @@ impl Linear {
                 Ok(States::new(y, panels.tokens))
             }
             Parameters::Device { weight, bias } => {
-                if x.bias().is_some() {
-                    bail!("linear: its input is not finished");
-                }
-                let y = x.tensor().matmul(&weight.t()?)?;
+                let y = x.finished()?.matmul(&weight.t()?)?;
                 if activation == Activation::None {
                     return Ok(States::with_bias(y, bias.clone(), panels.tokens));
                 }

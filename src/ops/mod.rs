@@ -33,13 +33,14 @@ pub use states::States;
 
 /// A tensor of the checkpoint on `device`, as it is computed with there.
 fn to_device(view: &TensorView, device: &Device, dtype: Dtype) -> Result<Tensor> {
-    let tensor = match view.as_f32() {
-        Some(numbers) => Tensor::from_slice(numbers, view.shape(), device),
-        None => Tensor::from_vec(view.to_f32(), view.shape(), device),
-    };
-    tensor?.to_dtype(match dtype {
+    let view = view.at_most(dtype);
+    if view.dtype() != dtype {
+        return Tensor::from_vec(view.to_f32(), view.shape(), device);
+    }
+    let dtype = match dtype {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
-    })
+    };
+    Tensor::from_raw_buffer(view.bytes(), dtype, view.shape(), device)
 }

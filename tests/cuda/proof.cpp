@@ -26,6 +26,8 @@ template <typename T> struct Type;
     KERNEL_bias_activation(T, 1) KERNEL_bias_activation(T, 4)                                      \
     KERNEL_add_layer_norm(T, 1) KERNEL_add_layer_norm(T, 4)                                        \
     KERNEL_embeddings(T, 1) KERNEL_embeddings(T, 4)                                                \
+    KERNEL_select(T, 1) KERNEL_select(T, 4)                                                        \
+    KERNEL_widen(T, 1) KERNEL_widen(T, 4)                                                          \
     KERNEL_attention(T, 64) KERNEL_attention(T, 128)                                               \
     template <> struct Type<T> {                                                                   \
         static constexpr const char *name = #T;                                                    \
@@ -36,6 +38,10 @@ template <typename T> struct Type;
         static constexpr auto add_layer_norm_4 = add_layer_norm_##T##_4;                           \
         static constexpr auto embeddings_1 = embeddings_##T##_1;                                   \
         static constexpr auto embeddings_4 = embeddings_##T##_4;                                   \
+        static constexpr auto select_1 = select_##T##_1;                                           \
+        static constexpr auto select_4 = select_##T##_4;                                           \
+        static constexpr auto widen_1 = widen_##T##_1;                                             \
+        static constexpr auto widen_4 = widen_##T##_4;                                             \
         static constexpr auto attention_64 = attention_##T##_64;                                   \
         static constexpr auto attention_128 = attention_##T##_128;                                 \
     };
@@ -186,6 +192,29 @@ template <typename T> void prove_embeddings(unsigned tokens, size_t hidden) {
     }
 }
 
+// Copies have no error at all.
+template <typename T> void prove_rows(size_t tokens, size_t features) {
+    for (unsigned width : {1u, 4u}) {
+        if (features % width) continue;
+        Tensor<T> x(tokens * features, 2.0), selected(3 * features);
+        Tensor<float> wide(tokens * features);
+        const unsigned rows[] = {(unsigned)tokens - 1, 0, 2};
+        Oracle of_rows, of_all;
+        for (size_t it = 0; it < 3 * features; ++it)
+            of_rows.push_back(x.at(rows[it / features] * features + it % features));
+        for (size_t it = 0; it < x.size; ++it) of_all.push_back(x.at(it));
+        auto select = width == 1 ? Type<T>::select_1 : Type<T>::select_4;
+        check("select", {3, 1}, selected, of_rows, {0.0}, [&](T *out) {
+            select(out, x.data(), rows, features);
+        });
+        unsigned packs = x.size / width;
+        auto widen = width == 1 ? Type<T>::widen_1 : Type<T>::widen_4;
+        check("widen", {(packs + THREADS - 1) / THREADS, 1}, wide, of_all, {0.0}, [&](float *out) {
+            widen(out, x.data(), packs);
+        });
+    }
+}
+
 struct Sequence { unsigned tokens, attended; };
 
 // Vectors of some sequences, and the context that attention shall make of them.
@@ -331,6 +360,7 @@ template <typename T> void prove() {
         prove_add_layer_norm<T>(7, hidden, 0.0);
         prove_embeddings<T>(17, hidden);
     }
+    for (size_t features : {12, 33, 2048}) prove_rows<T>(5, features);
     prove_add_layer_norm<T>(3, 768, 100.0);
     prove_add_layer_norm<T>(2, 4096, 0.0);
     prove_add_layer_norm<T>(2, 4095, 0.0);

@@ -25,6 +25,8 @@ OPERATIONS = {
     "bias_activation": (TYPES, ["1", "4"], "75"),
     "add_layer_norm": (TYPES, ["1", "4"], "75"),
     "embeddings": (TYPES, ["1", "4"], "75"),
+    "select": (TYPES, ["1", "4"], "75"),
+    "widen": (TYPES[1:], ["1", "4"], "75"),
     "attention": (TYPES, ["64", "128"], "75"),
     "tensor_attention": (TYPES[1:], ["64", "128"], "80"),
 }

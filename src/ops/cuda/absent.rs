@@ -57,6 +57,14 @@ pub(super) fn attention(_: &Tensor, _: Option<&Tensor>, _: &Tiles, _: usize) -> 
     absent()
 }
 
+pub(super) fn select(_: &Tensor, _: &[usize]) -> Result<Tensor> {
+    absent()
+}
+
+pub(super) fn widen(_: &Tensor) -> Result<Tensor> {
+    absent()
+}
+
 pub(super) fn is_out_of_memory(_: &Error) -> bool {
     false
 }

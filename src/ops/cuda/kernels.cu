@@ -174,6 +174,28 @@ __device__ void embeddings(T *out, const T *word, const T *token_type, const T *
     normalize<T, WIDTH>(row, out + token * width, gamma, beta, hidden, eps);
 }
 
+// Some rows of x, one block a row.
+//
+// x [tokens, features], rows [gridDim.x], out [gridDim.x, features]
+template <typename T, int WIDTH>
+__device__ void select(T *out, const T *x, const unsigned *rows, unsigned features) {
+    unsigned long long to = blockIdx.x, from = rows[to], width = features;
+    for (unsigned column = threadIdx.x * WIDTH; column < features; column += THREADS * WIDTH)
+        *reinterpret_cast<Pack<T, WIDTH> *>(out + to * width + column) =
+            *reinterpret_cast<const Pack<T, WIDTH> *>(x + from * width + column);
+}
+
+// x in f32, one pack a thread.
+template <typename T, int WIDTH>
+__device__ void widen_all(float *out, const T *x, unsigned packs) {
+    unsigned pack = blockIdx.x * THREADS + threadIdx.x;
+    if (pack >= packs) return;
+    auto narrow_ones = reinterpret_cast<const Pack<T, WIDTH> *>(x)[pack];
+    Pack<float, WIDTH> wide;
+    for (int lane = 0; lane < WIDTH; ++lane) wide.values[lane] = widen(narrow_ones.values[lane]);
+    reinterpret_cast<Pack<float, WIDTH> *>(out)[pack] = wide;
+}
+
 // A kernel by name: KERNEL_add_layer_norm(f16, 4) is add_layer_norm_f16_4. Whoever compiles this file
 // says at its end which ones there shall be.
 #define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
@@ -197,4 +219,14 @@ __device__ void embeddings(T *out, const T *word, const T *token_type, const T *
                                     const float *beta, unsigned hidden, float eps) {               \
         embeddings<T, WIDTH>(out, word, token_type, position, ids, tokens, gamma, beta, hidden,    \
                              eps);                                                                 \
+    }
+
+#define KERNEL_select(T, WIDTH)                                                                    \
+    KERNEL select_##T##_##WIDTH(T *out, const T *x, const unsigned *rows, unsigned features) {     \
+        select<T, WIDTH>(out, x, rows, features);                                                  \
+    }
+
+#define KERNEL_widen(T, WIDTH)                                                                     \
+    KERNEL widen_##T##_##WIDTH(float *out, const T *x, unsigned packs) {                           \
+        widen_all<T, WIDTH>(out, x, packs);                                                        \
     }

@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::{
-    CpuStorage, CudaStorage, Error, InplaceOp1, Layout, Result, Storage, Tensor, bail,
+    CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Storage, Tensor, bail,
 };
 
 use super::THREADS;
@@ -18,6 +18,8 @@ use super::gpu::Gpu;
 pub(super) struct Launch<'a> {
     /// The beginning of the kernel's name.
     pub(super) operation: &'static str,
+    /// The type of the vectors in its name.
+    pub(super) dtype: DType,
     /// The number at its end.
     pub(super) variant: usize,
     /// Blocks in x and y.
@@ -99,7 +101,7 @@ impl InplaceOp1 for Launch<'_> {
             return Ok(());
         }
         let gpu = Gpu::of(storage.device())?;
-        let kernel = gpu.kernel(self.operation, storage.dtype(), self.variant)?;
+        let kernel = gpu.kernel(self.operation, self.dtype, self.variant)?;
         let arguments: Result<Vec<_>> = self.arguments.iter().map(|it| it.value()).collect();
         let (out, arguments) = (pointer(storage, layout)?, arguments?);
         let mut launch = gpu.stream.launch_builder(&kernel);
