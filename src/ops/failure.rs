@@ -21,7 +21,7 @@ impl std::error::Error for OutOfMemory {}
 #[must_use]
 pub fn failed(cause: candle_core::Error) -> Error {
     if cuda::is_out_of_memory(&cause) {
-        return Error::new(Kind::Device, OutOfMemory);
+        return Error::new(Kind::Device, OutOfMemory).with_tip("use --dtype f16, or --device cpu");
     }
-    Error::new(Kind::Device, cause)
+    Error::new(Kind::Device, cause).context("could not compute on the device")
 }
