@@ -24,6 +24,8 @@ mod sequences;
 mod states;
 
 pub use attention::attention;
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::words as driver_words;
 pub use download::Download;
 pub use embeddings::Embeddings;
 pub use failure::{OutOfMemory, failed};

@@ -147,10 +147,12 @@ def errors(program):
             "could not load the model: the GPU is out of memory",
             "--device cpu",
         ),
-        ("cuda", {"MEMORY": 92_000_000}, "a text of", "--device cpu"),
+        ("cuda", {"MEMORY": 92_000_000}, "could not encode a text of", "--device cpu"),
+        ("cuda", {"LAUNCHES": 0}, "could not encode the texts: unspecified launch failure"),
+        ("cuda", {"LAUNCHES": 40}, "could not encode the texts: unspecified launch failure"),
     ]
     for device, simulated, *expected in cases:
-        code, _, said, _ = program.run(device, **simulated)
+        code, _, said, _ = program.run(device, "--batch-tokens", "20", **simulated)
         expect(code == 8, f"{device} {simulated}: exit code {code}, not 8: {said}")
         expect(said.count("error: ") == 1, f"{device} {simulated}: {said}")
         for words in [*expected, "  tip: "]:

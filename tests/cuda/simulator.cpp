@@ -10,6 +10,7 @@
 //     SIMULATED_GPUS        how many there are (1)
 //     SIMULATED_CAPABILITY  their compute capability (9.0)
 //     SIMULATED_MEMORY      bytes of memory (16 GB)
+//     SIMULATED_LAUNCHES    after how many the GPU does nothing but fail (never)
 //     SIMULATED_LOG         a file that every call is written to
 
 #include "shim.h"
@@ -34,7 +35,7 @@ namespace {
 using Work = std::function<void()>;
 using std::string;
 
-enum Result { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, NOT_FOUND = 500 };
+enum Result { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, NOT_FOUND = 500, LAUNCH_FAILED = 719 };
 
 string setting(const char *name, const char *otherwise) {
     const char *value = getenv(name);
@@ -51,6 +52,9 @@ void log(const string &line) {
     fprintf(stderr, "simulator: %s\n", what.c_str());
     _exit(70);
 }
+
+// Whether a kernel has failed: then so does whatever is asked of the GPU.
+bool broken = false;
 
 // One call at a time.
 std::recursive_mutex mutex;
@@ -237,7 +241,7 @@ std::vector<float> columns(const void *matrix, int type, int leading, bool trans
 
 extern "C" {
 
-int cuInit(unsigned) { return SUCCESS; }
+int cuInit(unsigned) { return setting("SIMULATED_GPUS", "1") == "0" ? NO_DEVICE : SUCCESS; }
 
 int cuDeviceGetCount(int *count) {
     *count = std::stoi(setting("SIMULATED_GPUS", "1"));
@@ -330,7 +334,7 @@ int cuEventSynchronize(Event *event) {
     // One that was never recorded has nothing to wait for.
     if (event->stream) log("wait");
     event->wait();
-    return SUCCESS;
+    return broken ? LAUNCH_FAILED : SUCCESS;
 }
 
 int cuStreamWaitEvent(Stream *stream, Event *event, unsigned) {
@@ -341,7 +345,7 @@ int cuStreamWaitEvent(Stream *stream, Event *event, unsigned) {
 
 int cuMemAllocAsync(unsigned long long *to, size_t size, Stream *) {
     ALONE;
-    return allocate(to, size);
+    return broken ? LAUNCH_FAILED : allocate(to, size);
 }
 
 int cuMemAlloc_v2(unsigned long long *to, size_t size) {
@@ -425,18 +429,21 @@ int cuLaunchKernel(Function *function, unsigned x, unsigned y, unsigned z, unsig
     if (threads != THREADS || z * y_threads * z_threads != 1) fail("blocks that the kernels are not made for");
     // A grid's limits.
     if (!x || !y || x > 0x7fffffff || y > 0xffff) return INVALID_VALUE;
+    static long left = std::stol(setting("SIMULATED_LAUNCHES", "1000000000"));
+    if (--left < 0) broken = true;
+    if (broken) return LAUNCH_FAILED;
     log("launch " + function->name);
     stream->ask(kernels.at(function->name)({x, y}, arguments));
     return SUCCESS;
 }
 
 int cuGetErrorName(int error, const char **name) {
-    *name = error == OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_SIMULATED";
+    *name = "CUDA_ERROR_SIMULATED";
     return SUCCESS;
 }
 
 int cuGetErrorString(int error, const char **text) {
-    *text = error == OUT_OF_MEMORY ? "out of memory" : "an error of the simulator";
+    *text = error == OUT_OF_MEMORY ? "out of memory" : "unspecified launch failure";
     return SUCCESS;
 }
 

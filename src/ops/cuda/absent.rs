@@ -69,6 +69,10 @@ pub(super) fn is_out_of_memory(_: &Error) -> bool {
     false
 }
 
+pub(super) fn driver_says(_: &Error) -> Option<String> {
+    None
+}
+
 fn absent<T>() -> Result<T> {
     Err(Error::Msg("this build has no CUDA".to_owned()))
 }

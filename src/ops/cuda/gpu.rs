@@ -6,16 +6,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::CudaDevice;
-use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
-use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
 use candle_core::cuda_backend::cudarc::driver::result::{device, mem_pool};
-use candle_core::cuda_backend::cudarc::driver::sys::{CUmemPool_attribute, cudaError_enum};
+use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaContext, CudaFunction, CudaStream, DriverError, PinnedHostSlice,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
-use candle_core::cuda_backend::{CudaError, DeviceId, WrapErr};
-use candle_core::{DType, Error, Result, bail};
+use candle_core::cuda_backend::{DeviceId, WrapErr};
+use candle_core::{DType, Result, bail};
 
 /// The kernels' source; NVRTC compiles it for the GPU at hand.
 const SOURCE: &str = concat!(
@@ -117,22 +115,5 @@ fn keep_memory(context: &CudaContext) -> std::result::Result<(), DriverError> {
         let pool = device::get_default_mem_pool(context.cu_device())?;
         let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         mem_pool::set_attribute(pool, threshold, (&raw mut all).cast())
-    }
-}
-
-/// Whether the GPU, or the host's memory for its results, had no room.
-pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
-    match error {
-        Error::WithBacktrace { inner, .. }
-        | Error::Context { inner, .. }
-        | Error::WithPath { inner, .. } => is_out_of_memory(inner),
-        Error::Cuda(cause) => matches!(
-            cause.downcast_ref(),
-            Some(
-                CudaError::Cuda(DriverError(cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY))
-                    | CudaError::Cublas(CublasError(cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED))
-            )
-        ),
-        _ => false,
     }
 }

@@ -7,6 +7,7 @@
 //! Leaves the matrix products to cuBLAS through candle, and the order of the operations to `model/`.
 //! `absent.rs` stands here in a build without CUDA.
 
+mod cause;
 mod download;
 mod gpu;
 mod launch;
@@ -14,8 +15,9 @@ mod tiles;
 
 use candle_core::{D, DType, Error, Result, Tensor, bail};
 
+pub(crate) use cause::words;
+pub(super) use cause::{driver_says, is_out_of_memory};
 pub(super) use download::Download;
-pub(super) use gpu::is_out_of_memory;
 use launch::{Argument, Launch};
 pub(super) use tiles::Tiles;
 
