@@ -82,11 +82,12 @@ fn refused<T>(ordinal: usize, cause: Error, tip: impl Into<String>) -> Result<T>
 #[cfg(feature = "cuda")]
 mod nvidia {
     use candle_core::Device;
-    use candle_core::cuda_backend::cudarc::driver::CudaContext;
+    use candle_core::cuda_backend::cudarc::driver::sys::cudaError_enum;
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
 
     use super::refused;
-    use crate::error::{Classify, Error, Kind, Result};
-    use crate::ops::failed;
+    use crate::error::{Error, Kind, Result};
+    use crate::ops::{driver_words, failed};
 
     /// The libraries without which nothing works, each with the names under which it is looked for;
     /// the driver is the first.
@@ -107,9 +108,14 @@ mod nvidia {
             let cause = Error::message(Kind::Device, cause);
             return refused(ordinal, cause, "use --device cpu");
         }
-        let count = CudaContext::device_count()
-            .kind(Kind::Device)
-            .or_else(|cause| refused(ordinal, cause, "use --device cpu"))?;
+        let count = match CudaContext::device_count() {
+            Ok(count) => count,
+            Err(DriverError(cudaError_enum::CUDA_ERROR_NO_DEVICE)) => 0,
+            Err(cause) => {
+                let cause = Error::message(Kind::Device, driver_words(cause));
+                return refused(ordinal, cause, "use --device cpu");
+            }
+        };
         if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
             let (cause, tip) = match count {
                 0 => ("there is no GPU".to_owned(), "use --device cpu"),

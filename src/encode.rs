@@ -47,7 +47,14 @@ pub(crate) fn encode<R: Running>(
     let ending = encoder.encode(from, stop);
     // What was begun before an error is told with the records before it.
     let finished = encoder.finish();
-    ending.and_then(|ending| finished.map(|_| ending))
+    ending
+        .and_then(|ending| finished.map(|_| ending))
+        .map_err(|error| match error.kind() {
+            Kind::Device if !error.is_caused_by::<OutOfMemory>() => {
+                error.context("could not encode the texts")
+            }
+            _ => error,
+        })
 }
 
 /// Whether somebody still takes what is sent.

@@ -14,7 +14,9 @@ use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Config, Dtype, TensorView, Tensors};
 use crate::error::Result;
-use crate::ops::{Embeddings, LayerNorm, Linear, Projection, Sequences, States, failed};
+use crate::ops::{
+    Embeddings, LayerNorm, Linear, OutOfMemory, Projection, Sequences, States, failed,
+};
 pub use batch::Batch;
 use layer::Layer;
 use pooler::Pooler;
@@ -86,11 +88,11 @@ impl BertModel {
             device,
             dtype,
         };
-        let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
-        Ok(Self {
-            embeddings: loader.embeddings()?,
-            layers: layers.collect::<Result<_>>()?,
-            pooler: Pooler::load(&loader)?,
+        loader.model().map_err(|error| {
+            if error.is_caused_by::<OutOfMemory>() {
+                return error.context("could not load the model");
+            }
+            error
         })
     }
 
@@ -165,6 +167,15 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    fn model(&self) -> Result<BertModel> {
+        let layers = (0..self.config.num_hidden_layers).map(|number| Layer::load(self, number));
+        Ok(BertModel {
+            embeddings: self.embeddings()?,
+            layers: layers.collect::<Result<_>>()?,
+            pooler: Pooler::load(self)?,
+        })
+    }
+
     fn parameter(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
         Ok(self.tensors.get(name, shape)?.at_most(self.dtype))
     }

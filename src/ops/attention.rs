@@ -32,7 +32,7 @@ pub fn attention(query_key_value: &States, sequences: &Sequences, heads: usize) 
         op.apply(query_key_value.tensor(), to.shape())?
     } else {
         let x = query_key_value.tensor();
-        let tiles = sequences.tiles(head_dim, x.device())?;
+        let tiles = sequences.tiles(head_dim, x)?;
         cuda::attention(x, query_key_value.bias(), tiles, heads)?
     };
     Ok(States::new(context, tokens))

@@ -21,7 +21,18 @@ impl std::error::Error for OutOfMemory {}
 #[must_use]
 pub fn failed(cause: candle_core::Error) -> Error {
     if cuda::is_out_of_memory(&cause) {
-        return Error::new(Kind::Device, OutOfMemory);
+        return Error::new(Kind::Device, OutOfMemory).with_tip("use --dtype f16, or --device cpu");
     }
-    Error::new(Kind::Device, cause)
+    match cuda::driver_says(&cause) {
+        Some(words) => Error::message(Kind::Device, words).with_tip("use --device cpu"),
+        None => Error::new(Kind::Device, without_backtrace(cause)),
+    }
+}
+
+/// Candle's error tells where in the code it arose, if `RUST_BACKTRACE` is set, for whatever purpose.
+fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
+        error => error,
+    }
 }

@@ -71,10 +71,7 @@ impl LayerNorm {
                 op.apply_two([x.tensor(), residual.tensor()], panels.shape())?
             }
             Parameters::Device { .. } => {
-                if residual.bias().is_some() {
-                    bail!("add_layer_norm: the residual is not finished");
-                }
-                cuda::add_layer_norm(x.tensor(), x.bias(), residual.tensor(), self.device()?)?
+                cuda::add_layer_norm(x.tensor(), x.bias(), residual.finished()?, self.device()?)?
             }
         };
         Ok(States::new(y, panels.tokens))

@@ -6,7 +6,7 @@ use candle_core::{Device, Result, Tensor, bail};
 
 use super::host::{HostOp, Parameter};
 use super::kernel::{self, Panels, SharedOut};
-use super::{Activation, States, cuda, to_device};
+use super::{Activation, States, cuda, stack_on_device};
 use crate::checkpoint::{Dtype, TensorView};
 
 /// One weight with its bias as the checkpoint stores them.
@@ -85,19 +85,16 @@ impl Linear {
             weight: HostWeight::load(&projection.weight),
             bias: Parameter::load(&projection.bias),
         };
-        let tensors = |part: fn(&Projection) -> &TensorView, dtype| {
-            let parts: Result<Vec<_>> = projections
-                .iter()
-                .map(|projection| to_device(part(projection), device, dtype))
-                .collect();
-            Tensor::cat(&parts?, 0)
+        let tensor = |part: fn(&Projection) -> &TensorView, dtype| {
+            let parts: Vec<_> = projections.iter().map(part).collect();
+            stack_on_device(&parts, device, dtype)
         };
         let parameters = if device.is_cpu() {
             Parameters::Host(projections.iter().map(host).collect())
         } else {
             Parameters::Device {
-                weight: tensors(|it| &it.weight, dtype)?,
-                bias: tensors(|it| &it.bias, Dtype::F32)?,
+                weight: tensor(|it| &it.weight, dtype)?,
+                bias: tensor(|it| &it.bias, Dtype::F32)?,
             }
         };
         Ok(Self { parameters })
@@ -118,10 +115,7 @@ impl Linear {
                 Ok(States::new(y, panels.tokens))
             }
             Parameters::Device { weight, bias } => {
-                if x.bias().is_some() {
-                    bail!("linear: its input is not finished");
-                }
-                let y = x.tensor().matmul(&weight.t()?)?;
+                let y = x.finished()?.matmul(&weight.t()?)?;
                 if activation == Activation::None {
                     return Ok(States::with_bias(y, bias.clone(), panels.tokens));
                 }

@@ -4,7 +4,9 @@
 //! ([`States`]). Tensors are candle's; a batch's tokens lie end to end, so no operation touches
 //! padding that nobody asked for. Leaves the order of the operations to `model/`.
 
-use candle_core::{DType, Device, Result, Tensor};
+use std::borrow::Cow;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::checkpoint::{Dtype, TensorView};
 
@@ -22,6 +24,8 @@ mod sequences;
 mod states;
 
 pub use attention::attention;
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::words as driver_words;
 pub use download::Download;
 pub use embeddings::Embeddings;
 pub use failure::{OutOfMemory, failed};
@@ -33,13 +37,45 @@ pub use states::States;
 
 /// A tensor of the checkpoint on `device`, as it is computed with there.
 fn to_device(view: &TensorView, device: &Device, dtype: Dtype) -> Result<Tensor> {
-    let tensor = match view.as_f32() {
-        Some(numbers) => Tensor::from_slice(numbers, view.shape(), device),
-        None => Tensor::from_vec(view.to_f32(), view.shape(), device),
+    from_bytes(&bytes_in(view, dtype), view.shape(), device, dtype)
+}
+
+/// Tensors of the checkpoint on `device`, one below the other.
+///
+/// # Shapes
+/// `[rows, …]` each, the rest the same → `[all rows, …]`
+fn stack_on_device(views: &[&TensorView], device: &Device, dtype: Dtype) -> Result<Tensor> {
+    let [first, ..] = views else {
+        bail!("there is nothing to put onto the device");
     };
-    tensor?.to_dtype(match dtype {
+    if views.len() == 1 {
+        return to_device(first, device, dtype);
+    }
+    let mut shape = first.shape().to_vec();
+    shape[0] = views.iter().map(|view| view.shape()[0]).sum();
+    // On the host: candle's way on a GPU would have one more kernel compiled for it.
+    let bytes: Vec<_> = views.iter().map(|view| bytes_in(view, dtype)).collect();
+    from_bytes(&bytes.concat(), &shape, device, dtype)
+}
+
+/// The numbers of a tensor in `dtype`, as they lie in memory.
+fn bytes_in(view: &TensorView, dtype: Dtype) -> Cow<'_, [u8]> {
+    if view.dtype() == dtype {
+        return view.bytes().into();
+    }
+    let view = view.at_most(dtype);
+    if view.dtype() == dtype {
+        return view.bytes().to_vec().into();
+    }
+    let numbers = view.to_f32();
+    numbers.iter().copied().flat_map(f32::to_le_bytes).collect()
+}
+
+fn from_bytes(bytes: &[u8], shape: &[usize], device: &Device, dtype: Dtype) -> Result<Tensor> {
+    let dtype = match dtype {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
-    })
+    };
+    Tensor::from_raw_buffer(bytes, dtype, shape, device)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{Device, Result};
+use candle_core::{Result, Tensor};
 
 use super::Sequence;
 use super::cuda::Tiles;
@@ -30,11 +30,12 @@ impl<'a> Sequences<'a> {
         self.list
     }
 
-    pub(super) fn tiles(&self, head_dim: usize, device: &Device) -> Result<&Tiles> {
+    /// The table, for vectors like `x`.
+    pub(super) fn tiles(&self, head_dim: usize, x: &Tensor) -> Result<&Tiles> {
         if let Some(tiles) = self.tiles.get() {
             return Ok(tiles);
         }
-        let tiles = Tiles::upload(self.list, head_dim, device)?;
+        let tiles = Tiles::upload(self.list, head_dim, x)?;
         Ok(self.tiles.get_or_init(|| tiles))
     }
 }

@@ -3,11 +3,11 @@
 //! Owns the layout: panels on the CPU (`kernel/panel.rs`), rows elsewhere. The model hands them from
 //! one operation to the next; only what leaves the encoder becomes rows.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use super::cuda;
 use super::host::HostOp;
-use super::kernel::{self, Activation, Panels, SharedOut};
+use super::kernel::{self, Panels, SharedOut};
 
 /// One vector a token.
 ///
@@ -46,14 +46,12 @@ impl States {
         self.bias.as_ref()
     }
 
-    /// The rows on a GPU, with nothing to be added.
-    fn device_rows(&self) -> Result<Tensor> {
-        let Some(bias) = &self.bias else {
-            return Ok(self.tensor.clone());
-        };
-        let rows = self.tensor.copy()?;
-        cuda::bias_activation(&rows, bias, Activation::None)?;
-        Ok(rows)
+    /// The rows of a GPU, to which nothing is to be added any more.
+    pub(super) fn finished(&self) -> Result<&Tensor> {
+        if self.bias.is_some() {
+            bail!("these vectors are not finished: a bias is still to be added");
+        }
+        Ok(&self.tensor)
     }
 
     pub(super) fn tensor(&self) -> &Tensor {
@@ -78,7 +76,7 @@ impl States {
     /// Where the device fails.
     pub fn rows(&self) -> Result<Tensor> {
         if !self.tensor.device().is_cpu() {
-            return self.device_rows()?.to_dtype(DType::F32);
+            return cuda::widen(self.finished()?);
         }
         let panels = self.panels()?;
         let Panels { tokens, features } = panels;
@@ -94,9 +92,7 @@ impl States {
     /// Where the device fails.
     pub fn select(&self, tokens: &[usize]) -> Result<Self> {
         if !self.tensor.device().is_cpu() {
-            let rows: Vec<u32> = tokens.iter().map(|token| *token as u32).collect();
-            let rows = Tensor::new(rows, self.tensor.device())?;
-            let selected = self.device_rows()?.index_select(&rows, 0)?;
+            let selected = cuda::select(self.finished()?, tokens)?;
             return Ok(Self::new(selected, tokens.len()));
         }
         let from = self.panels()?;

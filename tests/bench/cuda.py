@@ -2,7 +2,8 @@
 
 1. How far `last_hidden_state` is from transformers in float64, in every number type, beside
    PyTorch's in the same type on the same GPU.
-2. Tokens a second of the encoder, beside PyTorch (SDPA, `inference_mode`), eager and compiled.
+2. Tokens a second of the encoder, beside PyTorch (SDPA, `inference_mode`), eager and compiled, and
+   beside the layers' matrix products alone, which says what the rest of the encoder takes.
 3. The whole program on many texts: tokens a second, and the share of time that the GPU is busy.
 
 `--rehearse` runs the same on the CPU with small inputs: its figures mean nothing.
@@ -19,6 +20,7 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+
 import prepare
 from cases import agreement_batches, by_32, sequence, texts, write
 from report import table
@@ -32,10 +34,10 @@ BULK_TEXTS = 50_000
 
 
 def workers(engine, device, dtype):
-    """Ours and PyTorch's two ways, of one number type."""
+    """Ours, PyTorch's two ways, and the matrix products alone, of one number type."""
     yield Worker(engine, f"{OURS} {device} {dtype}")
-    for how in ("eager", "compiled"):
-        yield Worker(engine, f"torch-{how}-{TYPES[dtype]}")
+    for how in ("torch-eager", "torch-compiled", "products"):
+        yield Worker(engine, f"{how}-{TYPES[dtype]}")
 
 
 def saved(worker, batches):
@@ -87,8 +89,8 @@ def speed(engine, device, dtype, inputs, rounds):
     with tempfile.TemporaryDirectory() as scratch:
         for number, (case, batches) in enumerate(inputs.items()):
             for worker in running:
-                path = Path(scratch, f"{number}-{worker.name}.json")
-                write(path, batches[0] if worker.name.startswith(OURS) else batches[1])
+                path = Path(scratch, f"{number}-{worker.name}.json".replace(" ", "-"))
+                write(path, batches[worker.name.startswith("torch")])
                 worker.ask("input", number, path)
                 # Compiles, chooses kernels, fills caches.
                 worker.ask("time", number, 3)
@@ -101,12 +103,13 @@ def speed(engine, device, dtype, inputs, rounds):
     for case, (ours, _) in inputs.items():
         tokens = sum(len(ids) for batch in ours for ids in batch)
         rates = [tokens / best[case, worker.name] * 1e3 for worker in running]
-        ratio = rates[0] / max(rates[1:])
-        rows.append([case, *(f"{rate:,.0f}" for rate in rates), f"{ratio:.2f}"])
+        ratios = [rates[0] / max(rates[1:3]), rates[0] / rates[3]]
+        rows.append([case, *(f"{rate:,.0f}" for rate in rates), *(f"{it:.2f}" for it in ratios)])
     for worker in running:
         worker.process.kill()
     header = [f"tokens a second, {dtype}", "bert-embed", "PyTorch eager", "PyTorch compiled"]
-    return table([*header, "ours by the best"], rows)
+    header += ["the products alone", "ours by the best", "ours by the products"]
+    return table(header, rows)
 
 
 def utilization(until):

@@ -7,6 +7,7 @@ others are what settings.py compares them with. Tokens are padded and turned int
 arrays before the clock starts.
 """
 
+import functools
 import json
 import os
 import sys
@@ -90,6 +91,42 @@ class TorchOnDevice(Torch):
                 self.model(**one)
         if self.device == "cuda":
             self.torch.cuda.synchronize()
+
+
+class Products(TorchOnDevice):
+    """The layers' matrix products alone: no forward on this device can be faster."""
+
+    def prepare(self, batch):
+        """The vectors that the batch's real tokens would have."""
+        size = sum(map(len, batch)), self.model.config.hidden_size
+        return self.torch.randn(size, device=self.device, dtype=self.model.dtype)
+
+    def layer(self, layer, hidden):
+        """Query, key and value in one product, then the three others."""
+        functional = self.torch.nn.functional
+        functional.linear(hidden, self.query_key_value[layer])
+        hidden = functional.linear(hidden, layer.attention.output.dense.weight)
+        hidden = functional.linear(hidden, layer.intermediate.dense.weight)
+        functional.linear(hidden, layer.output.dense.weight)
+
+    def run_all(self, prepared):
+        """Every batch, one after the other."""
+        with self.torch.inference_mode():
+            for hidden in prepared:
+                for layer in self.model.encoder.layer:
+                    self.layer(layer, hidden)
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+
+    @functools.cached_property
+    def query_key_value(self):
+        """{layer: the three weights end to end}"""
+        weights = {}
+        for layer in self.model.encoder.layer:
+            ours = layer.attention.self
+            parts = [ours.query.weight, ours.key.weight, ours.value.weight]
+            weights[layer] = self.torch.cat(parts).detach()
+        return weights
 
 
 class OnnxRuntime:
@@ -176,6 +213,7 @@ for _dtype in ("float32", "float16", "bfloat16"):
         PEERS[f"torch-{_how}-{_dtype}"] = lambda directory, dtype=_dtype, how=_how: TorchOnDevice(
             directory, dtype, how == "compiled"
         )
+    PEERS[f"products-{_dtype}"] = lambda directory, dtype=_dtype: Products(directory, dtype, False)
 
 
 def timed(action):

@@ -36,7 +36,7 @@ class Worker:
             command = [engine, "ours", prepare.BASE, *name.removeprefix(OURS).split()]
         else:
             peer = PEERS.get(name, name)
-            directory = prepare.BASE if peer.startswith("torch") else prepare.GRAPHS
+            directory = prepare.BASE if peer.startswith(("torch", "products")) else prepare.GRAPHS
             command = [sys.executable, Path(__file__).with_name("peer.py"), peer, directory]
         log = open(prepare.WORK / f"{name.replace(' ', '-')}.log", "w")
         self.process = subprocess.Popen(

@@ -4,8 +4,8 @@
 
 The build of candle links `-lcuda -lcublas …`: a binary that is linked with NVIDIA's own libraries
 does not start where one of them is missing. These archives hold one jump for every function that
-the crate cudarc (its source is CUDARC) declares; the jump first leads to `dlopen`. So the binary starts
-everywhere, and needs the libraries only where it uses a GPU. x86-64 Linux only.
+the crate cudarc (its source is CUDARC) declares; the jump first leads to `dlopen`. So the binary
+starts everywhere, and needs the libraries only where it uses a GPU. x86-64 Linux only.
 """
 
 import re
@@ -23,7 +23,7 @@ LIBRARIES = {
     "nvrtc": ("nvrtc", ["libnvrtc.so.13", "libnvrtc.so"]),
 }
 
-# The arguments are in registers when the first call comes; they are kept while the library is found.
+# The arguments are in registers when the first call comes; they are kept until the library is.
 RESOLVE = """
     .text
     .type lazy_{library}_first_call,@function
@@ -82,8 +82,9 @@ __attribute__((visibility("hidden"))) void *lazy_%(library)s_resolve(long index)
         library = dlopen(files[file], RTLD_NOW | RTLD_GLOBAL);
     void *function = library ? dlsym(library, names[index]) : 0;
     if (!function) {
-        fprintf(stderr, "error: could not use the GPU: %%s is not in %%s\\n  tip: use --device cpu\\n",
-                names[index], library ? files[0] : "any library that was found");
+        const char *message =
+            "error: could not use the GPU: %%s is not in %%s\\n  tip: use --device cpu\\n";
+        fprintf(stderr, message, names[index], library ? files[0] : "any library that was found");
         _exit(8);
     }
     lazy_%(library)s_slots[index] = function;

@@ -9,6 +9,9 @@
 
 #include "../../src/ops/cuda/kernels.cu"
 #include "../../src/ops/cuda/attention.cu"
+#include "../../src/ops/cuda/tensor_attention.cu"
+
+#include "tensor_shim.h"
 
 #include <random>
 #include <string>
@@ -19,22 +22,36 @@ static double worst = 0.0; // largest error as a share of what is allowed
 
 // One number type: its kernels and the relative error of a rounding to it.
 template <typename T> struct Type;
-#define TYPE(T, NAME, ROUNDING)                                                                    \
+#define TYPE(T, ROUNDING)                                                                          \
+    KERNEL_bias_activation(T, 1) KERNEL_bias_activation(T, 4)                                      \
+    KERNEL_add_layer_norm(T, 1) KERNEL_add_layer_norm(T, 4)                                        \
+    KERNEL_embeddings(T, 1) KERNEL_embeddings(T, 4)                                                \
+    KERNEL_select(T, 1) KERNEL_select(T, 4)                                                        \
+    KERNEL_widen(T, 1) KERNEL_widen(T, 4)                                                          \
+    KERNEL_attention(T, 64) KERNEL_attention(T, 128)                                               \
     template <> struct Type<T> {                                                                   \
-        static constexpr const char *name = #NAME;                                                 \
+        static constexpr const char *name = #T;                                                    \
         static constexpr double rounding = ROUNDING;                                               \
-        static constexpr auto bias_activation_1 = bias_activation_##NAME##_1;                      \
-        static constexpr auto bias_activation_4 = bias_activation_##NAME##_4;                      \
-        static constexpr auto add_layer_norm_1 = add_layer_norm_##NAME##_1;                        \
-        static constexpr auto add_layer_norm_4 = add_layer_norm_##NAME##_4;                        \
-        static constexpr auto embeddings_1 = embeddings_##NAME##_1;                                \
-        static constexpr auto embeddings_4 = embeddings_##NAME##_4;                                \
-        static constexpr auto attention_64 = attention_##NAME##_64;                                \
-        static constexpr auto attention_128 = attention_##NAME##_128;                              \
-    }
-TYPE(float, f32, 0x1p-24);
-TYPE(Half, f16, 0x1p-11);
-TYPE(Bfloat, bf16, 0x1p-8);
+        static constexpr auto bias_activation_1 = bias_activation_##T##_1;                         \
+        static constexpr auto bias_activation_4 = bias_activation_##T##_4;                         \
+        static constexpr auto add_layer_norm_1 = add_layer_norm_##T##_1;                           \
+        static constexpr auto add_layer_norm_4 = add_layer_norm_##T##_4;                           \
+        static constexpr auto embeddings_1 = embeddings_##T##_1;                                   \
+        static constexpr auto embeddings_4 = embeddings_##T##_4;                                   \
+        static constexpr auto select_1 = select_##T##_1;                                           \
+        static constexpr auto select_4 = select_##T##_4;                                           \
+        static constexpr auto widen_1 = widen_##T##_1;                                             \
+        static constexpr auto widen_4 = widen_##T##_4;                                             \
+        static constexpr auto attention_64 = attention_##T##_64;                                   \
+        static constexpr auto attention_128 = attention_##T##_128;                                 \
+    };
+TYPE(f32, 0x1p-24)
+TYPE(f16, 0x1p-11)
+TYPE(bf16, 0x1p-8)
+KERNEL_tensor_attention(f16, 64)
+KERNEL_tensor_attention(f16, 128)
+KERNEL_tensor_attention(bf16, 64)
+KERNEL_tensor_attention(bf16, 128)
 
 // A tensor with NaN before and after it.
 template <typename T> struct Tensor {
@@ -60,10 +77,11 @@ template <typename T> struct Tensor {
 
 using Oracle = std::vector<double>;
 
-// Runs `call(out)` in both orders; the outputs must be the same bits, and near the oracle.
+// Runs `call(out)` in both orders; the outputs must be the same bits, and near the oracle: rounded to T,
+// and away by one tolerance for all or one for each.
 template <typename T, typename Call>
 void check(const std::string &what, Index grid, Tensor<T> &before, const Oracle &oracle,
-           double tolerance, Call call) {
+           const Oracle &tolerances, Call call) {
     std::string name = what + " " + Type<T>::name;
     Tensor<T> outs[] = {before, before};
     for (int order = 0; order < 2; ++order) {
@@ -74,6 +92,7 @@ void check(const std::string &what, Index grid, Tensor<T> &before, const Oracle 
     if (memcmp(outs[0].data(), outs[1].data(), oracle.size() * sizeof(T)))
         shim::fail((name + ": the bits depend on the order of the threads").c_str());
     for (size_t it = 0; it < oracle.size(); ++it) {
+        double tolerance = tolerances[tolerances.size() == 1 ? 0 : it] + 1e-6;
         double allowed = tolerance + 1.01 * Type<T>::rounding * std::abs(oracle[it]);
         double share = std::abs(outs[0].at(it) - oracle[it]) / allowed;
         if (!(share <= 1.0)) {
@@ -107,7 +126,7 @@ template <typename T> void prove_bias_activation(size_t tokens, size_t features)
                 oracle.push_back(activation_of(y.at(it) + bias.at(it % features), activation));
             unsigned packs = y.size / width;
             auto kernel = width == 1 ? Type<T>::bias_activation_1 : Type<T>::bias_activation_4;
-            check("bias_activation", {(packs + THREADS - 1) / THREADS, 1}, y, oracle, 2e-6, [&](T *out) {
+            check("bias_activation", {(packs + THREADS - 1) / THREADS, 1}, y, oracle, {1e-6}, [&](T *out) {
                 kernel(out, bias.data(), packs, features, activation);
             });
         }
@@ -139,7 +158,7 @@ template <typename T> void prove_add_layer_norm(size_t tokens, size_t hidden, do
                 oracle.insert(oracle.end(), row.begin(), row.end());
             }
             auto kernel = width == 1 ? Type<T>::add_layer_norm_1 : Type<T>::add_layer_norm_4;
-            check("add_layer_norm", {(unsigned)tokens, 1}, out, oracle, 4e-6 * (1 + mean), [&](T *to) {
+            check("add_layer_norm", {(unsigned)tokens, 1}, out, oracle, {3e-6 * (1 + mean)}, [&](T *to) {
                 kernel(to, x.data(), with_bias ? bias.data() : nullptr, residual.data(),
                        gamma.data(), beta.data(), hidden, 1e-12f);
             });
@@ -166,66 +185,158 @@ template <typename T> void prove_embeddings(unsigned tokens, size_t hidden) {
             oracle.insert(oracle.end(), row.begin(), row.end());
         }
         auto kernel = width == 1 ? Type<T>::embeddings_1 : Type<T>::embeddings_4;
-        check("embeddings", {tokens, 1}, out, oracle, 4e-6, [&](T *to) {
+        check("embeddings", {tokens, 1}, out, oracle, {3e-6}, [&](T *to) {
             kernel(to, tables[0].data(), tables[1].data(), tables[2].data(), ids.data(), tokens,
                    gamma.data(), beta.data(), hidden, 1e-6f);
         });
     }
 }
 
+// Copies have no error at all.
+template <typename T> void prove_rows(size_t tokens, size_t features) {
+    for (unsigned width : {1u, 4u}) {
+        if (features % width) continue;
+        Tensor<T> x(tokens * features, 2.0), selected(3 * features);
+        Tensor<float> wide(tokens * features);
+        const unsigned rows[] = {(unsigned)tokens - 1, 0, 2};
+        Oracle of_rows, of_all;
+        for (size_t it = 0; it < 3 * features; ++it)
+            of_rows.push_back(x.at(rows[it / features] * features + it % features));
+        for (size_t it = 0; it < x.size; ++it) of_all.push_back(x.at(it));
+        auto select = width == 1 ? Type<T>::select_1 : Type<T>::select_4;
+        check("select", {3, 1}, selected, of_rows, {0.0}, [&](T *out) {
+            select(out, x.data(), rows, features);
+        });
+        unsigned packs = x.size / width;
+        auto widen = width == 1 ? Type<T>::widen_1 : Type<T>::widen_4;
+        check("widen", {(packs + THREADS - 1) / THREADS, 1}, wide, of_all, {0.0}, [&](float *out) {
+            widen(out, x.data(), packs);
+        });
+    }
+}
+
 struct Sequence { unsigned tokens, attended; };
 
-// The sequences end to end, cut into tiles as ops::cuda cuts them.
+// Vectors of some sequences, and the context that attention shall make of them.
+template <typename T> struct AttentionCase {
+    const std::vector<Sequence> sequences;
+    const unsigned heads, head_dim, hidden = heads * head_dim;
+    const bool with_bias;
+    unsigned tokens = 0;
+    Tensor<T> qkv;
+    Tensor<float> bias;
+    Oracle oracle;
+    // How far an output may be away where queries and probabilities are rounded to T.
+    Oracle rounded;
+
+    AttentionCase(const std::vector<Sequence> &sequences, unsigned heads, unsigned head_dim,
+                  bool with_bias)
+        : sequences(sequences), heads(heads), head_dim(head_dim), with_bias(with_bias),
+          tokens(total(sequences)), qkv(tokens * 3 * hidden, 1.0), bias(3 * hidden, 0.5),
+          oracle(tokens * hidden), rounded(tokens * hidden) {
+        unsigned start = 0;
+        for (Sequence sequence : sequences) {
+            for (unsigned query = start; query < start + sequence.tokens; ++query)
+                for (unsigned head = 0; head < heads; ++head) attend(sequence, start, query, head);
+            start += sequence.tokens;
+        }
+    }
+
+    static unsigned total(const std::vector<Sequence> &sequences) {
+        unsigned tokens = 0;
+        for (Sequence sequence : sequences) tokens += sequence.tokens;
+        return tokens;
+    }
+
+    enum Part { QUERY, KEY, VALUE };
+
+    double at(unsigned token, Part part, unsigned head, unsigned feature) {
+        return qkv.at((token * 3 + part) * hidden + head * head_dim + feature);
+    }
+
+    double bias_at(Part part, unsigned head, unsigned feature) {
+        return with_bias ? bias.at(part * hidden + head * head_dim + feature) : 0.0;
+    }
+
+    void attend(Sequence sequence, unsigned start, unsigned query, unsigned head) {
+        const unsigned limit = sequence.attended ? sequence.attended : sequence.tokens;
+        const double scale = 1 / std::sqrt((double)head_dim);
+        Oracle probs(limit);
+        // How far a score may move where every feature of the query is rounded the worst way.
+        double moved = 0.0, largest = -INFINITY, total = 0.0;
+        for (unsigned key = 0; key < limit; ++key) {
+            double moves = 0.0;
+            for (unsigned it = 0; it < head_dim && sequence.attended; ++it) {
+                double feature = at(query, QUERY, head, it) + bias_at(QUERY, head, it);
+                double of_key = at(start + key, KEY, head, it);
+                probs[key] += feature * (of_key + bias_at(KEY, head, it)) * scale;
+                moves += std::abs(feature * of_key) * Type<T>::rounding * scale;
+            }
+            largest = std::max(largest, probs[key]);
+            moved = std::max(moved, moves);
+        }
+        for (double &prob : probs) total += prob = std::exp(prob - largest);
+        for (unsigned it = 0; it < head_dim; ++it) {
+            double context = 0.0, away = 0.0;
+            for (unsigned key = 0; key < limit; ++key)
+                context += probs[key] / total * at(start + key, VALUE, head, it);
+            for (unsigned key = 0; key < limit; ++key) {
+                double value = at(start + key, VALUE, head, it);
+                // Scores that move shift weight from one value to another; then comes the weight's own
+                // rounding, at least half of the smallest f16.
+                away += probs[key] / total * std::expm1(2 * moved) * std::abs(value - context);
+                away += (probs[key] * Type<T>::rounding + 0x1p-25) / total * std::abs(value);
+            }
+            const unsigned place = query * hidden + head * head_dim + it;
+            oracle[place] = context + bias_at(VALUE, head, it);
+            rounded[place] = away;
+        }
+    }
+
+    // The sequences cut into tiles as ops::cuda cuts them.
+    std::vector<Tile> tiles(unsigned queries) {
+        std::vector<Tile> tiles;
+        unsigned start = 0;
+        for (Sequence sequence : sequences) {
+            for (unsigned first = 0; first < sequence.tokens; first += queries)
+                tiles.push_back({start, sequence.tokens, sequence.attended, first});
+            start += sequence.tokens;
+        }
+        return tiles;
+    }
+
+    template <typename Kernel>
+    void check(const char *what, Kernel kernel, unsigned queries, const Oracle &tolerances) {
+        std::vector<Tile> all = tiles(queries);
+        Tensor<T> out(tokens * hidden);
+        ::check(what, {(unsigned)all.size(), heads}, out, oracle, tolerances, [&](T *to) {
+            kernel(to, qkv.data(), with_bias ? bias.data() : nullptr, all.data(), head_dim,
+                   1.0f / std::sqrt((float)head_dim));
+        });
+    }
+};
+
 template <typename T>
 void prove_attention(const std::vector<Sequence> &sequences, unsigned heads, unsigned head_dim,
                      bool with_bias) {
-    const unsigned hidden = heads * head_dim, queries = head_dim <= 64 ? 64 : 32;
-    std::vector<Tile> tiles;
-    unsigned tokens = 0;
-    for (Sequence sequence : sequences) {
-        for (unsigned first = 0; first < sequence.tokens; first += queries)
-            tiles.push_back({tokens, sequence.tokens, sequence.attended, first});
-        tokens += sequence.tokens;
-    }
-    Tensor<T> qkv(tokens * 3 * hidden, 1.0), out(tokens * hidden);
-    Tensor<float> bias(3 * hidden, 0.5);
-    auto at = [&](unsigned token, unsigned part, unsigned head, unsigned feature) {
-        unsigned column = (part * heads + head) * head_dim + feature;
-        return qkv.at(token * 3 * hidden + column) + (with_bias ? bias.at(column) : 0.0);
-    };
-    Oracle oracle(tokens * hidden);
-    unsigned start = 0;
-    for (Sequence sequence : sequences) {
-        unsigned limit = sequence.attended ? sequence.attended : sequence.tokens;
-        for (unsigned query = start; query < start + sequence.tokens; ++query)
-            for (unsigned head = 0; head < heads; ++head) {
-                Oracle scores(limit);
-                double largest = -INFINITY, total = 0.0;
-                for (unsigned key = 0; key < limit; ++key) {
-                    for (unsigned it = 0; it < head_dim && sequence.attended; ++it)
-                        scores[key] += at(query, 0, head, it) * at(start + key, 1, head, it);
-                    largest = std::max(largest, scores[key] /= std::sqrt((double)head_dim));
-                }
-                for (double &score : scores) total += score = std::exp(score - largest);
-                for (unsigned key = 0; key < limit; ++key)
-                    for (unsigned it = 0; it < head_dim; ++it)
-                        oracle[query * hidden + head * head_dim + it] +=
-                            scores[key] / total * at(start + key, 2, head, it);
-            }
-        start += sequence.tokens;
-    }
+    AttentionCase<T> attention(sequences, heads, head_dim, with_bias);
     auto kernel = head_dim <= 64 ? Type<T>::attention_64 : Type<T>::attention_128;
-    check("attention", {(unsigned)tiles.size(), heads}, out, oracle, 4e-6, [&](T *to) {
-        kernel(to, qkv.data(), with_bias ? bias.data() : nullptr, tiles.data(), head_dim,
-               1.0f / std::sqrt((float)head_dim));
-    });
+    attention.check("attention", kernel, head_dim <= 64 ? 64 : 32, {3e-6});
+    if constexpr (std::is_same_v<T, f16>) {
+        auto kernel = head_dim <= 64 ? tensor_attention_f16_64 : tensor_attention_f16_128;
+        attention.check("tensor_attention", kernel, 128, attention.rounded);
+    }
+    if constexpr (std::is_same_v<T, bf16>) {
+        auto kernel = head_dim <= 64 ? tensor_attention_bf16_64 : tensor_attention_bf16_128;
+        attention.check("tensor_attention", kernel, 128, attention.rounded);
+    }
 }
 
 // Every float between two neighbours of bf16 goes to the nearer one, ties to the even one.
 static void prove_bfloat() {
     for (unsigned bits = 0; bits < 0x10000; ++bits) {
-        float value = widen(Bfloat{(unsigned short)bits});
-        Bfloat back;
+        float value = widen(bf16{(unsigned short)bits});
+        bf16 back;
         narrow(value, back);
         bool same = std::isnan(value) ? std::isnan(widen(back)) : back.bits == bits;
         if (!same) shim::fail("a bf16 does not come back");
@@ -249,6 +360,7 @@ template <typename T> void prove() {
         prove_add_layer_norm<T>(7, hidden, 0.0);
         prove_embeddings<T>(17, hidden);
     }
+    for (size_t features : {12, 33, 2048}) prove_rows<T>(5, features);
     prove_add_layer_norm<T>(3, 768, 100.0);
     prove_add_layer_norm<T>(2, 4096, 0.0);
     prove_add_layer_norm<T>(2, 4095, 0.0);
@@ -262,7 +374,7 @@ template <typename T> void prove() {
 int main() {
     prove_bfloat();
     prove<float>();
-    prove<Half>();
-    prove<Bfloat>();
+    prove<f16>();
+    prove<bf16>();
     printf("%d checks passed; the largest error is %.2f of what is allowed\n", checks, worst);
 }

@@ -3,8 +3,8 @@
     ptx.py TOOLKIT
 
 NVRTC makes PTX of the kernels for each kind of GPU, ptxas makes machine code of it; the table shows
-what a kernel takes of a processor of the GPU. Fails where either refuses, where many registers spill
-to memory, or where a kernel needs more shared memory than every GPU has.
+what a kernel takes of a processor of the GPU. Fails where either refuses, where many registers
+spill to memory, or where a kernel needs more shared memory than every GPU has.
 """
 
 import ctypes
@@ -15,24 +15,44 @@ import tempfile
 from pathlib import Path
 
 # As gpu.rs joins them.
-KERNELS = ["kernels.cu", "attention.cu"]
+KERNELS = ["kernels.cu", "attention.cu", "tensor_attention.cu"]
 DIRECTORY = Path(__file__).resolve().parents[2] / "src" / "ops" / "cuda"
 # Turing, Ampere, Hopper, Blackwell.
 ARCHITECTURES = ["75", "80", "90", "100"]
+TYPES = ["f32", "f16", "bf16"]
+# Operation: its number types, its variants, the first architecture that it is used on.
+OPERATIONS = {
+    "bias_activation": (TYPES, ["1", "4"], "75"),
+    "add_layer_norm": (TYPES, ["1", "4"], "75"),
+    "embeddings": (TYPES, ["1", "4"], "75"),
+    "select": (TYPES, ["1", "4"], "75"),
+    "widen": (TYPES[1:], ["1", "4"], "75"),
+    "attention": (TYPES, ["64", "128"], "75"),
+    "tensor_attention": (TYPES[1:], ["64", "128"], "80"),
+}
 # The options of gpu.rs.
 OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17"]
 MAX_SHARED_BYTES = 48 * 1024
-# ptxas spills a register or two of the attention for the sake of one more block a processor (8 bytes
-# a thread at most when this was written); more would be a defect.
+# ptxas spills a register or two of the attention for the sake of one more block a processor (8
+# bytes a thread at most when this was written); more would be a defect.
 MAX_SPILLED_BYTES = 16
+
+
+def kernels(architecture):
+    """What asks for every kernel of one kind of GPU."""
+    return "".join(
+        f"KERNEL_{operation}({dtype}, {variant})\n"
+        for operation, (types, variants, first) in OPERATIONS.items()
+        for dtype in types
+        for variant in variants
+        if int(architecture) >= int(first)
+    )
 
 
 def ptx_of(nvrtc, source, architecture):
     """The PTX of the kernels for one kind of GPU."""
     program = ctypes.c_void_p()
-    made = nvrtc.nvrtcCreateProgram(
-        ctypes.byref(program), source, b"kernels.cu", 0, None, None
-    )
+    made = nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"kernels.cu", 0, None, None)
     if made != 0:
         sys.exit(f"NVRTC takes no program: error {made}")
     options = [option.format(architecture).encode() for option in OPTIONS]
@@ -82,10 +102,11 @@ def main():
     # It looks for its builtins by name.
     ctypes.CDLL(str(next((toolkit / "lib").glob("libnvrtc-builtins.so.*"))), ctypes.RTLD_GLOBAL)
     nvrtc = ctypes.CDLL(str(next((toolkit / "lib").glob("libnvrtc.so.*"))))
-    source = b"".join((DIRECTORY / name).read_bytes() for name in KERNELS)
+    source = "".join((DIRECTORY / name).read_text() for name in KERNELS)
     wrong = []
     for architecture in ARCHITECTURES:
-        usage = usage_of(toolkit, ptx_of(nvrtc, source, architecture), architecture)
+        source_with_kernels = (source + kernels(architecture)).encode()
+        usage = usage_of(toolkit, ptx_of(nvrtc, source_with_kernels, architecture), architecture)
         for kernel, number in sorted(usage.items()):
             said = ", ".join(f"{what} {count}" for what, count in number.items())
             print(f"sm_{architecture} {kernel}: {said}")

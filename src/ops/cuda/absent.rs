@@ -1,6 +1,6 @@
 //! What stands for `ops::cuda` in a build without CUDA: no device leads here.
 
-use candle_core::{Device, Error, Result, Tensor};
+use candle_core::{Error, Result, Tensor};
 
 use super::{Activation, Sequence};
 
@@ -16,7 +16,7 @@ pub(super) struct Norm<'a> {
 pub(super) enum Tiles {}
 
 impl Tiles {
-    pub(super) fn upload(_: &[Sequence], _: usize, _: &Device) -> Result<Self> {
+    pub(super) fn upload(_: &[Sequence], _: usize, _: &Tensor) -> Result<Self> {
         absent()
     }
 }
@@ -57,8 +57,20 @@ pub(super) fn attention(_: &Tensor, _: Option<&Tensor>, _: &Tiles, _: usize) -> 
     absent()
 }
 
+pub(super) fn select(_: &Tensor, _: &[usize]) -> Result<Tensor> {
+    absent()
+}
+
+pub(super) fn widen(_: &Tensor) -> Result<Tensor> {
+    absent()
+}
+
 pub(super) fn is_out_of_memory(_: &Error) -> bool {
     false
+}
+
+pub(super) fn driver_says(_: &Error) -> Option<String> {
+    None
 }
 
 fn absent<T>() -> Result<T> {

@@ -1,4 +1,7 @@
-// Attention of every sequence and head of a batch in one launch; kernels.cu comes before.
+// Attention of every sequence and head of a batch in one launch, in f32; kernels.cu comes before.
+//
+// The key's bias is left out: it adds one number to all scores of a query, which the softmax takes out
+// again. The value's is added to the sum, for its weights add up to one.
 //
 // Sources: online softmax, Milakov and Gimelshein 2018 (arXiv:1805.02867); attention in tiles, Dao
 // et al. 2022 (arXiv:2205.14135).
@@ -13,10 +16,9 @@ struct Tile {
 
 using Four = Pack<float, 4>;
 
-// Four neighbours of a head's features, its bias added; zero beyond the head.
+// Four neighbours of a head's features; zero beyond the head.
 template <typename T>
-__device__ inline Four features_of(const T *head, const float *bias, unsigned column,
-                                   unsigned head_dim) {
+__device__ inline Four features_of(const T *head, unsigned column, unsigned head_dim) {
     Four four = {};
     if (head_dim % 4 == 0 && column < head_dim) {
         auto pack = *reinterpret_cast<const Pack<T, 4> *>(head + column);
@@ -25,9 +27,12 @@ __device__ inline Four features_of(const T *head, const float *bias, unsigned co
         for (int lane = 0; lane < 4; ++lane)
             if (column + lane < head_dim) four.values[lane] = widen(head[column + lane]);
     }
-    for (int lane = 0; lane < 4; ++lane)
-        if (bias && column + lane < head_dim) four.values[lane] += bias[column + lane];
     return four;
+}
+
+// A head's part of the bias of queries (0), keys (1) or values (2); null where there is none.
+__device__ inline const float *bias_of(const float *bias, unsigned part, unsigned head_dim) {
+    return bias ? bias + (part * gridDim.y + blockIdx.y) * head_dim : nullptr;
 }
 
 // softmax(query · keyᵀ * scale) · value of one tile and head, key block after key block.
@@ -55,21 +60,21 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
     const unsigned hidden = gridDim.y * head_dim;
     const unsigned long long first = tile.start, stride = 3ull * hidden;
     const unsigned limit = tile.attended ? tile.attended : tile.tokens;
-    const float *no_bias = nullptr;
     const T *queries = query_key_value + blockIdx.y * head_dim;
     const T *keys = queries + hidden, *values = keys + hidden;
-    const float *query_bias = bias ? bias + blockIdx.y * head_dim : no_bias;
-    const float *key_bias = bias ? query_bias + hidden : no_bias;
-    const float *value_bias = bias ? key_bias + hidden : no_bias;
+    const float *query_bias = bias_of(bias, 0, head_dim), *value_bias = bias_of(bias, 2, head_dim);
 
     for (unsigned it = threadIdx.x; it < QUERIES * DIM / 4; it += THREADS) {
         unsigned row = it / (DIM / 4), column = it % (DIM / 4) * 4;
         unsigned token = tile.first_query + row;
         Four four = {};
         if (token < tile.tokens)
-            four = features_of(queries + (first + token) * stride, query_bias, column, head_dim);
-        // A scale of zero where nothing is attended to: all scores are equal.
-        for (int lane = 0; lane < 4; ++lane) four.values[lane] *= tile.attended ? scale : 0.0f;
+            four = features_of(queries + (first + token) * stride, column, head_dim);
+        for (int lane = 0; lane < 4; ++lane) {
+            if (query_bias && column + lane < head_dim) four.values[lane] += query_bias[column + lane];
+            // A scale of zero where nothing is attended to: all scores are equal.
+            four.values[lane] *= tile.attended ? scale : 0.0f;
+        }
         *reinterpret_cast<Four *>(&query[row][column]) = four;
     }
 
@@ -86,8 +91,8 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
             unsigned token = first_key + row;
             Four a_key = {}, a_value = {};
             if (token < limit) {
-                a_key = features_of(keys + (first + token) * stride, key_bias, column, head_dim);
-                a_value = features_of(values + (first + token) * stride, value_bias, column, head_dim);
+                a_key = features_of(keys + (first + token) * stride, column, head_dim);
+                a_value = features_of(values + (first + token) * stride, column, head_dim);
             }
             *reinterpret_cast<Four *>(&key[row][column]) = a_key;
             *reinterpret_cast<Four *>(&value[row][column]) = a_value;
@@ -155,22 +160,22 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
         for (int c = 0; c < FOURS; ++c)
             for (int lane = 0; lane < 4; ++lane) {
                 unsigned column = x * 4 + 64 * c + lane;
-                if (column < head_dim) narrow(sums[r][c][lane] / factor[y * ROWS + r], out[column]);
+                if (column >= head_dim) continue;
+                float mean = sums[r][c][lane] / factor[y * ROWS + r];
+                narrow(value_bias ? mean + value_bias[column] : mean, out[column]);
             }
     }
 }
 
-#define OF_DIM(NAME, T, DIM, QUERIES, KEYS)                                                        \
-    KERNEL attention_##NAME##_##DIM(T *context, const T *query_key_value, const float *bias,       \
-                                    const Tile *tiles, unsigned head_dim, float scale) {           \
-        attention<T, DIM, QUERIES, KEYS>(context, query_key_value, bias, tiles, head_dim, scale);  \
-    }
-
 // Tiles as large as 48 KiB of shared memory allow.
-#define OF_TYPE_AND_DIM(NAME, T)                                                                   \
-    OF_DIM(NAME, T, 64, 64, 32)                                                                    \
-    OF_DIM(NAME, T, 128, 32, 16)
+template <typename T, int DIM> struct Attention;
+template <typename T> struct Attention<T, 64> { static constexpr int QUERIES = 64, KEYS = 32; };
+template <typename T> struct Attention<T, 128> { static constexpr int QUERIES = 32, KEYS = 16; };
 
-OF_TYPE_AND_DIM(f32, float)
-OF_TYPE_AND_DIM(f16, Half)
-OF_TYPE_AND_DIM(bf16, Bfloat)
+#define KERNEL_attention(T, DIM)                                                                   \
+    KERNEL attention_##T##_##DIM(T *context, const T *query_key_value, const float *bias,          \
+                                 const Tile *tiles, unsigned head_dim, float scale) {              \
+        using Size = Attention<T, DIM>;                                                            \
+        attention<T, DIM, Size::QUERIES, Size::KEYS>(context, query_key_value, bias, tiles,        \
+                                                     head_dim, scale);                             \
+    }

@@ -6,27 +6,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::CudaDevice;
-use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
-use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
 use candle_core::cuda_backend::cudarc::driver::result::{device, mem_pool};
-use candle_core::cuda_backend::cudarc::driver::sys::{CUmemPool_attribute, cudaError_enum};
+use candle_core::cuda_backend::cudarc::driver::sys::CUmemPool_attribute;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, PinnedHostSlice,
+    CudaContext, CudaFunction, CudaStream, DriverError, PinnedHostSlice,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
-use candle_core::cuda_backend::{CudaError, DeviceId, WrapErr};
-use candle_core::{Error, Result};
+use candle_core::cuda_backend::{DeviceId, WrapErr};
+use candle_core::{DType, Result, bail};
 
 /// The kernels' source; NVRTC compiles it for the GPU at hand.
-const SOURCE: &str = concat!(include_str!("kernels.cu"), include_str!("attention.cu"));
-
-/// Every kernel is of a number type and of a width or a head's features.
-const KERNELS: [(&str, [usize; 2]); 4] = [
-    ("bias_activation", [1, 4]),
-    ("add_layer_norm", [1, 4]),
-    ("embeddings", [1, 4]),
-    ("attention", [64, 128]),
-];
+const SOURCE: &str = concat!(
+    include_str!("kernels.cu"),
+    include_str!("attention.cu"),
+    include_str!("tensor_attention.cu"),
+);
 
 /// A GPU with our kernels on it.
 pub(super) struct Gpu {
@@ -36,13 +30,16 @@ pub(super) struct Gpu {
     pub(super) copies: Arc<CudaStream>,
     /// Memory of the host that the GPU writes to by itself; kept, for it is slow to come by.
     pub(super) pinned: Mutex<Vec<PinnedHostSlice<f32>>>,
-    functions: HashMap<String, CudaFunction>,
+    /// Major and minor.
+    pub(super) compute_capability: (i32, i32),
+    /// By name; each is compiled when it is first asked for.
+    kernels: Mutex<HashMap<String, CudaFunction>>,
 }
 
 static GPUS: Mutex<Vec<(DeviceId, Arc<Gpu>)>> = Mutex::new(Vec::new());
 
 impl Gpu {
-    /// The kernels on `device`, compiled if they are not.
+    /// What there is for `device`.
     pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>> {
         let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, gpu)) = gpus.iter().find(|(id, _)| *id == device.id()) {
@@ -57,47 +54,53 @@ impl Gpu {
         let stream = device.cuda_stream();
         let context = stream.context();
         keep_memory(context).w()?;
-        let module = context.load_module(compile(context)?).w()?;
         Ok(Self {
             copies: context.new_stream().w()?,
             pinned: Mutex::default(),
-            functions: functions(&module)?,
+            compute_capability: context.compute_capability().w()?,
+            kernels: Mutex::default(),
             stream,
         })
     }
 
-    /// The kernel called `name`.
-    pub(super) fn function(&self, name: &str) -> Result<&CudaFunction> {
-        let no_such = || Error::Msg(format!("no kernel is called {name}"));
-        self.functions.get(name).ok_or_else(no_such)
-    }
-}
-
-fn compile(context: &CudaContext) -> Result<Ptx> {
-    let (major, minor) = context.compute_capability().w()?;
-    let options = CompileOptions {
-        name: Some("kernels.cu".to_owned()),
-        options: vec![
-            format!("--gpu-architecture=compute_{major}{minor}"),
-            "--std=c++17".to_owned(),
-        ],
-        ..CompileOptions::default()
-    };
-    compile_ptx_with_opts(SOURCE, options).w()
-}
-
-fn functions(module: &Arc<CudaModule>) -> Result<HashMap<String, CudaFunction>> {
-    let mut functions = HashMap::new();
-    for (operation, variants) in KERNELS {
-        for dtype in ["f32", "f16", "bf16"] {
-            for variant in variants {
-                let name = format!("{operation}_{dtype}_{variant}");
-                let function = module.load_function(&name).w()?;
-                functions.insert(name, function);
-            }
+    /// The kernel of an operation for a type of numbers and a variant, `KERNEL_operation(T, variant)`
+    /// of the source.
+    pub(super) fn kernel(
+        &self,
+        operation: &str,
+        dtype: DType,
+        variant: usize,
+    ) -> Result<CudaFunction> {
+        let number = match dtype {
+            DType::F32 => "f32",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
+            other => bail!("{operation} is not computed in {other:?}"),
+        };
+        let name = format!("{operation}_{number}_{variant}");
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = kernels.get(&name) {
+            return Ok(kernel.clone());
         }
+        let ptx = self.compile(&format!("KERNEL_{operation}({number}, {variant})\n"))?;
+        let module = self.stream.context().load_module(ptx).w()?;
+        let kernel = module.load_function(&name).w()?;
+        kernels.insert(name, kernel.clone());
+        Ok(kernel)
     }
-    Ok(functions)
+
+    fn compile(&self, kernel: &str) -> Result<Ptx> {
+        let (major, minor) = self.compute_capability;
+        let options = CompileOptions {
+            name: Some("kernels.cu".to_owned()),
+            options: vec![
+                format!("--gpu-architecture=compute_{major}{minor}"),
+                "--std=c++17".to_owned(),
+            ],
+            ..CompileOptions::default()
+        };
+        compile_ptx_with_opts(SOURCE.to_owned() + kernel, options).w()
+    }
 }
 
 /// Has the driver keep what one batch has used for the next: by default it gives all memory back
@@ -112,22 +115,5 @@ fn keep_memory(context: &CudaContext) -> std::result::Result<(), DriverError> {
         let pool = device::get_default_mem_pool(context.cu_device())?;
         let threshold = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         mem_pool::set_attribute(pool, threshold, (&raw mut all).cast())
-    }
-}
-
-/// Whether the GPU, or the host's memory for its results, had no room.
-pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
-    match error {
-        Error::WithBacktrace { inner, .. }
-        | Error::Context { inner, .. }
-        | Error::WithPath { inner, .. } => is_out_of_memory(inner),
-        Error::Cuda(cause) => matches!(
-            cause.downcast_ref(),
-            Some(
-                CudaError::Cuda(DriverError(cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY))
-                    | CudaError::Cublas(CublasError(cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED))
-            )
-        ),
-        _ => false,
     }
 }

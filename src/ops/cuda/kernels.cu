@@ -5,7 +5,7 @@
 // Compiled by NVRTC when it is first used, without a header, and by g++ for tests/cuda/prove: nothing here
 // depends on anything but the indices, __shared__, __syncthreads and plain mathematics.
 //
-// Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). attention.cu follows this file.
+// Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). The other files follow this one.
 
 // Threads of every block.
 constexpr unsigned THREADS = 256;
@@ -13,8 +13,9 @@ constexpr unsigned THREADS = 256;
 // Numbers of a row that a thread holds for the layer norm: rows of up to 4096.
 constexpr unsigned VALUES = 16;
 
-struct Half { unsigned short bits; };
-struct Bfloat { unsigned short bits; };
+using f32 = float;
+struct f16 { unsigned short bits; };
+struct bf16 { unsigned short bits; };
 
 // N neighbours that are read and written at once.
 template <typename T, int N>
@@ -40,13 +41,13 @@ __device__ inline unsigned short float_to_half(float value) {
 #endif
 
 __device__ inline float widen(float value) { return value; }
-__device__ inline float widen(Half value) { return half_to_float(value.bits); }
-__device__ inline float widen(Bfloat value) { return __uint_as_float((unsigned)value.bits << 16); }
+__device__ inline float widen(f16 value) { return half_to_float(value.bits); }
+__device__ inline float widen(bf16 value) { return __uint_as_float((unsigned)value.bits << 16); }
 
 __device__ inline void narrow(float value, float &to) { to = value; }
-__device__ inline void narrow(float value, Half &to) { to.bits = float_to_half(value); }
+__device__ inline void narrow(float value, f16 &to) { to.bits = float_to_half(value); }
 // To nearest, ties to even; a NaN stays one.
-__device__ inline void narrow(float value, Bfloat &to) {
+__device__ inline void narrow(float value, bf16 &to) {
     unsigned bits = __float_as_uint(value);
     unsigned rounded = bits + 0x7fff + (bits >> 16 & 1);
     to.bits = value == value ? rounded >> 16 : bits >> 16 | 0x40;
@@ -173,30 +174,59 @@ __device__ void embeddings(T *out, const T *word, const T *token_type, const T *
     normalize<T, WIDTH>(row, out + token * width, gamma, beta, hidden, eps);
 }
 
+// Some rows of x, one block a row.
+//
+// x [tokens, features], rows [gridDim.x], out [gridDim.x, features]
+template <typename T, int WIDTH>
+__device__ void select(T *out, const T *x, const unsigned *rows, unsigned features) {
+    unsigned long long to = blockIdx.x, from = rows[to], width = features;
+    for (unsigned column = threadIdx.x * WIDTH; column < features; column += THREADS * WIDTH)
+        *reinterpret_cast<Pack<T, WIDTH> *>(out + to * width + column) =
+            *reinterpret_cast<const Pack<T, WIDTH> *>(x + from * width + column);
+}
+
+// x in f32, one pack a thread.
+template <typename T, int WIDTH>
+__device__ void widen_all(float *out, const T *x, unsigned packs) {
+    unsigned pack = blockIdx.x * THREADS + threadIdx.x;
+    if (pack >= packs) return;
+    auto narrow_ones = reinterpret_cast<const Pack<T, WIDTH> *>(x)[pack];
+    Pack<float, WIDTH> wide;
+    for (int lane = 0; lane < WIDTH; ++lane) wide.values[lane] = widen(narrow_ones.values[lane]);
+    reinterpret_cast<Pack<float, WIDTH> *>(out)[pack] = wide;
+}
+
+// A kernel by name: KERNEL_add_layer_norm(f16, 4) is add_layer_norm_f16_4. Whoever compiles this file
+// says at its end which ones there shall be.
 #define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
 
-#define OF_WIDTH(NAME, T, WIDTH)                                                                   \
-    KERNEL bias_activation_##NAME##_##WIDTH(T *y, const float *bias, unsigned packs,               \
-                                            unsigned features, unsigned activation) {              \
+#define KERNEL_bias_activation(T, WIDTH)                                                           \
+    KERNEL bias_activation_##T##_##WIDTH(T *y, const float *bias, unsigned packs,                  \
+                                         unsigned features, unsigned activation) {                 \
         bias_activation<T, WIDTH>(y, bias, packs, features, activation);                           \
-    }                                                                                              \
-    KERNEL add_layer_norm_##NAME##_##WIDTH(T *out, const T *x, const float *bias,                  \
-                                           const T *residual, const float *gamma,                  \
-                                           const float *beta, unsigned hidden, float eps) {        \
+    }
+
+#define KERNEL_add_layer_norm(T, WIDTH)                                                            \
+    KERNEL add_layer_norm_##T##_##WIDTH(T *out, const T *x, const float *bias, const T *residual,  \
+                                        const float *gamma, const float *beta, unsigned hidden,    \
+                                        float eps) {                                               \
         add_layer_norm<T, WIDTH>(out, x, bias, residual, gamma, beta, hidden, eps);                \
-    }                                                                                              \
-    KERNEL embeddings_##NAME##_##WIDTH(T *out, const T *word, const T *token_type,                 \
-                                       const T *position, const unsigned *ids, unsigned tokens,    \
-                                       const float *gamma, const float *beta, unsigned hidden,     \
-                                       float eps) {                                                \
+    }
+
+#define KERNEL_embeddings(T, WIDTH)                                                                \
+    KERNEL embeddings_##T##_##WIDTH(T *out, const T *word, const T *token_type, const T *position, \
+                                    const unsigned *ids, unsigned tokens, const float *gamma,      \
+                                    const float *beta, unsigned hidden, float eps) {               \
         embeddings<T, WIDTH>(out, word, token_type, position, ids, tokens, gamma, beta, hidden,    \
                              eps);                                                                 \
     }
 
-#define OF_TYPE(NAME, T)                                                                           \
-    OF_WIDTH(NAME, T, 1)                                                                           \
-    OF_WIDTH(NAME, T, 4)
+#define KERNEL_select(T, WIDTH)                                                                    \
+    KERNEL select_##T##_##WIDTH(T *out, const T *x, const unsigned *rows, unsigned features) {     \
+        select<T, WIDTH>(out, x, rows, features);                                                  \
+    }
 
-OF_TYPE(f32, float)
-OF_TYPE(f16, Half)
-OF_TYPE(bf16, Bfloat)
+#define KERNEL_widen(T, WIDTH)                                                                     \
+    KERNEL widen_##T##_##WIDTH(float *out, const T *x, unsigned packs) {                           \
+        widen_all<T, WIDTH>(out, x, packs);                                                        \
+    }

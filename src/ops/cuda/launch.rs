@@ -18,6 +18,8 @@ use super::gpu::Gpu;
 pub(super) struct Launch<'a> {
     /// The beginning of the kernel's name.
     pub(super) operation: &'static str,
+    /// The type of the vectors in its name.
+    pub(super) dtype: DType,
     /// The number at its end.
     pub(super) variant: usize,
     /// Blocks in x and y.
@@ -80,16 +82,6 @@ impl Launch<'_> {
     pub(super) fn fill(self, out: &Tensor) -> Result<()> {
         out.inplace_op1(&self)
     }
-
-    fn kernel(&self, dtype: DType) -> Result<String> {
-        let dtype = match dtype {
-            DType::F32 => "f32",
-            DType::F16 => "f16",
-            DType::BF16 => "bf16",
-            other => bail!("{} is not computed in {other:?}", self.operation),
-        };
-        Ok(format!("{}_{dtype}_{}", self.operation, self.variant))
-    }
 }
 
 impl InplaceOp1 for Launch<'_> {
@@ -109,10 +101,10 @@ impl InplaceOp1 for Launch<'_> {
             return Ok(());
         }
         let gpu = Gpu::of(storage.device())?;
-        let function = gpu.function(&self.kernel(storage.dtype())?)?;
+        let kernel = gpu.kernel(self.operation, self.dtype, self.variant)?;
         let arguments: Result<Vec<_>> = self.arguments.iter().map(|it| it.value()).collect();
         let (out, arguments) = (pointer(storage, layout)?, arguments?);
-        let mut launch = gpu.stream.launch_builder(function);
+        let mut launch = gpu.stream.launch_builder(&kernel);
         launch.arg(&out);
         for argument in &arguments {
             match argument {

@@ -1,20 +1,23 @@
-//! The operations on a GPU: our kernels (`kernels.cu`, `attention.cu`) on candle's tensors.
+//! The operations on a GPU: our kernels (`*.cu`) on candle's tensors.
 //!
 //! Owns the launches and the checks that a kernel cannot make: shapes, and what fits its blocks.
 //! A launch returns before the GPU has begun; everything is in order on the device's one stream.
 //! Vectors are in the type that the model computes in; biases and norms, which are few, in f32.
+//! Of candle's own kernels none is used: each file of them is compiled anew for a GPU.
 //! Leaves the matrix products to cuBLAS through candle, and the order of the operations to `model/`.
 //! `absent.rs` stands here in a build without CUDA.
 
+mod cause;
 mod download;
 mod gpu;
 mod launch;
 mod tiles;
 
-use candle_core::{D, Error, Result, Tensor, bail};
+use candle_core::{D, DType, Error, Result, Tensor, bail};
 
+pub(crate) use cause::words;
+pub(super) use cause::{driver_says, is_out_of_memory};
 pub(super) use download::Download;
-pub(super) use gpu::is_out_of_memory;
 use launch::{Argument, Launch};
 pub(super) use tiles::Tiles;
 
@@ -37,6 +40,7 @@ pub(super) fn bias_activation(y: &Tensor, bias: &Tensor, activation: Activation)
     let packs = tokens * features / width;
     Launch {
         operation: "bias_activation",
+        dtype: y.dtype(),
         variant: width,
         grid: (packs.div_ceil(THREADS), 1),
         arguments: &[
@@ -87,6 +91,7 @@ pub(super) fn add_layer_norm(
     let out = uninitialized(x, (tokens, hidden))?;
     Launch {
         operation: "add_layer_norm",
+        dtype: x.dtype(),
         variant: width(hidden),
         grid: (tokens, 1),
         arguments: &[
@@ -127,6 +132,7 @@ pub(super) fn embeddings(tables: [&Tensor; 3], ids: [&[u32]; 3], norm: Norm) -> 
     let out = uninitialized(word, (tokens, hidden))?;
     Launch {
         operation: "embeddings",
+        dtype: word.dtype(),
         variant: width(hidden),
         grid: (tokens, 1),
         arguments: &[
@@ -161,8 +167,9 @@ pub(super) fn attention(
     bias.map_or(Ok(()), |bias| expect(bias, &[features]))?;
     let out = uninitialized(query_key_value, (tokens, features / 3))?;
     Launch {
-        operation: "attention",
-        variant: tiles::features_of_kernel(head_dim)?,
+        operation: tiles.kernel.operation,
+        dtype: query_key_value.dtype(),
+        variant: tiles.kernel.features,
         grid: (tiles.count()?, heads),
         arguments: &[
             Argument::Tensor(query_key_value),
@@ -171,6 +178,57 @@ pub(super) fn attention(
             Argument::number(head_dim)?,
             Argument::Float(1.0 / (head_dim as f32).sqrt()),
         ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
+/// Some rows of `x`, checked before they are asked for.
+///
+/// # Shapes
+/// `x` `[tokens, features]` → `[rows, features]`
+pub(super) fn select(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
+    let (tokens, features) = x.dims2()?;
+    if let Some(row) = rows.iter().find(|row| **row >= tokens) {
+        bail!("select: row {row} of {tokens}");
+    }
+    let numbers: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+    let numbers = Tensor::new(numbers, x.device())?;
+    let out = uninitialized(x, (rows.len(), features))?;
+    Launch {
+        operation: "select",
+        dtype: x.dtype(),
+        variant: width(features),
+        grid: (rows.len(), 1),
+        arguments: &[
+            Argument::Tensor(x),
+            Argument::Tensor(&numbers),
+            Argument::number(features)?,
+        ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
+/// `x` in f32.
+///
+/// # Shapes
+/// `[tokens, features]` → the same
+pub(super) fn widen(x: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::F32 {
+        return Ok(x.clone());
+    }
+    let (tokens, features) = x.dims2()?;
+    // SAFETY: the kernel writes each of its numbers, and nobody reads it before.
+    let out = unsafe { Tensor::empty((tokens, features), DType::F32, x.device())? };
+    let width = width(features);
+    let packs = tokens * features / width;
+    Launch {
+        operation: "widen",
+        dtype: x.dtype(),
+        variant: width,
+        grid: (packs.div_ceil(THREADS), 1),
+        arguments: &[Argument::Tensor(x), Argument::number(packs)?],
     }
     .fill(&out)?;
     Ok(out)

@@ -1,12 +1,58 @@
 //! The sequences of a batch as the attention kernel takes them: cut into tiles of queries.
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 use super::super::Sequence;
+use super::gpu::Gpu;
 
-/// Features of a head that a kernel is made for, and the queries of its blocks; a head takes the
-/// smallest that holds it. Those of `attention.cu`.
-const TILES: [(usize, usize); 2] = [(64, 64), (128, 32)];
+/// A kernel for attention, and what it is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    pub(super) operation: &'static str,
+    /// Features of a head at most, its variant.
+    pub(super) features: usize,
+    /// Of a tile.
+    queries: usize,
+}
+
+/// Those of `attention.cu`.
+const ON_CORES: [Kernel; 2] = [
+    Kernel::new("attention", 64, 64),
+    Kernel::new("attention", 128, 32),
+];
+
+/// Those of `tensor_attention.cu`, for half precision.
+const ON_TENSOR_CORES: [Kernel; 2] = [
+    Kernel::new("tensor_attention", 64, 128),
+    Kernel::new("tensor_attention", 128, 128),
+];
+
+/// Ampere, the first GPUs with the instructions of `tensor_attention.cu`.
+const TENSOR_CORES_SINCE: (i32, i32) = (8, 0);
+
+impl Kernel {
+    const fn new(operation: &'static str, features: usize, queries: usize) -> Self {
+        Self {
+            operation,
+            features,
+            queries,
+        }
+    }
+
+    /// The smallest one for heads of `head_dim` features, in vectors like `x`.
+    fn of(head_dim: usize, x: &Tensor) -> Result<Self> {
+        let gpu = Gpu::of(x.device().as_cuda_device()?)?;
+        let kernels = if x.dtype() != DType::F32 && gpu.compute_capability >= TENSOR_CORES_SINCE {
+            ON_TENSOR_CORES
+        } else {
+            ON_CORES
+        };
+        match kernels.into_iter().find(|it| head_dim <= it.features) {
+            Some(kernel) => Ok(kernel),
+            None => bail!("attention on a GPU takes heads of up to 128 features, not {head_dim}"),
+        }
+    }
+}
 
 /// The table of tiles of one batch on the GPU.
 pub(in super::super) struct Tiles {
@@ -14,16 +60,18 @@ pub(in super::super) struct Tiles {
     pub(super) table: Tensor,
     /// Tokens of all sequences.
     pub(super) tokens: usize,
+    /// Whose tiles they are.
+    pub(super) kernel: Kernel,
 }
 
 impl Tiles {
-    /// Uploads the tiles of `sequences`.
+    /// Uploads the tiles of `sequences`, whose vectors are like `x`.
     pub(in super::super) fn upload(
         sequences: &[Sequence],
         head_dim: usize,
-        device: &Device,
+        x: &Tensor,
     ) -> Result<Self> {
-        let (_, queries) = tile(head_dim)?;
+        let kernel = Kernel::of(head_dim, x)?;
         let mut numbers = Vec::new();
         let mut tokens = 0;
         for sequence in sequences {
@@ -31,7 +79,7 @@ impl Tiles {
                 bail!("attention: the sequences do not lie end to end");
             }
             tokens += sequence.tokens;
-            for first_query in (0..sequence.tokens).step_by(queries) {
+            for first_query in (0..sequence.tokens).step_by(kernel.queries) {
                 let Sequence {
                     start,
                     tokens,
@@ -42,28 +90,14 @@ impl Tiles {
         }
         let shape = (numbers.len() / 4, 4);
         Ok(Self {
-            table: Tensor::from_vec(numbers, shape, device)?,
+            table: Tensor::from_vec(numbers, shape, x.device())?,
             tokens,
+            kernel,
         })
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> Result<usize> {
         self.table.dim(0)
-    }
-}
-
-/// The head size of the kernel for heads of `head_dim` features.
-pub(super) fn features_of_kernel(head_dim: usize) -> Result<usize> {
-    Ok(tile(head_dim)?.0)
-}
-
-fn tile(head_dim: usize) -> Result<(usize, usize)> {
-    match TILES
-        .into_iter()
-        .find(|(features, _)| head_dim <= *features)
-    {
-        Some(tile) => Ok(tile),
-        None => bail!("attention on a GPU takes heads of up to 128 features, not {head_dim}"),
     }
 }
