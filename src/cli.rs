@@ -221,7 +221,7 @@ pub struct Arguments {
     pub fail_fast: bool,
 
     /// Check this installation on the chosen model and device
-    #[arg(long, help_heading = "Execution", conflicts_with_all = ["texts", "files", "output", "dtype"])]
+    #[arg(long, help_heading = "Execution", conflicts_with_all = check::NOT_FOR_SELF_TEST)]
     pub self_test: bool,
 
     /// Print the completion script for SHELL

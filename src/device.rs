@@ -1,6 +1,6 @@
 //! Where the encoder runs: `auto|cpu|cuda[:N]` → a candle device, or the reason why not.
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 use crate::cli::{BATCH_TOKENS, DeviceChoice, GPU_BATCH_TOKENS};
 use crate::error::{Error, Kind, Result};
@@ -14,6 +14,16 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or(Device::Cpu)),
         DeviceChoice::Cuda(ordinal) => cuda(ordinal),
+    }
+}
+
+/// As `--device` has it: `cpu`, `cuda:N`.
+#[must_use]
+pub fn name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".to_owned(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
 

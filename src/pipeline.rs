@@ -1,7 +1,8 @@
 //! Three threads that hand batches on: read and tokenize, encode, format and write.
 //!
-//! Owns the threads and the order; `encode.rs` is what the second one does. The encoder waits neither for text nor for numbers to be
-//! printed; the queues between the threads are short, so memory does not grow with the input.
+//! Owns the threads and the order; `encode.rs` is what the second one does. The encoder waits neither
+//! for text nor for numbers to be printed; the queues between the threads are short, so memory does
+//! not grow with the input.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{self, Snapshot};
 use crate::cli::Arguments;
+use crate::device;
 use crate::error::Result;
 use crate::ops::Level;
 use crate::output::{Destination, Settings};
@@ -114,7 +115,7 @@ fn model(snapshot: &Snapshot) -> Result<String> {
 fn device_name(device: &Device) -> String {
     match device {
         Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
-        other => format!("{:?}", other.location()).to_lowercase(),
+        other => device::name(other),
     }
 }
 

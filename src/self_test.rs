@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::checkpoint::{self, Config, HiddenAct, Snapshot, Tensors};
 use crate::cli::DEFAULT_MODEL;
+use crate::device;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::Text;
 use crate::model::{Batch, BertModel, Outputs, Wanted};
@@ -117,9 +118,9 @@ impl Subject<'_> {
         let word = if failed { "FAIL" } else { "PASS" };
         writeln!(
             to,
-            "{word} {} ({commit}) on {:?}",
+            "{word} {} ({commit}) on {}",
             self.snapshot.model,
-            self.device.location()
+            device::name(self.device)
         )
     }
 
@@ -201,6 +202,7 @@ impl Subject<'_> {
         })
     }
 
+    /// On the CPU wherever ours runs, for whatever is wrong with a GPU would be wrong with both.
     fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
         let config = self.stock_config();
         let tensors = self
@@ -208,14 +210,14 @@ impl Subject<'_> {
             .encoder(self.config)?
             .into_iter()
             .map(|(name, view)| {
-                let tensor = Tensor::from_vec(view.to_f32(), view.shape(), self.device);
+                let tensor = Tensor::from_vec(view.to_f32(), view.shape(), &Device::Cpu);
                 Ok((name, tensor.kind(Kind::Device)?))
             });
         let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
-        let builder = VarBuilder::from_tensors(tensors, DType::F32, self.device);
+        let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let forward = || -> candle_core::Result<Vec<f32>> {
             let stock = bert::BertModel::load(builder, &config)?;
-            let row = |ids: Vec<u32>| Tensor::new(ids, self.device)?.unsqueeze(0);
+            let row = |ids: Vec<u32>| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0);
             let attended = batch
                 .sequences
                 .first()

@@ -7,6 +7,32 @@ use std::path::{Path, PathBuf};
 use super::{Arguments, Field, Format, InputFormat, OnLong, Padding};
 use crate::error::{Error, Kind, Result};
 
+/// What `--self-test` would not heed: it has a text, fields and numbers of its own.
+pub(super) const NOT_FOR_SELF_TEST: [&str; 22] = [
+    "texts",
+    "files",
+    "input_format",
+    "pair",
+    "pair_separator",
+    "max_length",
+    "on_long",
+    "stride",
+    "padding",
+    "fields",
+    "layers",
+    "layer_merge",
+    "pooling",
+    "normalize",
+    "word_pooling",
+    "output",
+    "format",
+    "preview",
+    "dtype",
+    "batch_tokens",
+    "resume",
+    "fail_fast",
+];
+
 impl Arguments {
     /// Checks what clap cannot: options that contradict each other, or that nothing would heed.
     ///

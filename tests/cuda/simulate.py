@@ -135,6 +135,15 @@ def order(program):
     print(f"order: {8 * LAYERS + 4} launches a batch, none waited for; one batch ahead")
 
 
+def self_test(program):
+    """The program's own test, against candle's stock BERT on the CPU."""
+    command = [*program.command, "--device", "cuda", "--self-test"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    passed = ended.returncode == 0 and ended.stdout.endswith(" on cuda:0\n")
+    expect(passed, f"--self-test: {ended.stdout}{ended.stderr}")
+    print(f"--self-test: {ended.stdout.splitlines()[-1]}")
+
+
 def errors(program):
     """What a user is told."""
     cases = [
@@ -176,7 +185,7 @@ def memory(program):
 def main():
     """Runs everything."""
     program = Program(*sys.argv[1:])
-    for part in (numbers, order, memory, errors):
+    for part in (numbers, order, memory, self_test, errors):
         part(program)
     print("the CUDA build does on a simulated GPU what it does on a CPU")
 

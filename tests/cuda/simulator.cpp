@@ -56,9 +56,14 @@ void log(const string &line) {
 // Whether a kernel has failed: then so does whatever is asked of the GPU.
 bool broken = false;
 
-// One call at a time.
+// The GPU that the calls of a thread are for.
+thread_local void *current_context = nullptr;
+
+// One call at a time, of a thread that has said for which GPU.
 std::recursive_mutex mutex;
-#define ALONE std::lock_guard<std::recursive_mutex> alone(mutex)
+#define ALONE                                                                                      \
+    std::lock_guard<std::recursive_mutex> alone(mutex);                                            \
+    if (!current_context) fail("a call from a thread without a context")
 
 // Work in order, begun when it is waited for.
 struct Stream {
@@ -271,8 +276,6 @@ int cuDevicePrimaryCtxRetain(void **context, int) {
 }
 
 int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-
-static thread_local void *current_context;
 
 int cuCtxSetCurrent(void *context) {
     current_context = context;

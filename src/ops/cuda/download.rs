@@ -9,6 +9,7 @@ use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::result::memcpy_dtoh_async;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
 use candle_core::{DType, Error, Result, Storage, Tensor, bail};
+use rayon::prelude::*;
 
 use super::gpu::Gpu;
 use super::launch::pointer;
@@ -60,7 +61,12 @@ impl Download {
         let Some(to) = self.to.take() else {
             return Err(Error::Msg("a download has no memory".to_owned()));
         };
-        let numbers = to.as_slice().w()?[..self.numbers].to_vec();
+        let mut numbers = vec![0.0; self.numbers];
+        let copies = numbers.par_chunks_mut(PIECE);
+        // By all processors: there are tens of megabytes, and the GPU is the faster one.
+        copies
+            .zip(to.as_slice().w()?.par_chunks(PIECE))
+            .for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
         self.gpu.give_back(to);
         Ok(numbers)
     }
@@ -72,6 +78,9 @@ impl Drop for Download {
         let _ = self.done.synchronize();
     }
 }
+
+/// Numbers that are copied at a time.
+const PIECE: usize = 1 << 16;
 
 /// Blocks of page-locked memory that are kept: a few outputs of two batches.
 const KEPT: usize = 4;

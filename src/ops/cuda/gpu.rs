@@ -22,6 +22,9 @@ const SOURCE: &str = concat!(
     include_str!("tensor_attention.cu"),
 );
 
+/// The first compute capability whose instructions the kernels use.
+pub(super) const AMPERE: (i32, i32) = (8, 0);
+
 /// A GPU with our kernels on it.
 pub(super) struct Gpu {
     /// Where everything is computed, one after the other; candle's own.
@@ -90,7 +93,8 @@ impl Gpu {
     }
 
     fn compile(&self, kernel: &str) -> Result<Ptx> {
-        let (major, minor) = self.compute_capability;
+        // The program of an Ampere runs on whatever is newer, known to this NVRTC or not.
+        let (major, minor) = self.compute_capability.min(AMPERE);
         let options = CompileOptions {
             name: Some("kernels.cu".to_owned()),
             options: vec![

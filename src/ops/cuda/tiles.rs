@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::super::Sequence;
-use super::gpu::Gpu;
+use super::gpu::{AMPERE, Gpu};
 
 /// A kernel for attention, and what it is made for.
 #[derive(Clone, Copy)]
@@ -27,9 +27,6 @@ const ON_TENSOR_CORES: [Kernel; 2] = [
     Kernel::new("tensor_attention", 128, 128),
 ];
 
-/// Ampere, the first GPUs with the instructions of `tensor_attention.cu`.
-const TENSOR_CORES_SINCE: (i32, i32) = (8, 0);
-
 impl Kernel {
     const fn new(operation: &'static str, features: usize, queries: usize) -> Self {
         Self {
@@ -42,7 +39,7 @@ impl Kernel {
     /// The smallest one for heads of `head_dim` features, in vectors like `x`.
     fn of(head_dim: usize, x: &Tensor) -> Result<Self> {
         let gpu = Gpu::of(x.device().as_cuda_device()?)?;
-        let kernels = if x.dtype() != DType::F32 && gpu.compute_capability >= TENSOR_CORES_SINCE {
+        let kernels = if x.dtype() != DType::F32 && gpu.compute_capability >= AMPERE {
             ON_TENSOR_CORES
         } else {
             ON_CORES

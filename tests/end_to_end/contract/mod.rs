@@ -26,6 +26,7 @@ mod records;
 mod resume;
 mod resume_refusals;
 mod same_bits;
+mod self_test;
 mod signals;
 
 /// A working directory with the checkpoint `tiny` in `model`: 3 layers, hidden 36, 131 positions.

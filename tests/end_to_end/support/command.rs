@@ -1,10 +1,12 @@
 //! Runs the built binary as a stranger would: empty directory, no `HF_*`, output captured.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The built binary in `directory` with every `HF_*` and proxy variable cleared and `HOME` there.
+/// The built binary in `directory` with every `HF_*` and proxy variable cleared and `HOME` there, and
+/// no signal ignored, as it would be where the tests run behind a shell's `&`.
 pub fn bert_embed(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bert-embed"));
     command
@@ -16,6 +18,15 @@ pub fn bert_embed(directory: &Path) -> Command {
         if upper.starts_with("HF_") || upper.ends_with("_PROXY") || upper == "XDG_CACHE_HOME" {
             command.env_remove(&name);
         }
+    }
+    // SAFETY: between fork and exec it makes system calls that a signal's handler may make too.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
     }
     command
 }
