@@ -5,14 +5,20 @@ use candle_core::{Device, DeviceLocation};
 use crate::cli::{BATCH_TOKENS, DeviceChoice, GPU_BATCH_TOKENS};
 use crate::error::{Error, Kind, Result};
 
-/// The device of `choice`; `auto` takes the first GPU that answers and else the CPU.
+/// The device of `choice`; `auto` takes the first GPU that answers and else the CPU, and says why
+/// where there is a GPU, unless `quiet`.
 ///
 /// # Errors
 /// [`Kind::Device`] where a GPU was asked for by name and does not answer.
-pub fn open(choice: DeviceChoice) -> Result<Device> {
+pub fn open(choice: DeviceChoice, quiet: bool) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto => Ok(cuda(0).unwrap_or(Device::Cpu)),
+        DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|error| {
+            if has_gpu() && !quiet {
+                eprintln!("note: {error}: going on with the CPU");
+            }
+            Device::Cpu
+        })),
         DeviceChoice::Cuda(ordinal) => cuda(ordinal),
     }
 }
@@ -25,6 +31,18 @@ pub fn name(device: &Device) -> String {
         DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
         DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
+}
+
+/// The device with what it is called: other GPUs round in orders of their own.
+#[must_use]
+pub fn full_name(device: &Device) -> String {
+    #[cfg(feature = "cuda")]
+    if let Ok(gpu) = device.as_cuda_device()
+        && let Ok(model) = gpu.cuda_stream().context().name()
+    {
+        return format!("{} ({model})", name(device));
+    }
+    name(device)
 }
 
 /// Tokens that the encoder takes at once where nothing else is said. A GPU needs many at once to be
@@ -80,8 +98,13 @@ fn cuda(ordinal: usize) -> Result<Device> {
     )
 }
 
+#[cfg(not(feature = "cuda"))]
+fn has_gpu() -> bool {
+    false
+}
+
 #[cfg(feature = "cuda")]
-use nvidia::cuda;
+use nvidia::{cuda, has_gpu};
 
 fn refused<T>(ordinal: usize, cause: Error, tip: impl Into<String>) -> Result<T> {
     let what = format!("could not use the device `cuda:{ordinal}`");
@@ -107,6 +130,9 @@ mod nvidia {
         &["libcurand.so.10", "libcurand.so"],
         &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
     ];
+
+    /// The oldest compute capability that CUDA 13 compiles for.
+    const TURING: (i32, i32) = (7, 5);
 
     pub(super) fn cuda(ordinal: usize) -> Result<Device> {
         if let Some(place) = LIBRARIES.iter().position(|names| !is_there(names)) {
@@ -140,16 +166,29 @@ mod nvidia {
         open(ordinal).or_else(|cause| refused(ordinal, cause, "use --device cpu"))
     }
 
+    /// Whether the driver is there, and something that it drives.
+    pub(super) fn has_gpu() -> bool {
+        is_there(LIBRARIES[0]) && CudaContext::device_count().is_ok_and(|count| count > 0)
+    }
+
     /// The GPU with a stream of its own: candle's usual one is another in each thread.
     fn open(ordinal: usize) -> Result<Device> {
         let device = Device::new_cuda_with_stream(ordinal).map_err(failed)?;
+        let gpu = device.as_cuda_device().map_err(failed)?;
         // SAFETY: every tensor is made, used and freed on this one stream, in order; the one other
         // stream, of downloads, waits by events of its own, and keeps its tensor until it has ended.
         unsafe {
-            device
-                .as_cuda_device()
-                .map_err(failed)?
-                .disable_event_tracking();
+            gpu.disable_event_tracking();
+        }
+        let stream = gpu.cuda_stream();
+        let capability = stream.context().compute_capability();
+        let (major, minor) =
+            capability.map_err(|cause| Error::message(Kind::Device, driver_words(cause)))?;
+        if (major, minor) < TURING {
+            let got = format!("the GPU is too old: compute capability {major}.{minor}");
+            let (major, minor) = TURING;
+            let cause = format!("{got}, at least {major}.{minor} is needed");
+            return Err(Error::message(Kind::Device, cause));
         }
         Ok(device)
     }

@@ -1,7 +1,7 @@
 //! The encoder's thread: batches of texts → their numbers on the host.
 //!
-//! Owns what happens when a device runs out of memory, and that a GPU is never left waiting: while
-//! the numbers of one batch are on their way to the host, the next one runs. Leaves the threads to
+//! Owns what happens when a device runs out of memory, and that a GPU is given the next batch before
+//! the numbers of the last one are waited for. Leaves the threads to
 //! `pipeline.rs` and the computation to `model/`.
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -30,7 +30,7 @@ pub(crate) trait Running {
 /// Encodes the batches that arrive at `from` until there are none, nobody takes them, or `stop`.
 ///
 /// A batch for which the device has no memory is begun again in parts of half as many tokens, and
-/// no later one is larger.
+/// no later one is larger; a note says so once, unless `quiet`.
 ///
 /// # Errors
 /// The first error of the device or the model; the batches before it have been sent.
@@ -39,10 +39,12 @@ pub(crate) fn encode<R: Running>(
     from: &Receiver<Pieces>,
     to: &SyncSender<Encoded>,
     stop: &Stop,
+    quiet: bool,
 ) -> Result<Ending> {
     let mut encoder = Encoder {
         start,
         to,
+        quiet,
         ahead: None,
         max_tokens: usize::MAX,
     };
@@ -69,6 +71,7 @@ enum Reader {
 struct Encoder<'a, S, R> {
     start: S,
     to: &'a SyncSender<Encoded>,
+    quiet: bool,
     /// The batch that the device is at.
     ahead: Option<(Pieces, R)>,
     /// Tokens of a batch at most, since the device was out of memory.
@@ -150,12 +153,12 @@ impl<R: Running, S: Fn(&Pieces) -> Result<R>> Encoder<'_, S, R> {
         let tokens: usize = pieces.iter().flatten().map(tokens).sum();
         if pieces.iter().flatten().count() < 2 {
             let what = format!("could not encode a text of {tokens} tokens");
-            return Err(error
-                .context(what)
-                .with_tip("use --max-length with fewer tokens, --dtype f16, or --device cpu"));
+            return Err(error.context(what).with_tip(
+                "use --max-length with fewer tokens, --device cpu, or --dtype f16 where it was f32",
+            ));
         }
         let half = tokens.div_ceil(2);
-        if self.max_tokens == usize::MAX {
+        if self.max_tokens == usize::MAX && !self.quiet {
             eprintln!(
                 "note: the GPU has no memory for {tokens} tokens at once: going on with {half}, and fewer if need be"
             );

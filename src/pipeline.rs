@@ -52,6 +52,8 @@ pub struct Run<'a> {
     pub plan: Plan<'a>,
     /// Ends the run before its time.
     pub stop: &'a Stop,
+    /// Whether notes are unwelcome.
+    pub quiet: bool,
     /// Shows how far it has come.
     pub progress: Progress,
 }
@@ -71,6 +73,7 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
         wanted,
         plan,
         stop,
+        quiet,
         progress,
     } = run;
     let flow = progress.flow();
@@ -80,7 +83,7 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
         let tokenizing = scope.spawn(move || batch::prepare(plan, &arrivals, &to_encoder, stop));
         let writing = scope.spawn(move || write(writer, progress, &encoded));
         let start = |pieces: &Pieces| Computation::start(model, wanted, pieces);
-        let encoding = encode(start, &batches, &to_writer, stop);
+        let encoding = encode(start, &batches, &to_writer, stop, quiet);
         drop((batches, to_writer));
         let mut writer = join(writing)?;
         let prepared = join(tokenizing);

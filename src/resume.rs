@@ -115,7 +115,7 @@ fn model(snapshot: &Snapshot) -> Result<String> {
 fn device_name(device: &Device) -> String {
     match device {
         Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
-        other => device::name(other),
+        other => device::full_name(other),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cli::{Arguments, Format, InputFormat};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, LineFormat, Texts};
 use crate::model::BertModel;
+use crate::ops::OutOfMemory;
 use crate::output::{self, Context, Destination, Unfinished};
 use crate::progress::{self, Progress};
 use crate::request::Request;
@@ -61,7 +62,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         );
         return Ok(Outcome::Done);
     }
-    let device = device::open(arguments.device)?;
+    let device = device::open(arguments.device, arguments.quiet)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let mut request = Request::new(arguments, &config, device::batch_tokens(&device))?;
@@ -82,6 +83,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         wanted: &request.wanted,
         plan: plan(arguments, &request, &tokenizer, &done),
         stop: &stop,
+        quiet: arguments.quiet,
         progress: Progress::new(draws_progress(arguments), texts.size_bytes),
     };
     let writer = Writer::new(output, destination, &request, done.clone());
@@ -106,7 +108,9 @@ fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Resu
         }),
     }
     .map_err(|error| match error.tip() {
-        None if resumable => error.with_tip("the finished records are kept: go on with --resume"),
+        // What goes on with --resume goes on where it was: not on another device.
+        Some(_) if error.kind() != Kind::Device || error.is_caused_by::<OutOfMemory>() => error,
+        _ if resumable => error.with_tip("the finished records are kept: go on with --resume"),
         _ => error,
     })
 }
@@ -160,7 +164,7 @@ fn draws_progress(arguments: &Arguments) -> bool {
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
-    let device = device::open(arguments.device)?;
+    let device = device::open(arguments.device, arguments.quiet)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;

@@ -19,6 +19,7 @@ use crate::device;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::input::Text;
 use crate::model::{Batch, BertModel, Outputs, Wanted};
+use crate::ops::failed;
 use crate::tokenize::{Detail, Encoding, Tokenizer};
 
 /// The notebook that this project follows: its sentence and the values it printed.
@@ -289,10 +290,8 @@ impl Subject<'_> {
 }
 
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor
-        .flatten_all()
-        .and_then(|flat| flat.to_vec1())
-        .kind(Kind::Device)
+    let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1());
+    numbers.map_err(failed)
 }
 
 /// The largest absolute difference, NaN where any is.

@@ -93,7 +93,7 @@ fn encoded(
     drop(to_encoder);
     let (to, arrived) = sync_channel(100);
     let start = |pieces: &Pieces| device.start(pieces, on_cpu);
-    let ending = encode(start, &from, &to, &Stop::default());
+    let ending = encode(start, &from, &to, &Stop::default(), true);
     drop(to);
     let batches = arrived.iter().map(|batch| {
         let pieces = batch.pieces.iter().flatten();

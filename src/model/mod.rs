@@ -15,7 +15,7 @@ use candle_core::{Device, Tensor};
 use crate::checkpoint::{Config, Dtype, TensorView, Tensors};
 use crate::error::Result;
 use crate::ops::{
-    Embeddings, LayerNorm, Linear, OutOfMemory, Projection, Sequences, States, failed,
+    Embeddings, LayerNorm, Linear, OutOfMemory, Projection, Sequences, States, check_sizes, failed,
 };
 pub use batch::Batch;
 use layer::Layer;
@@ -168,6 +168,12 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn model(&self) -> Result<BertModel> {
+        let Config {
+            hidden_size,
+            num_attention_heads,
+            ..
+        } = *self.config;
+        check_sizes(hidden_size, hidden_size / num_attention_heads, self.device)?;
         let layers = (0..self.config.num_hidden_layers).map(|number| Layer::load(self, number));
         Ok(BertModel {
             embeddings: self.embeddings()?,

@@ -28,7 +28,7 @@ pub use attention::attention;
 pub(crate) use cuda::words as driver_words;
 pub use download::Download;
 pub use embeddings::Embeddings;
-pub use failure::{OutOfMemory, failed};
+pub use failure::{OutOfMemory, check_sizes, failed};
 pub use kernel::{Activation, Level, Sequence};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, Projection};

@@ -40,9 +40,10 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 if command -v nvcc >/dev/null; then
     exec "$python" tests/bench/cuda.py "$@" --build cargo build --locked --release --features cuda
 fi
-# What the binary loads at run time.
+# What the binary loads at run time: PyTorch's own libraries, so that both have the same cuBLAS, and
+# cuRAND.
 libraries=target/cuda/libraries
-"$python" -m pip install --quiet --no-deps --target "$libraries" --upgrade \
-    nvidia-cublas==13.0.2.14 nvidia-curand==10.4.0.35 nvidia-cuda-nvrtc==13.0.88
-export LD_LIBRARY_PATH=$PWD/$libraries/nvidia/cu13/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+"$python" -m pip install --quiet --no-deps --target "$libraries" --upgrade nvidia-curand==10.4.0.35
+pytorch=$("$python" -c 'import nvidia.cu13 as it; print(*it.__path__)')/lib
+export LD_LIBRARY_PATH=$pytorch:$PWD/$libraries/nvidia/cu13/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 exec "$python" tests/bench/cuda.py "$@" --build tests/cuda/build

@@ -94,7 +94,7 @@ class TorchOnDevice(Torch):
 
 
 class Products(TorchOnDevice):
-    """The layers' matrix products alone: no forward on this device can be faster."""
+    """The layers' matrix products alone, by PyTorch: what a forward takes at least."""
 
     def prepare(self, batch):
         """The vectors that the batch's real tokens would have."""

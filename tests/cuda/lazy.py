@@ -1,26 +1,28 @@
 """Static archives that stand for CUDA's shared libraries and load them at the first call.
 
-    lazy.py CUDARC DIRECTORY
+    lazy.py DIRECTORY
 
 The build of candle links `-lcuda -lcublas …`: a binary that is linked with NVIDIA's own libraries
 does not start where one of them is missing. These archives hold one jump for every function that
-the crate cudarc (its source is CUDARC) declares; the jump first leads to `dlopen`. So the binary
+the crate cudarc declares; the jump first leads to `dlopen`. So the binary
 starts everywhere, and needs the libraries only where it uses a GPU. x86-64 Linux only.
 """
 
+import json
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-# archive: module of cudarc, names of the shared library in the order in which they are tried
+# archive: module of cudarc, names of the shared library in the order in which they are tried, which
+# src/device.rs tries too
 LIBRARIES = {
     "cuda": ("driver", ["libcuda.so.1", "libcuda.so"]),
-    "cublas": ("cublas", ["libcublas.so.13", "libcublas.so"]),
-    "cublasLt": ("cublaslt", ["libcublasLt.so.13", "libcublasLt.so"]),
+    "cublas": ("cublas", ["libcublas.so.13", "libcublas.so.12", "libcublas.so"]),
+    "cublasLt": ("cublaslt", ["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"]),
     "curand": ("curand", ["libcurand.so.10", "libcurand.so"]),
-    "nvrtc": ("nvrtc", ["libnvrtc.so.13", "libnvrtc.so"]),
+    "nvrtc": ("nvrtc", ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]),
 }
 
 # The arguments are in registers when the first call comes; they are kept until the library is.
@@ -93,6 +95,14 @@ __attribute__((visibility("hidden"))) void *lazy_%(library)s_resolve(long index)
 """
 
 
+def source_of(crate: str) -> Path:
+    """Where cargo has put the source of a crate of the CUDA build."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--features", "cuda"]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    packages = json.loads(said)["packages"]
+    return next(Path(it["manifest_path"]).parent for it in packages if it["name"] == crate)
+
+
 def functions_of(cudarc: Path, module: str) -> list[str]:
     """The functions that cudarc declares for a library."""
     source = (cudarc / "src" / module / "sys" / "mod.rs").read_text()
@@ -116,7 +126,7 @@ def assembly(library: str, functions: list[str]) -> str:
 
 def main() -> None:
     """Writes every archive."""
-    cudarc, directory = map(Path, sys.argv[1:])
+    cudarc, directory = source_of("cudarc"), Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
     for library, (module, files) in LIBRARIES.items():
         functions = functions_of(cudarc, module)

@@ -157,6 +157,7 @@ def errors(program):
             "--device cpu",
         ),
         ("cuda", {"MEMORY": 92_000_000}, "could not encode a text of", "--device cpu"),
+        ("cuda", {"CAPABILITY": "6.1"}, "compute capability 6.1, at least 7.5", "--device cpu"),
         ("cuda", {"LAUNCHES": 0}, "could not encode the texts: unspecified launch failure"),
         ("cuda", {"LAUNCHES": 40}, "could not encode the texts: unspecified launch failure"),
     ]
@@ -167,8 +168,28 @@ def errors(program):
         for words in [*expected, "  tip: "]:
             expect(words in said, f"{device} {simulated}: no `{words}` in: {said}")
         print(f"exit 8: {said.splitlines()[0]}")
+    everything = (0, len(program.texts))
     code, records, said, _ = program.run("auto", GPUS=0)
-    expect((code, len(records), said) == (0, len(program.texts), ""), f"auto without a GPU: {said}")
+    expect((code, len(records), said) == (*everything, ""), f"auto without a GPU: {said}")
+    code, records, said, _ = program.run("auto", CAPABILITY="6.1")
+    told = said.startswith("note: ") and said.endswith(": going on with the CPU\n")
+    expect((code, len(records), told) == (*everything, True), f"auto with an old GPU: {said}")
+    kept_records(program)
+
+
+def kept_records(program):
+    """A run whose GPU fails goes on where it was."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = ["--batch-tokens", "20", "--fields", "index,pooler_output", "-o", f"{scratch}/out"]
+        code, _, said, _ = program.run("cuda", *output, LAUNCHES=90)
+        expect(
+            (code, "go on with --resume" in said) == (8, True), f"a GPU that fails: {code}: {said}"
+        )
+        code, _, said, _ = program.run("cuda", *output, "--resume")
+        expect((code, said) == (0, ""), f"--resume: {code}: {said}")
+        records = [json.loads(line) for line in Path(scratch, "out").read_text().splitlines()]
+        host = program.records("cpu")
+        compare("resumed after a failure", records, host, F32_LIMIT, ("pooler_output",))
 
 
 def memory(program):

@@ -114,6 +114,8 @@ struct Memory {
 std::map<char *, Memory> memories;
 size_t used = 0;
 std::map<char *, size_t> pinned;
+// Copies to the host that are yet to be made: from where, by whom.
+std::multimap<const char *, const Stream *> downloads;
 
 // Whether `size` bytes from `place` are one memory's.
 char *of_gpu(unsigned long long place, size_t size) {
@@ -143,12 +145,18 @@ int allocate(unsigned long long *to, size_t size) {
 }
 
 // Room as soon as it is asked for, as the pool of a stream has it; gone when the stream gets there.
-Work release(unsigned long long place) {
+Work release(unsigned long long place, const Stream *stream) {
     auto found = memories.find(reinterpret_cast<char *>(place));
     if (found == memories.end()) fail("memory is freed that is none");
-    used -= found->second.size;
+    const Memory &memory = found->second;
+    used -= memory.size;
+    // The order of two streams is not known: the room may have another's numbers before the copy.
+    for (const auto &[from, by] : downloads)
+        if (by != stream && from >= memory.begin() && from < memory.begin() + memory.size)
+            fail("memory is freed that another stream has yet to copy");
     return [found] {
         found->second.check();
+        memset(found->second.all, 0xff, found->second.size + 2 * Memory::MARGIN);
         free(found->second.all);
         memories.erase(found);
     };
@@ -270,6 +278,11 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
     return INVALID_VALUE;
 }
 
+int cuDeviceGetName(char *name, int size, int) {
+    snprintf(name, size, "simulated");
+    return SUCCESS;
+}
+
 int cuDevicePrimaryCtxRetain(void **context, int) {
     *context = &mutex;
     return SUCCESS;
@@ -358,13 +371,13 @@ int cuMemAlloc_v2(unsigned long long *to, size_t size) {
 
 int cuMemFreeAsync(unsigned long long place, Stream *stream) {
     ALONE;
-    stream->ask(release(place));
+    stream->ask(release(place, stream));
     return SUCCESS;
 }
 
 int cuMemFree_v2(unsigned long long place) {
     ALONE;
-    release(place)();
+    release(place, nullptr)();
     return SUCCESS;
 }
 
@@ -400,7 +413,11 @@ int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t size, Stream 
     ALONE;
     log("download " + std::to_string(size) + (is_pinned(to) ? "" : " waits"));
     const char *place = of_gpu(from, size);
-    stream->ask([=] { memcpy(to, place, size); });
+    auto copy = downloads.emplace(place, stream);
+    stream->ask([=] {
+        memcpy(to, place, size);
+        downloads.erase(copy);
+    });
     if (!is_pinned(to)) stream->run(stream->asked);
     return SUCCESS;
 }

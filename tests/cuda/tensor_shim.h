@@ -42,8 +42,8 @@ template <typename T> unsigned pair_of(float first, float second, T) {
 }
 
 template <typename T>
-void multiply_add(Sums &sums, const Left &left, unsigned first, unsigned last, T) {
-    struct Operands { Left left; unsigned right[2]; };
+void multiply_add(Accumulator &sums, const Fragment &left, unsigned first, unsigned last, T) {
+    struct Operands { Fragment left; unsigned right[2]; };
     const Operands *of = shim::gather(shim::MULTIPLY, Operands{left, {first, last}});
     const unsigned lane = threadIdx.x % 32;
     for (unsigned it = 0; it < 4; ++it) {

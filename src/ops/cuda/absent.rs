@@ -4,6 +4,9 @@ use candle_core::{Error, Result, Tensor};
 
 use super::{Activation, Sequence};
 
+pub(super) const MAX_HIDDEN: usize = 0;
+pub(super) const MAX_HEAD_DIM: usize = 0;
+
 /// See `cuda/mod.rs`.
 #[derive(Clone, Copy)]
 pub(super) struct Norm<'a> {
@@ -69,7 +72,7 @@ pub(super) fn is_out_of_memory(_: &Error) -> bool {
     false
 }
 
-pub(super) fn driver_says(_: &Error) -> Option<String> {
+pub(super) fn cuda_says(_: &Error) -> Option<String> {
     None
 }
 

@@ -1,7 +1,7 @@
 // Attention of every sequence and head of a batch in one launch, in f32; kernels.cu comes before.
 //
-// The key's bias is left out: it adds one number to all scores of a query, which the softmax takes out
-// again. The value's is added to the sum, for its weights add up to one.
+// The key's bias is left out: it adds one number to all scores of a query, which the softmax takes
+// out again. The value's is added to the sum, for its weights add up to one.
 //
 // Sources: online softmax, Milakov and Gimelshein 2018 (arXiv:1805.02867); attention in tiles, Dao
 // et al. 2022 (arXiv:2205.14135).
@@ -81,7 +81,7 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
     const unsigned y = threadIdx.x / 16, x = threadIdx.x % 16;
     const unsigned row_of_softmax = threadIdx.x / PARTS, part = threadIdx.x % PARTS;
     float sums[ROWS][FOURS][4] = {};
-    float maximum = -INFINITY, total = 0.0f;
+    float maximum = -INFINITY, row_sum = 0.0f;
 
     for (unsigned first_key = 0; first_key < limit; first_key += KEYS) {
         // The last block's keys, values and probabilities are not read any more.
@@ -126,11 +126,11 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
         for (int it = 0; it < PARTS; ++it) maximum = fmaxf(maximum, part_of_row[row_of_softmax][it]);
         for (int it = part; it < KEYS; it += PARTS) sum += row[it] = expf(row[it] - maximum);
         sum_of_part[row_of_softmax][part] = sum;
-        float shrink = expf(before - maximum);
-        if (part == 0) factor[row_of_softmax] = shrink;
+        float rescale = expf(before - maximum);
+        if (part == 0) factor[row_of_softmax] = rescale;
         __syncthreads();
-        total *= shrink;
-        for (int it = 0; it < PARTS; ++it) total += sum_of_part[row_of_softmax][it];
+        row_sum *= rescale;
+        for (int it = 0; it < PARTS; ++it) row_sum += sum_of_part[row_of_softmax][it];
 
         for (int r = 0; r < ROWS; ++r)
             for (int c = 0; c < FOURS; ++c)
@@ -151,7 +151,7 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
 
     // Every thread has read the last factors.
     __syncthreads();
-    if (part == 0) factor[row_of_softmax] = total;
+    if (part == 0) factor[row_of_softmax] = row_sum;
     __syncthreads();
     for (int r = 0; r < ROWS; ++r) {
         unsigned token = tile.first_query + y * ROWS + r;

@@ -6,6 +6,7 @@ use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
 use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
 use candle_core::cuda_backend::cudarc::driver::DriverError;
 use candle_core::cuda_backend::cudarc::driver::sys::cudaError_enum;
+use candle_core::cuda_backend::cudarc::nvrtc::CompileError;
 
 /// Whether the GPU, or the host's memory for its results, had no room.
 pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
@@ -18,12 +19,24 @@ pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
     )
 }
 
-/// What the driver says of its error, none where it is another's.
-pub(in super::super) fn driver_says(error: &Error) -> Option<String> {
-    match cuda_error(error)? {
-        CudaError::Cuda(error) => Some(words(*error)),
-        _ => None,
-    }
+/// What CUDA's libraries say of their error, none where it is another's.
+pub(in super::super) fn cuda_says(error: &Error) -> Option<String> {
+    Some(match cuda_error(error)? {
+        CudaError::Cuda(error) => words(*error),
+        CudaError::Cublas(CublasError(status)) => format!("cuBLAS failed ({status:?})"),
+        CudaError::Compiler(error) => {
+            let log = match error {
+                CompileError::CompileError { log, .. } => log.to_string_lossy(),
+                _ => "".into(),
+            };
+            let line = log.lines().find(|line| !line.trim().is_empty());
+            format!(
+                "NVRTC could not compile the kernels: {}",
+                line.unwrap_or("it says no more")
+            )
+        }
+        other => other.to_string(),
+    })
 }
 
 fn cuda_error(error: &Error) -> Option<&CudaError> {

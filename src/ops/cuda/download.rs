@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use candle_core::cuda_backend::WrapErr;
-use candle_core::cuda_backend::cudarc::driver::result::memcpy_dtoh_async;
+use candle_core::cuda_backend::cudarc::driver::result::{memcpy_dtoh_async, stream};
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
 use candle_core::{DType, Error, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
@@ -19,10 +19,10 @@ pub(in super::super) struct Download {
     gpu: Arc<Gpu>,
     /// Not freed while it is read.
     _tensor: Tensor,
-    /// `None` once the numbers are taken out.
+    /// `None` once the numbers are there and taken out.
     to: Option<PinnedHostSlice<f32>>,
     numbers: usize,
-    done: CudaEvent,
+    done: Option<CudaEvent>,
 }
 
 impl Download {
@@ -37,27 +37,37 @@ impl Download {
         }
         let gpu = Gpu::of(&cuda.device)?;
         let (from, numbers) = (pointer(cuda, layout)?, tensor.elem_count());
-        let mut to = gpu.pinned(numbers)?;
         let computed = gpu.stream.record_event(None).w()?;
         gpu.copies.wait(&computed).w()?;
-        let room = &mut to.as_mut_slice().w()?[..numbers];
-        if numbers > 0 {
-            // SAFETY: `from` has as many numbers, and both places outlive the copy: `drop` waits.
-            unsafe { memcpy_dtoh_async(room, from, gpu.copies.cu_stream()) }.w()?;
-        }
-        let done = gpu.copies.record_event(None).w()?;
-        Ok(Self {
+        let mut download = Self {
+            to: Some(gpu.pinned(numbers)?),
             gpu,
             _tensor: tensor.clone(),
-            to: Some(to),
             numbers,
-            done,
-        })
+            done: None,
+        };
+        download.copy(from)?;
+        Ok(download)
+    }
+
+    fn copy(&mut self, from: u64) -> Result<()> {
+        let copies = &self.gpu.copies;
+        if let Some(to) = &mut self.to
+            && self.numbers > 0
+        {
+            let room = &mut to.as_mut_slice().w()?[..self.numbers];
+            // SAFETY: `from` has as many numbers, and both places outlive the copy: `drop` waits.
+            unsafe { memcpy_dtoh_async(room, from, copies.cu_stream()) }.w()?;
+        }
+        self.done = Some(copies.record_event(None).w()?);
+        Ok(())
     }
 
     /// The numbers, waited for.
     pub(in super::super) fn finish(mut self) -> Result<Vec<f32>> {
-        self.done.synchronize().w()?;
+        if let Some(done) = &self.done {
+            done.synchronize().w()?;
+        }
         let Some(to) = self.to.take() else {
             return Err(Error::Msg("a download has no memory".to_owned()));
         };
@@ -74,8 +84,13 @@ impl Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        // An error was told by another operation: the GPU does nothing any more.
-        let _ = self.done.synchronize();
+        if self.to.is_none() {
+            return;
+        }
+        // The driver itself, for cudarc would not wait where it has seen an error before. What the
+        // driver says was told by another operation, and the GPU does nothing any more.
+        // SAFETY: the stream lives as long as `gpu`.
+        let _ = unsafe { stream::synchronize(self.gpu.copies.cu_stream()) };
     }
 }
 

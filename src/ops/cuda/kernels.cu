@@ -2,8 +2,8 @@
 //
 // Owns the arithmetic: sums, softmax and normalization in f32 whatever the vectors are stored as.
 // Leaves memory, launches and the checks of every index and shape to the Rust files beside it.
-// Compiled by NVRTC when it is first used, without a header, and by g++ for tests/cuda/prove: nothing here
-// depends on anything but the indices, __shared__, __syncthreads and plain mathematics.
+// Compiled by NVRTC when it is first used, without a header, and by g++ for tests/cuda/prove, which
+// has its own words for what is between #ifdef __CUDACC__ and its #endif.
 //
 // Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). The other files follow this one.
 
@@ -196,8 +196,8 @@ __device__ void widen_all(float *out, const T *x, unsigned packs) {
     reinterpret_cast<Pack<float, WIDTH> *>(out)[pack] = wide;
 }
 
-// A kernel by name: KERNEL_add_layer_norm(f16, 4) is add_layer_norm_f16_4. Whoever compiles this file
-// says at its end which ones there shall be.
+// A kernel by name: KERNEL_add_layer_norm(f16, 4) is add_layer_norm_f16_4. Whoever compiles this
+// file says at its end which ones there shall be.
 #define KERNEL extern "C" __global__ void __launch_bounds__(THREADS)
 
 #define KERNEL_bias_activation(T, WIDTH)                                                           \

@@ -53,7 +53,7 @@ impl<'a> Argument<'a> {
         Ok(Self::Number(number))
     }
 
-    /// Its value; `device` must be where the launch is.
+    /// As the driver takes it.
     fn value(self) -> Result<Value> {
         Ok(match self {
             Self::Nothing => Value::Pointer(0),
@@ -118,8 +118,8 @@ impl InplaceOp1 for Launch<'_> {
             block_dim: (THREADS as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the arguments are the kernel's, in its order; its tensors have the shapes that it
-        // reads and writes, which the caller has checked; all are on one stream, so that none is
+        // SAFETY: the arguments are the kernel's, in its order; its tensors have the shapes and types
+        // that it reads and writes, which the caller has checked; all are on one stream, so that none is
         // freed or written before the kernel has ended.
         unsafe { launch.launch(config) }.w()?;
         Ok(())

@@ -16,7 +16,7 @@ mod tiles;
 use candle_core::{D, DType, Error, Result, Tensor, bail};
 
 pub(crate) use cause::words;
-pub(super) use cause::{driver_says, is_out_of_memory};
+pub(super) use cause::{cuda_says, is_out_of_memory};
 pub(super) use download::Download;
 use launch::{Argument, Launch};
 pub(super) use tiles::Tiles;
@@ -27,7 +27,10 @@ use super::Activation;
 const THREADS: usize = 256;
 
 /// Largest row that a block normalizes: `THREADS × VALUES` of `kernels.cu`.
-const MAX_HIDDEN: usize = 4096;
+pub(super) const MAX_HIDDEN: usize = 4096;
+
+/// Features of the largest head that there is a kernel for.
+pub(super) const MAX_HEAD_DIM: usize = 128;
 
 /// activation(`y` + `bias`), in place.
 ///
@@ -35,7 +38,7 @@ const MAX_HIDDEN: usize = 4096;
 /// `y` `[tokens, features]`, `bias` `[features]`
 pub(super) fn bias_activation(y: &Tensor, bias: &Tensor, activation: Activation) -> Result<()> {
     let (tokens, features) = y.dims2()?;
-    expect(bias, &[features])?;
+    expect(bias, DType::F32, &[features])?;
     let width = width(features);
     let packs = tokens * features / width;
     Launch {
@@ -85,9 +88,9 @@ pub(super) fn add_layer_norm(
     norm: Norm,
 ) -> Result<Tensor> {
     let (tokens, hidden) = x.dims2()?;
-    expect(residual, &[tokens, hidden])?;
+    expect(residual, x.dtype(), &[tokens, hidden])?;
     norm.expect(hidden)?;
-    bias.map_or(Ok(()), |bias| expect(bias, &[hidden]))?;
+    bias.map_or(Ok(()), |bias| expect(bias, DType::F32, &[hidden]))?;
     let out = uninitialized(x, (tokens, hidden))?;
     Launch {
         operation: "add_layer_norm",
@@ -120,7 +123,7 @@ pub(super) fn embeddings(tables: [&Tensor; 3], ids: [&[u32]; 3], norm: Norm) -> 
     norm.expect(hidden)?;
     for (table, ids) in tables.into_iter().zip(ids) {
         let rows = table.dim(0)?;
-        expect(table, &[rows, hidden])?;
+        expect(table, word.dtype(), &[rows, hidden])?;
         if ids.len() != tokens {
             bail!("embeddings: the lists of ids are not of one length");
         }
@@ -163,8 +166,12 @@ pub(super) fn attention(
 ) -> Result<Tensor> {
     let (tokens, features) = query_key_value.dims2()?;
     let head_dim = features / 3 / heads;
-    expect(query_key_value, &[tiles.tokens, 3 * heads * head_dim])?;
-    bias.map_or(Ok(()), |bias| expect(bias, &[features]))?;
+    expect(
+        query_key_value,
+        query_key_value.dtype(),
+        &[tiles.tokens, 3 * heads * head_dim],
+    )?;
+    bias.map_or(Ok(()), |bias| expect(bias, DType::F32, &[features]))?;
     let out = uninitialized(query_key_value, (tokens, features / 3))?;
     Launch {
         operation: tiles.kernel.operation,
@@ -237,10 +244,10 @@ pub(super) fn widen(x: &Tensor) -> Result<Tensor> {
 impl Norm<'_> {
     fn expect(&self, hidden: usize) -> Result<()> {
         if hidden > MAX_HIDDEN {
-            bail!("layer norm on a GPU takes rows of up to {MAX_HIDDEN} numbers, not {hidden}");
+            bail!("layer norm: a row of {hidden} numbers");
         }
-        expect(self.gamma, &[hidden])?;
-        expect(self.beta, &[hidden])
+        expect(self.gamma, DType::F32, &[hidden])?;
+        expect(self.beta, DType::F32, &[hidden])
     }
 }
 
@@ -249,12 +256,13 @@ fn width(features: usize) -> usize {
     if features.is_multiple_of(4) { 4 } else { 1 }
 }
 
-fn expect(tensor: &Tensor, shape: &[usize]) -> Result<()> {
-    if tensor.dims() == shape && tensor.is_contiguous() {
+fn expect(tensor: &Tensor, dtype: DType, shape: &[usize]) -> Result<()> {
+    if tensor.dtype() == dtype && tensor.dims() == shape && tensor.is_contiguous() {
         return Ok(());
     }
     Err(Error::Msg(format!(
-        "a tensor of {:?} where {shape:?} is needed, end to end",
+        "a tensor of {:?} {:?} where {dtype:?} {shape:?} is needed, end to end",
+        tensor.dtype(),
         tensor.dims()
     )))
 }

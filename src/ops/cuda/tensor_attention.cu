@@ -1,6 +1,6 @@
 // Attention of half-precision vectors on tensor cores, Ampere or newer; attention.cu comes before.
 //
-// Sums and softmax are in f32; queries with their bias, and probabilities, are rounded to the vectors'
+// Accumulator and softmax are in f32; queries with their bias, and probabilities, are rounded to the vectors'
 // type, for that is what the tensor cores take.
 //
 // A warp multiplies 16 by 16 numbers with 16 by 8. Lane L holds pairs of neighbours of the rows L / 4
@@ -8,13 +8,13 @@
 
 // A product's left side, 16 rows of 16: rows L / 4 and L / 4 + 8 of the first eight columns, then of
 // the last.
-struct Left { unsigned pairs[4]; };
+struct Fragment { unsigned pairs[4]; };
 
 // Of four 8 by 8 matrices, the pair of each that a lane holds.
 struct Matrices { unsigned pairs[4]; };
 
 // The result, 16 rows of 8, with sums of what came before.
-struct Sums { float numbers[4]; };
+struct Accumulator { float numbers[4]; };
 
 #ifdef __CUDACC__
 __device__ inline unsigned pair_of(float first, float second, f16) {
@@ -31,7 +31,7 @@ __device__ inline unsigned pair_of(float first, float second, bf16) {
 
 // sums += left · right of two matrices, the first with the first eight rows.
 #define MULTIPLY_ADD(T)                                                                            \
-    __device__ inline void multiply_add(Sums &sums, const Left &left, unsigned first,              \
+    __device__ inline void multiply_add(Accumulator &sums, const Fragment &left, unsigned first,              \
                                         unsigned last, T) {                                        \
         float(&s)[4] = sums.numbers;                                                               \
         const unsigned(&l)[4] = left.pairs;                                                        \
@@ -74,8 +74,8 @@ __device__ inline float shuffle_xor(float value, unsigned lanes) {
 }
 #endif
 
-// The first rows from `from`, `stride` apart, on their way to shared memory, by all threads of the block;
-// zero beyond them and beyond the head.
+// The first rows from `from`, `stride` apart, on their way to shared memory, by all threads of the
+// block; zero beyond them and beyond the head.
 template <typename T, int KEYS, int WIDTH>
 __device__ inline void fetch(T (&to)[KEYS][WIDTH], const T *from, unsigned long long stride,
                              unsigned rows, unsigned head_dim) {
@@ -123,7 +123,7 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
     // The tokens of this lane's rows.
     const unsigned rows[2] = {first_row + lane / 4, first_row + lane / 4 + 8};
 
-    Left query[DIM / 16] = {};
+    Fragment query[DIM / 16] = {};
     // Queries of zero where nothing is attended to: all scores are equal.
     if (tile.attended)
         for (unsigned step = 0; step < DIM / 16; ++step)
@@ -140,8 +140,8 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
 
     // e^x is 2^(x log2 e).
     const float base_two = scale * 1.44269504f;
-    Sums sums[DIM / 8] = {};
-    float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
+    Accumulator sums[DIM / 8] = {};
+    float maximum[2] = {-INFINITY, -INFINITY}, row_sum[2] = {};
     fetch(key_blocks[0], keys, stride, limit, head_dim);
     fetch(value_blocks[0], values, stride, limit, head_dim);
 
@@ -158,7 +158,7 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
         }
         if (first_row >= tile.tokens) continue;
 
-        Sums scores[KEYS / 8] = {};
+        Accumulator scores[KEYS / 8] = {};
         for (unsigned group = 0; group < KEYS / 16; ++group)
             for (unsigned step = 0; step < DIM / 16; ++step) {
                 if (group * 16 >= here || step * 16 >= head_dim) continue;
@@ -176,27 +176,27 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
                 if (eight * 8 + pair + it % 2 >= here) score = -INFINITY;
                 maximum[it / 2] = fmaxf(maximum[it / 2], score);
             }
-        for (int half = 0; half < 2; ++half) {
+        for (int r = 0; r < 2; ++r) {
             // Four lanes share a row.
             for (int lanes = 1; lanes < 4; lanes *= 2)
-                maximum[half] = fmaxf(maximum[half], shuffle_xor(maximum[half], lanes));
-            float shrink = exp2f((before[half] - maximum[half]) * base_two);
-            total[half] *= shrink;
+                maximum[r] = fmaxf(maximum[r], shuffle_xor(maximum[r], lanes));
+            float rescale = exp2f((before[r] - maximum[r]) * base_two);
+            row_sum[r] *= rescale;
             for (unsigned eight = 0; eight < DIM / 8; ++eight)
-                for (int it = 2 * half; it < 2 * half + 2; ++it) sums[eight].numbers[it] *= shrink;
+                for (int it = 2 * r; it < 2 * r + 2; ++it) sums[eight].numbers[it] *= rescale;
         }
         for (unsigned eight = 0; eight < KEYS / 8; ++eight)
             for (int it = 0; it < 4; ++it) {
                 float &score = scores[eight].numbers[it];
                 score = exp2f((score - maximum[it / 2]) * base_two);
-                total[it / 2] += score;
+                row_sum[it / 2] += score;
             }
 
         for (unsigned group = 0; group < KEYS / 16; ++group) {
             if (group * 16 >= here) continue;
             const float(&low)[4] = scores[2 * group].numbers;
             const float(&high)[4] = scores[2 * group + 1].numbers;
-            Left probs = {{pair_of(low[0], low[1], T()), pair_of(low[2], low[3], T()),
+            Fragment probs = {{pair_of(low[0], low[1], T()), pair_of(low[2], low[3], T()),
                            pair_of(high[0], high[1], T()), pair_of(high[2], high[3], T())}};
             for (unsigned step = 0; step < DIM / 16; ++step) {
                 if (step * 16 >= head_dim) continue;
@@ -210,15 +210,17 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
     }
 
     if (first_row >= tile.tokens) return;
-    for (int half = 0; half < 2; ++half) {
-        for (int lanes = 1; lanes < 4; lanes *= 2) total[half] += shuffle_xor(total[half], lanes);
-        if (rows[half] >= tile.tokens) continue;
-        T *out = context + (first + rows[half]) * hidden + blockIdx.y * head_dim;
+    // Unrolled, for what has a variable index is kept in memory.
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+        for (int lanes = 1; lanes < 4; lanes *= 2) row_sum[r] += shuffle_xor(row_sum[r], lanes);
+        if (rows[r] >= tile.tokens) continue;
+        T *out = context + (first + rows[r]) * hidden + blockIdx.y * head_dim;
         for (unsigned eight = 0; eight < DIM / 8; ++eight) {
             Pack<T, 2> both;
             unsigned column = eight * 8 + pair;
             for (unsigned of = 0; of < 2; ++of) {
-                float mean = sums[eight].numbers[2 * half + of] / total[half];
+                float mean = sums[eight].numbers[2 * r + of] / row_sum[r];
                 bool shifted = value_bias && column + of < head_dim;
                 narrow(shifted ? mean + value_bias[column + of] : mean, both.values[of]);
             }

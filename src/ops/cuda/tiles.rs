@@ -3,6 +3,7 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::super::Sequence;
+use super::MAX_HEAD_DIM;
 use super::gpu::{AMPERE, Gpu};
 
 /// A kernel for attention, and what it is made for.
@@ -18,13 +19,13 @@ pub(super) struct Kernel {
 /// Those of `attention.cu`.
 const ON_CORES: [Kernel; 2] = [
     Kernel::new("attention", 64, 64),
-    Kernel::new("attention", 128, 32),
+    Kernel::new("attention", MAX_HEAD_DIM, 32),
 ];
 
 /// Those of `tensor_attention.cu`, for half precision.
 const ON_TENSOR_CORES: [Kernel; 2] = [
     Kernel::new("tensor_attention", 64, 128),
-    Kernel::new("tensor_attention", 128, 128),
+    Kernel::new("tensor_attention", MAX_HEAD_DIM, 128),
 ];
 
 impl Kernel {
@@ -46,7 +47,7 @@ impl Kernel {
         };
         match kernels.into_iter().find(|it| head_dim <= it.features) {
             Some(kernel) => Ok(kernel),
-            None => bail!("attention on a GPU takes heads of up to 128 features, not {head_dim}"),
+            None => bail!("attention: a head of {head_dim} features"),
         }
     }
 }

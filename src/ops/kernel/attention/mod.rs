@@ -3,7 +3,8 @@
 //! Works on one (sequence, head, run of queries) at a time: its queries, keys and values are copied
 //! out of the batch's panels, since a sequence begins at any lane and must not depend on which. Lanes
 //! run along queries; scores, probabilities and context are `[key, query]` and `[head_dim, query]`, so
-//! that softmax runs down columns without crossing lanes. The source is `eager_attention_forward` of transformers' BERT.
+//! that softmax runs down columns without crossing lanes. The source is `eager_attention_forward` of
+//! transformers' BERT.
 
 use self::head::{Buffers, Head};
 use super::panel::Panels;
