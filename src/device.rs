@@ -115,12 +115,13 @@ fn refused<T>(ordinal: usize, cause: Error, tip: impl Into<String>) -> Result<T>
 #[cfg(feature = "cuda")]
 mod nvidia {
     use candle_core::Device;
+    use candle_core::cuda_backend::WrapErr;
     use candle_core::cuda_backend::cudarc::driver::sys::cudaError_enum;
     use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
 
     use super::refused;
     use crate::error::{Error, Kind, Result};
-    use crate::ops::{driver_words, failed};
+    use crate::ops::failed;
 
     /// The libraries without which nothing works, each with the names under which it is looked for;
     /// the driver is the first.
@@ -145,12 +146,11 @@ mod nvidia {
             return refused(ordinal, cause, "use --device cpu");
         }
         let count = match CudaContext::device_count() {
-            Ok(count) => count,
             Err(DriverError(cudaError_enum::CUDA_ERROR_NO_DEVICE)) => 0,
-            Err(cause) => {
-                let cause = Error::message(Kind::Device, driver_words(cause));
-                return refused(ordinal, cause, "use --device cpu");
-            }
+            counted => counted
+                .w()
+                .map_err(failed)
+                .or_else(|cause| refused(ordinal, cause, "use --device cpu"))?,
         };
         if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
             let (cause, tip) = match count {
@@ -182,8 +182,7 @@ mod nvidia {
         }
         let stream = gpu.cuda_stream();
         let capability = stream.context().compute_capability();
-        let (major, minor) =
-            capability.map_err(|cause| Error::message(Kind::Device, driver_words(cause)))?;
+        let (major, minor) = capability.w().map_err(failed)?;
         if (major, minor) < TURING {
             let got = format!("the GPU is too old: compute capability {major}.{minor}");
             let (major, minor) = TURING;

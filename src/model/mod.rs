@@ -13,9 +13,9 @@ mod pooler;
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Config, Dtype, TensorView, Tensors};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ops::{
-    Embeddings, LayerNorm, Linear, OutOfMemory, Projection, Sequences, States, check_sizes, failed,
+    Embeddings, LayerNorm, Linear, Projection, Sequences, States, check_sizes, failed,
 };
 pub use batch::Batch;
 use layer::Layer;
@@ -88,11 +88,9 @@ impl BertModel {
             device,
             dtype,
         };
-        loader.model().map_err(|error| {
-            if error.is_caused_by::<OutOfMemory>() {
-                return error.context("could not load the model");
-            }
-            error
+        loader.model().map_err(|error| match error.kind() {
+            Kind::Device => error.context("could not load the model"),
+            _ => error,
         })
     }
 

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use candle_core::Device;
-
 use super::cuda;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 
 /// The device has no memory for what was asked of it; a smaller batch may fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,25 +28,6 @@ pub fn failed(cause: candle_core::Error) -> Error {
         Some(words) => Error::message(Kind::Device, words).with_tip("use --device cpu"),
         None => Error::new(Kind::Device, without_backtrace(cause)),
     }
-}
-
-/// Checks that the operations of `device` are made for rows and heads of these sizes.
-///
-/// # Errors
-/// [`Kind::Device`], naming the size and the largest.
-pub fn check_sizes(hidden_size: usize, head_dim: usize, device: &Device) -> Result<()> {
-    for (what, size, most) in [
-        ("hidden_size", hidden_size, cuda::MAX_HIDDEN),
-        ("a head's size", head_dim, cuda::MAX_HEAD_DIM),
-    ] {
-        if size > most && !device.is_cpu() {
-            let cause = format!("{what} is {size}, on a GPU it is {most} at most");
-            return Err(Error::message(Kind::Device, cause)
-                .context("could not use the model")
-                .with_tip("use --device cpu"));
-        }
-    }
-    Ok(())
 }
 
 /// Candle's error tells where in the code it arose, if `RUST_BACKTRACE` is set, for whatever purpose.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::checkpoint::{Dtype, TensorView};
+use crate::error::{Error, Kind};
 
 mod attention;
 #[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
@@ -24,16 +25,35 @@ mod sequences;
 mod states;
 
 pub use attention::attention;
-#[cfg(feature = "cuda")]
-pub(crate) use cuda::words as driver_words;
 pub use download::Download;
 pub use embeddings::Embeddings;
-pub use failure::{OutOfMemory, check_sizes, failed};
+pub use failure::{OutOfMemory, failed};
 pub use kernel::{Activation, Level, Sequence};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, Projection};
 pub use sequences::Sequences;
 pub use states::States;
+
+/// Checks that the operations of `device` are made for rows and heads of these sizes.
+///
+/// # Errors
+/// [`Kind::Device`], naming the size and the largest.
+pub fn check_sizes(
+    hidden_size: usize,
+    head_dim: usize,
+    device: &Device,
+) -> crate::error::Result<()> {
+    for (what, size, most) in [
+        ("hidden_size", hidden_size, cuda::MAX_HIDDEN),
+        ("a head's size", head_dim, cuda::MAX_HEAD_DIM),
+    ] {
+        if size > most && !device.is_cpu() {
+            let cause = format!("{what} is {size}, on a GPU it is {most} at most");
+            return Err(Error::message(Kind::Device, cause).with_tip("use --device cpu"));
+        }
+    }
+    Ok(())
+}
 
 /// A tensor of the checkpoint on `device`, as it is computed with there.
 fn to_device(view: &TensorView, device: &Device, dtype: Dtype) -> Result<Tensor> {

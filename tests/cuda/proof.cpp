@@ -5,13 +5,7 @@
 // that not every thread reaches. What it cannot: races that neither order shows, the GPU's own half
 // precision and mathematics, registers, occupancy, launches, and anything of the Rust beside it.
 
-#include "shim.h"
-
-#include "../../src/ops/cuda/kernels.cu"
-#include "../../src/ops/cuda/attention.cu"
-#include "../../src/ops/cuda/tensor_attention.cu"
-
-#include "tensor_shim.h"
+#include "all_kernels.h"
 
 #include <random>
 #include <string>
@@ -23,12 +17,6 @@ static double worst = 0.0; // largest error as a share of what is allowed
 // One number type: its kernels and the relative error of a rounding to it.
 template <typename T> struct Type;
 #define TYPE(T, ROUNDING)                                                                          \
-    KERNEL_bias_activation(T, 1) KERNEL_bias_activation(T, 4)                                      \
-    KERNEL_add_layer_norm(T, 1) KERNEL_add_layer_norm(T, 4)                                        \
-    KERNEL_embeddings(T, 1) KERNEL_embeddings(T, 4)                                                \
-    KERNEL_select(T, 1) KERNEL_select(T, 4)                                                        \
-    KERNEL_widen(T, 1) KERNEL_widen(T, 4)                                                          \
-    KERNEL_attention(T, 64) KERNEL_attention(T, 128)                                               \
     template <> struct Type<T> {                                                                   \
         static constexpr const char *name = #T;                                                    \
         static constexpr double rounding = ROUNDING;                                               \
@@ -48,10 +36,6 @@ template <typename T> struct Type;
 TYPE(f32, 0x1p-24)
 TYPE(f16, 0x1p-11)
 TYPE(bf16, 0x1p-8)
-KERNEL_tensor_attention(f16, 64)
-KERNEL_tensor_attention(f16, 128)
-KERNEL_tensor_attention(bf16, 64)
-KERNEL_tensor_attention(bf16, 128)
 
 // A tensor with NaN before and after it.
 template <typename T> struct Tensor {

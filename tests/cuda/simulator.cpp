@@ -13,13 +13,7 @@
 //     SIMULATED_LAUNCHES    after how many the GPU does nothing but fail (never)
 //     SIMULATED_LOG         a file that every call is written to
 
-#include "shim.h"
-
-#include "../../src/ops/cuda/kernels.cu"
-#include "../../src/ops/cuda/attention.cu"
-#include "../../src/ops/cuda/tensor_attention.cu"
-
-#include "tensor_shim.h"
+#include "all_kernels.h"
 
 #include <unistd.h>
 
@@ -178,41 +172,10 @@ template <typename... P> Kernel kernel_of(void (*kernel)(P...)) {
     };
 }
 
-#define VARIANTS(OPERATION, T, FIRST, SECOND) KERNEL_##OPERATION(T, FIRST) KERNEL_##OPERATION(T, SECOND)
-#define TYPES(OPERATION, FIRST, SECOND)                                                            \
-    VARIANTS(OPERATION, f32, FIRST, SECOND)                                                        \
-    VARIANTS(OPERATION, f16, FIRST, SECOND)                                                        \
-    VARIANTS(OPERATION, bf16, FIRST, SECOND)
-
-} // namespace
-
-TYPES(bias_activation, 1, 4)
-TYPES(add_layer_norm, 1, 4)
-TYPES(embeddings, 1, 4)
-TYPES(select, 1, 4)
-TYPES(widen, 1, 4)
-TYPES(attention, 64, 128)
-VARIANTS(tensor_attention, f16, 64, 128)
-VARIANTS(tensor_attention, bf16, 64, 128)
-
-namespace {
-
 #define NAMED(OPERATION, T, VARIANT)                                                               \
     {#OPERATION "_" #T "_" #VARIANT, kernel_of(OPERATION##_##T##_##VARIANT)},
-#define NAMED_TYPES(OPERATION, FIRST, SECOND)                                                      \
-    NAMED(OPERATION, f32, FIRST) NAMED(OPERATION, f16, FIRST) NAMED(OPERATION, bf16, FIRST)        \
-    NAMED(OPERATION, f32, SECOND) NAMED(OPERATION, f16, SECOND) NAMED(OPERATION, bf16, SECOND)
 
-const std::map<string, Kernel> kernels = {
-    NAMED_TYPES(bias_activation, 1, 4)
-    NAMED_TYPES(add_layer_norm, 1, 4)
-    NAMED_TYPES(embeddings, 1, 4)
-    NAMED_TYPES(select, 1, 4)
-    NAMED_TYPES(widen, 1, 4)
-    NAMED_TYPES(attention, 64, 128)
-    NAMED(tensor_attention, f16, 64) NAMED(tensor_attention, f16, 128)
-    NAMED(tensor_attention, bf16, 64) NAMED(tensor_attention, bf16, 128)
-};
+const std::map<string, Kernel> kernels = {ALL_KERNELS(NAMED)};
 
 // What NVRTC makes: which kernel was asked for by the source's last line.
 const string PTX = "simulated ";

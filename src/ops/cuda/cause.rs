@@ -50,7 +50,7 @@ fn cuda_error(error: &Error) -> Option<&CudaError> {
 }
 
 /// An error of the driver with its name, by which it is found in NVIDIA's documentation.
-pub(crate) fn words(error: DriverError) -> String {
+fn words(error: DriverError) -> String {
     match error.error_string() {
         Ok(words) => format!("{} ({:?})", words.to_string_lossy(), error.0),
         Err(_) => format!("{:?}", error.0),

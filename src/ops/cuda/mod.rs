@@ -15,7 +15,6 @@ mod tiles;
 
 use candle_core::{D, DType, Error, Result, Tensor, bail};
 
-pub(crate) use cause::words;
 pub(super) use cause::{cuda_says, is_out_of_memory};
 pub(super) use download::Download;
 use launch::{Argument, Launch};
@@ -91,7 +90,7 @@ pub(super) fn add_layer_norm(
     expect(residual, x.dtype(), &[tokens, hidden])?;
     norm.expect(hidden)?;
     bias.map_or(Ok(()), |bias| expect(bias, DType::F32, &[hidden]))?;
-    let out = uninitialized(x, (tokens, hidden))?;
+    let out = uninitialized(x.dtype(), x, (tokens, hidden))?;
     Launch {
         operation: "add_layer_norm",
         dtype: x.dtype(),
@@ -132,7 +131,7 @@ pub(super) fn embeddings(tables: [&Tensor; 3], ids: [&[u32]; 3], norm: Norm) -> 
         }
     }
     let ids = Tensor::from_vec(ids.concat(), (3, tokens), word.device())?;
-    let out = uninitialized(word, (tokens, hidden))?;
+    let out = uninitialized(word.dtype(), word, (tokens, hidden))?;
     Launch {
         operation: "embeddings",
         dtype: word.dtype(),
@@ -172,7 +171,11 @@ pub(super) fn attention(
         &[tiles.tokens, 3 * heads * head_dim],
     )?;
     bias.map_or(Ok(()), |bias| expect(bias, DType::F32, &[features]))?;
-    let out = uninitialized(query_key_value, (tokens, features / 3))?;
+    let out = uninitialized(
+        query_key_value.dtype(),
+        query_key_value,
+        (tokens, features / 3),
+    )?;
     Launch {
         operation: tiles.kernel.operation,
         dtype: query_key_value.dtype(),
@@ -201,7 +204,7 @@ pub(super) fn select(x: &Tensor, rows: &[usize]) -> Result<Tensor> {
     }
     let numbers: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
     let numbers = Tensor::new(numbers, x.device())?;
-    let out = uninitialized(x, (rows.len(), features))?;
+    let out = uninitialized(x.dtype(), x, (rows.len(), features))?;
     Launch {
         operation: "select",
         dtype: x.dtype(),
@@ -226,8 +229,7 @@ pub(super) fn widen(x: &Tensor) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let (tokens, features) = x.dims2()?;
-    // SAFETY: the kernel writes each of its numbers, and nobody reads it before.
-    let out = unsafe { Tensor::empty((tokens, features), DType::F32, x.device())? };
+    let out = uninitialized(DType::F32, x, (tokens, features))?;
     let width = width(features);
     let packs = tokens * features / width;
     Launch {
@@ -267,9 +269,9 @@ fn expect(tensor: &Tensor, dtype: DType, shape: &[usize]) -> Result<()> {
     )))
 }
 
-/// A tensor of the type and on the device of `like`, for a kernel that writes all of it.
-fn uninitialized(like: &Tensor, shape: (usize, usize)) -> Result<Tensor> {
+/// A tensor on the device of `beside`, for a kernel that writes all of it.
+fn uninitialized(dtype: DType, beside: &Tensor, shape: (usize, usize)) -> Result<Tensor> {
     // SAFETY: every caller hands it to a kernel that writes each of its numbers, and nobody reads
     // it before: the stream is in order.
-    unsafe { Tensor::empty(shape, like.dtype(), like.device()) }
+    unsafe { Tensor::empty(shape, dtype, beside.device()) }
 }
