@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bert_embed::app::{Outcome, run};
 use bert_embed::cli::Arguments;
 use bert_embed::error::{Error, Kind, Result, one_line};
-use bert_embed::run::{Outcome, run};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     #[cfg(feature = "hub")]
     // SAFETY: the first statement of the process; no other thread can read the environment yet.
     unsafe {
-        bert_embed::checkpoint::disable_telemetry();
+        bert_embed::hub::disable_telemetry();
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

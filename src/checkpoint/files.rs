@@ -10,24 +10,24 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub(super) const CONFIG: &str = "config.json";
-pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// Stands for a missing `tokenizer.json`.
-pub(super) const VOCABULARY: &str = "vocab.txt";
+pub(crate) const VOCABULARY: &str = "vocab.txt";
 /// Read where they are there; a model is complete without them.
-pub(super) const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
-pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 /// Stands, with the shards that it names, for a missing `model.safetensors`.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// Weights as a Python pickle, which runs code when it is read: known in order to be refused.
-pub(super) const PICKLE: &str = "pytorch_model.bin";
+pub(crate) const PICKLE: &str = "pytorch_model.bin";
 
 /// An index of 1,000 shards has some 10 MB; nothing larger is read into memory.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 /// Why a directory is not a model that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(crate) enum Lack {
     /// Something is not there, and something else may stand for it.
     Missing(String),
     /// Something is there that must not be used.
@@ -45,7 +45,7 @@ impl fmt::Display for Lack {
 
 /// The files of the model in `directory` that are there, each accepted by `check`; without
 /// `weights` neither weights nor index are looked for.
-pub(super) fn complete(
+pub(crate) fn complete(
     directory: &Path,
     weights: bool,
     check: impl Fn(&Path) -> Result<(), Lack>,
@@ -93,7 +93,7 @@ struct Index {
 }
 
 /// The files that hold the tensors, as the index at `path` names them.
-pub(super) fn shards(path: &Path) -> Result<BTreeSet<String>, Lack> {
+pub(crate) fn shards(path: &Path) -> Result<BTreeSet<String>, Lack> {
     let unusable = |why: String| Lack::Unusable(format!("`{INDEX}` {why}"));
     let mut text = String::new();
     std::fs::File::open(path)

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Arguments, Field, Format, InputFormat, OnLong, Padding};
+use super::{Arguments, Field, InputFormat, OnLong, OutputFormat, Padding};
 use crate::error::{Error, Kind, Result};
 
 /// What `--self-test` would not heed: it has a text, fields and numbers of its own.
@@ -132,11 +132,11 @@ impl Arguments {
 
     fn check_resume(&self) -> Result<()> {
         match self.output_format() {
-            Format::Json if self.resume => usage(
+            OutputFormat::Json if self.resume => usage(
                 "--resume and --format json do not go together: one document is printed when all texts are there",
                 "use --format jsonl",
             ),
-            Format::Preview if self.resume => usage(
+            OutputFormat::Preview if self.resume => usage(
                 "--resume and --preview do not go together: a preview is printed, not kept",
                 "leave --preview out",
             ),
@@ -160,7 +160,7 @@ impl Arguments {
                 "leave --padding out",
             );
         }
-        if self.output_format() == Format::Json {
+        if self.output_format() == OutputFormat::Json {
             return usage(
                 "--format json and --on-long window do not go together: a batch tensor needs records of one length",
                 "use --format jsonl",

@@ -4,6 +4,7 @@
 //! other. Leaves tokens to `tokenize.rs`. A line ends at LF only and loses one trailing CR, as
 //! `extract_features.py` and every line tool have it; a blank line is a text too.
 
+mod format;
 mod id;
 mod jsonl;
 mod lines;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::error::{Classify, Error, Kind, Result, one_line};
+pub use format::InputFormat;
 pub use id::Id;
 pub use lines::Lines;
 

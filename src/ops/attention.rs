@@ -5,8 +5,8 @@
 
 use candle_core::Result;
 
+use super::cpu::{self, Panels, SharedOut};
 use super::host::HostOp;
-use super::kernel::{self, Panels, SharedOut};
 use super::{Sequences, States, cuda};
 
 /// The context of each token: softmax(query · keyᵀ / √`head_dim`) · value.
@@ -25,7 +25,7 @@ pub fn attention(query_key_value: &States, sequences: &Sequences, heads: usize) 
     };
     let context = if query_key_value.tensor().device().is_cpu() {
         let kernel = |query_key_value: &[f32], out: SharedOut| {
-            kernel::attention(query_key_value, sequences.list(), heads, head_dim, out);
+            cpu::attention(query_key_value, sequences.list(), heads, head_dim, out);
         };
         // SAFETY: the kernel writes every token's context, and zero where there is no token.
         let op = unsafe { HostOp::new("attention", to.size(), kernel) };

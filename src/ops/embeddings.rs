@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
+use super::cpu::{self, Panels, SharedOut};
 use super::host::HostOp;
-use super::kernel::{self, Panels, SharedOut};
 use super::{LayerNorm, States, cuda, to_device};
 use crate::checkpoint::{Dtype, TensorView};
 
@@ -85,17 +85,17 @@ impl Embeddings {
             tokens: ids[0].len(),
             features: norm.gamma.len(),
         };
-        let ids = kernel::Ids {
+        let ids = cpu::Ids {
             input_ids: &word.ids,
             position_ids: &position.ids,
             token_type_ids: &token_type.ids,
         };
-        let tables = kernel::Tables {
+        let tables = cpu::Tables {
             word: &word.values,
             position: &position.values,
             token_type: &token_type.values,
         };
-        let kernel = |_: &[f32], out: SharedOut| kernel::embeddings(ids, tables, norm, out);
+        let kernel = |_: &[f32], out: SharedOut| cpu::embeddings(ids, tables, norm, out);
         // SAFETY: the kernel writes every panel.
         let op = unsafe { HostOp::new("embeddings", panels.size(), kernel) };
         let nothing = Tensor::zeros(0, DType::F32, &Device::Cpu)?;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::kernel::SharedOut;
+use super::cpu::SharedOut;
 use crate::checkpoint::TensorView;
 
 /// f32 values in a cache line: what a kernel writes begins with one, for a register that lies in two

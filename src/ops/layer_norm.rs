@@ -5,8 +5,8 @@
 
 use candle_core::{Device, Result, Tensor, bail};
 
+use super::cpu::{self, SharedOut};
 use super::host::{HostOp, Parameter};
-use super::kernel::{self, SharedOut};
 use super::{States, cuda, to_device};
 use crate::checkpoint::{Dtype, TensorView};
 
@@ -64,7 +64,7 @@ impl LayerNorm {
             Parameters::Host { .. } => {
                 let norm = self.host();
                 let kernel = |[x, residual]: [&[f32]; 2], out: SharedOut| {
-                    kernel::add_layer_norm(x, residual, norm, panels.tokens, out);
+                    cpu::add_layer_norm(x, residual, norm, panels.tokens, out);
                 };
                 // SAFETY: the kernel writes every panel.
                 let op = unsafe { HostOp::new("add_layer_norm", panels.size(), kernel) };
@@ -78,12 +78,12 @@ impl LayerNorm {
     }
 
     /// The kernel's view of the parameters, on the CPU.
-    pub(super) fn host(&self) -> kernel::Norm<'_> {
+    pub(super) fn host(&self) -> cpu::Norm<'_> {
         let (gamma, beta) = match &self.parameters {
             Parameters::Host { weight, bias } => (weight.values(), bias.values()),
             Parameters::Device { .. } => (&[][..], &[][..]),
         };
-        kernel::Norm {
+        cpu::Norm {
             gamma,
             beta,
             eps: self.eps as f32,

@@ -4,8 +4,8 @@
 
 use candle_core::{Device, Result, Tensor, bail};
 
+use super::cpu::{self, Panels, SharedOut};
 use super::host::{HostOp, Parameter};
-use super::kernel::{self, Panels, SharedOut};
 use super::{Activation, States, cuda, stack_on_device};
 use crate::checkpoint::{Dtype, TensorView};
 
@@ -38,8 +38,8 @@ struct HostProjection {
 }
 
 impl HostProjection {
-    fn get(&self) -> Option<kernel::Projection<'_>> {
-        Some(kernel::Projection {
+    fn get(&self) -> Option<cpu::Projection<'_>> {
+        Some(cpu::Projection {
             weight: self.weight.get()?,
             bias: Some(self.bias.values()),
             out_features: self.bias.values().len(),
@@ -64,13 +64,13 @@ impl HostWeight {
         }
     }
 
-    fn get(&self) -> Option<kernel::Weight<'_>> {
+    fn get(&self) -> Option<cpu::Weight<'_>> {
         match self {
-            Self::Copied(weight) => Some(kernel::Weight::F32(weight)),
+            Self::Copied(weight) => Some(cpu::Weight::F32(weight)),
             Self::InPlace(view) => None
-                .or_else(|| view.as_f32().map(kernel::Weight::F32))
-                .or_else(|| view.as_f16().map(kernel::Weight::F16))
-                .or_else(|| view.as_bf16().map(kernel::Weight::Bf16)),
+                .or_else(|| view.as_f32().map(cpu::Weight::F32))
+                .or_else(|| view.as_f16().map(cpu::Weight::F16))
+                .or_else(|| view.as_bf16().map(cpu::Weight::Bf16)),
         }
     }
 }
@@ -145,7 +145,7 @@ fn host_forward(
         features: projections.iter().map(|it| it.out_features).sum(),
     };
     let kernel = |x: &[f32], out: SharedOut| {
-        kernel::linear(x, from, &projections, activation, out);
+        cpu::linear(x, from, &projections, activation, out);
     };
     // SAFETY: the kernel writes every output of every panel.
     let op = unsafe { HostOp::new("linear", to.size(), kernel) };

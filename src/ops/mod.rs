@@ -12,25 +12,28 @@ use crate::checkpoint::{Dtype, TensorView};
 use crate::error::{Error, Kind};
 
 mod attention;
+mod cpu;
 #[cfg_attr(not(feature = "cuda"), path = "cuda/absent.rs")]
 mod cuda;
+pub mod device;
 mod download;
 mod embeddings;
 mod failure;
 mod host;
-mod kernel;
 mod layer_norm;
 mod linear;
+mod precision;
 mod sequences;
 mod states;
 
 pub use attention::attention;
+pub use cpu::{Activation, Level, Sequence};
 pub use download::Download;
 pub use embeddings::Embeddings;
 pub use failure::{OutOfMemory, failed};
-pub use kernel::{Activation, Level, Sequence};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, Projection};
+pub use precision::Precision;
 pub use sequences::Sequences;
 pub use states::States;
 

@@ -1,13 +1,13 @@
 //! The vectors of a batch's tokens, laid out as their device computes them.
 //!
-//! Owns the layout: panels on the CPU (`kernel/panel.rs`), rows elsewhere. The model hands them from
+//! Owns the layout: panels on the CPU (`cpu/panel.rs`), rows elsewhere. The model hands them from
 //! one operation to the next; only what leaves the encoder becomes rows.
 
 use candle_core::{Result, Tensor, bail};
 
+use super::cpu::{self, Panels, SharedOut};
 use super::cuda;
 use super::host::HostOp;
-use super::kernel::{self, Panels, SharedOut};
 
 /// One vector a token.
 ///
@@ -80,7 +80,7 @@ impl States {
         }
         let panels = self.panels()?;
         let Panels { tokens, features } = panels;
-        let kernel = |x: &[f32], out: SharedOut| kernel::rows(x, panels, out);
+        let kernel = |x: &[f32], out: SharedOut| cpu::rows(x, panels, out);
         // SAFETY: the kernel writes every row.
         let op = unsafe { HostOp::new("rows", tokens * features, kernel) };
         op.apply(&self.tensor, (tokens, features))
@@ -100,7 +100,7 @@ impl States {
             tokens: tokens.len(),
             ..from
         };
-        let kernel = |x: &[f32], out: SharedOut| kernel::select(x, from, tokens, out);
+        let kernel = |x: &[f32], out: SharedOut| cpu::select(x, from, tokens, out);
         // SAFETY: the kernel writes every panel, zero where there is no token.
         let op = unsafe { HostOp::new("select", to.size(), kernel) };
         Ok(Self::new(op.apply(&self.tensor, to.shape())?, to.tokens))

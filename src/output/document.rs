@@ -5,9 +5,10 @@
 
 use std::io::{self, Write};
 
-use super::{BadRecord, Context, Format, Record};
-use crate::cli::Field;
+use super::{Context, Format};
 use crate::error::{Classify, Kind, Result};
+use crate::record::Field;
+use crate::record::{BadRecord, Record};
 
 /// Collects the fields of every record as JSON text.
 pub struct Document<'a> {

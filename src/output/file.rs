@@ -15,7 +15,7 @@ use super::Assembly;
 use super::partial::Partial;
 use super::state::Settings;
 use crate::error::{Classify, Error, Kind, Result};
-use crate::tally::Tally;
+use crate::record::Tally;
 
 pub(super) const BUFFER_BYTES: usize = 1 << 18;
 

@@ -5,8 +5,9 @@ use std::io::Write;
 use rayon::prelude::*;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{BadRecord, Context, Format, Record};
+use super::{Context, Format};
 use crate::error::{Classify, Kind, Result};
+use crate::record::{BadRecord, Record};
 
 /// Writes each record as it comes.
 pub struct JsonLines<'a> {

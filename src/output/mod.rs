@@ -6,17 +6,15 @@
 mod bytes;
 mod document;
 mod file;
+mod format;
 mod jsonl;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod partial;
 mod preview;
-mod record;
 mod safetensors;
-mod shapes;
 mod state;
-mod word;
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -29,15 +27,14 @@ pub use npy::Npy;
 pub use parquet::Parquet;
 pub use partial::KEEP_EVERY;
 pub use preview::Preview;
-pub use record::{BadRecord, HiddenStates, Record};
 pub use safetensors::{Safetensors, size_bytes as safetensors_size_bytes};
-pub use shapes::Shapes;
 pub use state::Settings;
-pub use word::Word;
 
-use crate::cli::{Field, Format as Form};
 use crate::error::{Error, Kind, Result};
+use crate::record::{BadRecord, Field, Record, Shapes};
 use crate::tokenize::Tokenizer;
+use OutputFormat as Form;
+pub use format::OutputFormat;
 
 /// What a form of output knows of the run.
 #[derive(Clone, Copy)]

@@ -7,10 +7,12 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
+use super::OutputFormat as Form;
 use super::bytes::write_f32;
-use super::{Assembly, BadRecord, Context, Format, Log, Record, no_place};
-use crate::cli::{Field, Format as Form};
+use super::{Assembly, Context, Format, Log, no_place};
 use crate::error::{Classify, Error, Kind, Result};
+use crate::record::Field;
+use crate::record::{BadRecord, Record};
 
 /// Length of the whole header: a multiple of 64, as numpy aligns its data, with room for any count.
 const HEADER_BYTES: usize = 128;

@@ -18,8 +18,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{Assembly, BadRecord, Context, Format, Log, Record};
+use super::{Assembly, Context, Format, Log};
 use crate::error::{Classify, Kind, Result};
+use crate::record::{BadRecord, Record};
 use cell::Cell;
 use column::Column;
 

@@ -16,7 +16,7 @@ use super::Assembly;
 use super::file::BUFFER_BYTES;
 use super::state::{Mark, Settings, State};
 use crate::error::{Classify, Error, Kind, Result};
-use crate::tally::Tally;
+use crate::record::Tally;
 
 /// Records are kept this often, as syncing takes a disk some milliseconds.
 pub const KEEP_EVERY: Duration = Duration::from_millis(200);

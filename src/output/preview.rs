@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::record::Value;
-use super::{BadRecord, Context, Format, Record};
-use crate::cli::Field;
+use super::{Context, Format};
 use crate::error::{Classify, Kind, Result, one_line};
+use crate::record::Field;
+use crate::record::Value;
+use crate::record::{BadRecord, Record};
 
 /// Numbers shown at each end of a row.
 const SHOWN: usize = 3;

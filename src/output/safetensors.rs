@@ -9,11 +9,12 @@ mod layout;
 
 use std::io::{self, Read, Seek, Write};
 
+use super::OutputFormat as Form;
 use super::bytes::{write_f32, write_i64};
-use super::record::Value;
-use super::{Assembly, BadRecord, Context, Format, Log, Record, no_place};
-use crate::cli::Format as Form;
+use super::{Assembly, Context, Format, Log, no_place};
 use crate::error::{Classify, Error, Kind, Result};
+use crate::record::Value;
+use crate::record::{BadRecord, Record};
 pub use layout::size_bytes;
 use layout::{Layout, Part};
 

@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Classify, Kind, Result};
-use crate::tally::Tally;
+use crate::record::Tally;
 
 /// Everything that decides the bytes of an output but the texts: name and value, in order.
 pub type Settings = Vec<(String, String)>;

@@ -7,6 +7,7 @@
 //! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `BertTokenizer` in transformers.
 
 mod load;
+mod options;
 mod segment;
 mod template;
 mod window;
@@ -15,6 +16,7 @@ use anyhow::anyhow;
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{self, Text};
+pub use options::{OnLong, Padding};
 use segment::Segment;
 use template::SpecialTokens;
 pub use window::Window;

@@ -5,15 +5,7 @@
     reason = "a test binary has no outside: pub is what its files share"
 )]
 
-mod cache;
-mod contract;
+mod binary;
 mod fidelity;
-mod formats;
-#[cfg(feature = "hub")]
-mod hub;
-mod model_files;
-mod notebook;
+mod library;
 mod support;
-mod tokens;
-mod windows;
-mod words;

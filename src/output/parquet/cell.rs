@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Field;
 use crate::input::{Id, Segment};
-use crate::output::record::Value;
-use crate::output::{BadRecord, Context, Record, Word};
+use crate::output::Context;
+use crate::record::Field;
+use crate::record::Value;
+use crate::record::{BadRecord, Record, Word};
 
 /// One record's part of a column; lists have their lengths, outermost first, none of them 0.
 #[derive(Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use parquet::errors::Result;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 
-use crate::cli::Field;
 use crate::output::Context;
+use crate::record::Field;
 
 /// A word's columns, all of them in a list of structs.
 const WORD: &str = "required binary text (STRING); \

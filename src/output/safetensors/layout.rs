@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::cli::Field;
 use crate::output::Context;
+use crate::record::Field;
 
 /// Bytes of the widest number: the data begin at a multiple of it.
 const ALIGNMENT_BYTES: usize = 8;

@@ -36,7 +36,7 @@ trait Engine {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    bert_embed::device::set_threads(Some(THREADS))?;
+    bert_embed::ops::device::set_threads(Some(THREADS))?;
     let start = Instant::now();
     let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
         ["ours", directory] => (

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use bert_embed::checkpoint::{Config, Dtype, Tensors};
-use bert_embed::device;
 use bert_embed::model::{Batch, BertModel, Outputs, Wanted};
+use bert_embed::ops::device;
 use candle_core::Device;
 
 use crate::Engine;

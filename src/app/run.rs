@@ -1,0 +1,318 @@
+//! The way of a text through the rooms; the only file that knows every other.
+
+use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
+
+use super::{dry_run, resume};
+use crate::app::request::Request;
+use crate::app::self_test::Subject;
+use crate::checkpoint::{Config, Dtype, Tensors};
+use crate::cli::Arguments;
+use crate::error::{Classify, Error, Kind, Result};
+use crate::hub::{self, Environment, Snapshot, Source};
+use crate::input::{self, InputFormat, LineFormat, Texts};
+use crate::model::BertModel;
+use crate::ops::OutOfMemory;
+use crate::ops::device;
+use crate::output::OutputFormat;
+use crate::output::{self, Context, Destination, Unfinished};
+use crate::pipeline::progress::{self, Progress};
+use crate::pipeline::stop::{Ending, Stop};
+use crate::pipeline::write::Writer;
+use crate::pipeline::{self, batch};
+use crate::record::Tally;
+use crate::tokenize::Tokenizer;
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every text has its record.
+    Done,
+    /// Every text has its record, but some records are errors.
+    SomeRecordsAreErrors,
+    /// A signal came first; what was written is kept.
+    Stopped {
+        /// 128 and the signal's number.
+        exit_code: u8,
+        /// Whether `--resume` would go on.
+        resumable: bool,
+    },
+}
+
+/// Does what `arguments` ask for.
+///
+/// # Errors
+/// Every [`Kind`] of error; records written before it stay written on a stream.
+pub fn run(arguments: &Arguments) -> Result<Outcome> {
+    arguments.check()?;
+    device::reuse_memory();
+    device::set_threads(arguments.threads)?;
+    if arguments.self_test {
+        self_test(arguments)
+    } else if arguments.dry_run {
+        dry_run(arguments)
+    } else {
+        embed(arguments)
+    }
+}
+
+fn embed(arguments: &Arguments) -> Result<Outcome> {
+    let texts = texts(arguments)?;
+    let mut destination = destination(arguments)?;
+    if arguments.resume && destination.is_complete() {
+        eprintln!(
+            "note: {} is there and no interrupted run was found: it is left as it is",
+            destination.name()
+        );
+        return Ok(Outcome::Done);
+    }
+    let device = device::open(arguments.device, arguments.quiet)?;
+    let snapshot = locate(arguments, true)?;
+    let config = Config::read(&snapshot.directory)?;
+    let mut request = Request::new(arguments, &config, device::batch_tokens(&device))?;
+    let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
+    let tensors = open_tensors(&snapshot, &config)?;
+    tensors.populate_beside(&config);
+    // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
+    let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
+    let model = BertModel::load(&tensors, &config, &device, request.dtype.into())?;
+    request.check_pooler(model.has_pooler())?;
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let output = output::open(request.format, context)?;
+    let kept = destination.partial_path().map(Path::to_path_buf);
+    let stop = Stop::on_signals().kind(Kind::Internal)?;
+    let run = pipeline::Run {
+        model: &model,
+        wanted: &request.wanted,
+        plan: plan(arguments, &request, &tokenizer, &done),
+        stop: &stop,
+        quiet: arguments.quiet,
+        progress: Progress::new(draws_progress(arguments), texts.size_bytes),
+    };
+    let writer = Writer::new(output, destination, &request, done.clone());
+    let ended = pipeline::run(run, texts, writer);
+    let resumable = kept.is_some_and(|path| path.exists());
+    if let Ok((tally, Ending::Complete)) = &ended
+        && !arguments.quiet
+    {
+        warn(&request, tally, model.has_pooler());
+    }
+    outcome(ended, &stop, resumable)
+}
+
+fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Result<Outcome> {
+    match ended {
+        Ok((tally, Ending::Complete)) => Ok(complete(tally.errors)),
+        // Whoever reads the output may have got the same signal, and gone before.
+        Err(error) if !(stop.asked() && error.is_closed_pipe()) => Err(error),
+        Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
+            exit_code: stop.exit_code(),
+            resumable,
+        }),
+    }
+    .map_err(|error| match error.tip() {
+        // What goes on with --resume goes on where it was: not on another device.
+        Some(_) if error.kind() != Kind::Device || error.is_caused_by::<OutOfMemory>() => error,
+        _ if resumable => error.with_tip("the finished records are kept: go on with --resume"),
+        _ => error,
+    })
+}
+
+fn complete(errors: u64) -> Outcome {
+    if errors > 0 {
+        Outcome::SomeRecordsAreErrors
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Counts and sizes without an encoder; a run with the same arguments would be refused where this is.
+fn dry_run(arguments: &Arguments) -> Result<Outcome> {
+    let texts = texts(arguments)?;
+    // Says whether the directory can be written; nothing stays there.
+    drop(destination(arguments)?);
+    let snapshot = locate(arguments, false)?;
+    let config = Config::read(&snapshot.directory)?;
+    // There are no batches.
+    let request = Request::new(arguments, &config, usize::MAX)?;
+    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let options = request.options();
+    let context = context(&request, &options, &snapshot, &tokenizer);
+    let nothing_done = Tally::default();
+    let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+    let report = dry_run::measure(texts, plan, context, &request)?;
+    let as_json = arguments.format == Some(OutputFormat::Json);
+    report.print(as_json, &mut std::io::stdout())?;
+    Ok(complete(report.errors()))
+}
+
+fn context<'a>(
+    request: &'a Request,
+    options: &'a [(&'static str, String)],
+    snapshot: &'a Snapshot,
+    tokenizer: &'a Tokenizer,
+) -> Context<'a> {
+    Context {
+        fields: &request.fields,
+        tokenizer,
+        model: &snapshot.model,
+        commit: snapshot.commit.as_deref(),
+        shapes: request.shapes(),
+        options,
+    }
+}
+
+fn draws_progress(arguments: &Arguments) -> bool {
+    !arguments.quiet && progress::has_terminal(arguments.output.is_none())
+}
+
+fn self_test(arguments: &Arguments) -> Result<Outcome> {
+    let device = device::open(arguments.device, arguments.quiet)?;
+    let snapshot = locate(arguments, true)?;
+    let config = Config::read(&snapshot.directory)?;
+    let tensors = open_tensors(&snapshot, &config)?;
+    let subject = Subject {
+        snapshot: &snapshot,
+        config: &config,
+        tensors: &tensors,
+        tokenizer: &load_tokenizer(&snapshot, &config)?,
+        model: &BertModel::load(&tensors, &config, &device, Dtype::F32)?,
+        device: &device,
+    };
+    subject.test(&mut std::io::stdout()).map(|()| Outcome::Done)
+}
+
+fn texts(arguments: &Arguments) -> Result<Texts> {
+    let separator = arguments.pair_separator.clone();
+    if !arguments.texts.is_empty() {
+        return Ok(input::from_arguments(
+            arguments.texts.clone(),
+            arguments.pair.clone(),
+            separator,
+        ));
+    }
+    let source = |path: &PathBuf| (path.clone(), line_format(arguments, path));
+    if !arguments.files.is_empty() {
+        return input::from_files(arguments.files.iter().map(source).collect());
+    }
+    if input::standard_input_is_terminal() {
+        return Err(Error::message(
+            Kind::Usage,
+            "no text was given: neither TEXT nor --file, and standard input is a terminal",
+        )
+        .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
+    }
+    input::from_files(vec![source(&PathBuf::from("-"))])
+}
+
+fn line_format(arguments: &Arguments, path: &Path) -> LineFormat {
+    match arguments.input_format_of(path) {
+        InputFormat::Jsonl => LineFormat::Json,
+        InputFormat::Lines => LineFormat::Text {
+            pair_separator: arguments.pair_separator.clone(),
+        },
+    }
+}
+
+/// The output, opened before the model is loaded: a mistyped path costs no minute.
+fn destination(arguments: &Arguments) -> Result<Destination> {
+    let Some(path) = &arguments.output else {
+        return Ok(Destination::standard_output());
+    };
+    if let Some(input) = arguments.files.iter().find(|input| same_file(input, path)) {
+        let what = format!("could not write `{}`", path.display());
+        let cause = format!("it is the input `{}` too", input.display());
+        return Err(Error::message(Kind::Output, cause).context(what));
+    }
+    let format = arguments.output_format();
+    let unfinished = match (format, arguments.resume) {
+        (OutputFormat::Json | OutputFormat::Preview, _) => Unfinished::Dropped,
+        (_, false) => Unfinished::Kept,
+        (_, true) => Unfinished::Resumed,
+    };
+    let destination = Destination::open(path, unfinished)?;
+    if destination.is_file() {
+        return Ok(destination);
+    }
+    let (name, ending) = (destination.name(), format.name());
+    let stream = |option: &str| {
+        Err(Error::message(
+            Kind::Usage,
+            format!("{option} needs a file: {name} is a stream"),
+        )
+        .with_tip(format!("-o vectors.{ending}")))
+    };
+    if arguments.resume {
+        return stream("--resume");
+    }
+    if format.needs_file() {
+        return stream(&format!("--format {ending}"));
+    }
+    Ok(destination)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one.is_file() && one == other,
+        _ => false,
+    }
+}
+
+fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
+    let source = Source {
+        model: &arguments.model,
+        revision: &arguments.revision,
+        cache_dir: arguments.cache_dir.as_deref(),
+        offline: arguments.offline,
+        weights,
+        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+    };
+    hub::locate(&source, &Environment::read())
+}
+
+fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
+    let tensors = Tensors::open(&snapshot.directory)?;
+    tensors.check(config)?;
+    Ok(tensors)
+}
+
+fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
+    Tokenizer::load(&snapshot.directory, config.vocab_size)
+}
+
+fn plan<'a>(
+    arguments: &Arguments,
+    request: &Request,
+    tokenizer: &'a Tokenizer,
+    done: &'a Tally,
+) -> batch::Plan<'a> {
+    batch::Plan {
+        done,
+        fail_fast: arguments.fail_fast,
+        tokenizer,
+        detail: request.detail,
+        max_length: request.max_length,
+        on_long: request.on_long,
+        stride: request.stride,
+        padding: request.padding,
+        batch_tokens: request.batch_tokens,
+    }
+}
+
+/// Tells on standard error what no record can tell by itself.
+fn warn(request: &Request, tally: &Tally, has_pooler: bool) {
+    if request.wanted.pooler_output && !has_pooler {
+        let fate = match request.format {
+            OutputFormat::Safetensors => "left out",
+            _ => "null",
+        };
+        eprintln!("warning: the checkpoint has no pooler: pooler_output is {fate}");
+    }
+    if tally.truncated_texts > 0 {
+        eprintln!(
+            "warning: texts longer than {} tokens: {} of {}, tokens dropped: {}",
+            request.max_length, tally.truncated_texts, tally.records, tally.dropped_tokens
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! `--self-test`: is this installation right on the chosen model and device?
+//!
+//! Owns four checks and their report: the hashes of the model's files, the notebook's sentence as
+//! tokens, our encoder against candle's stock BERT, and the values that the notebook printed.
+//! candle's stock BERT is the second implementation: other code, same weights.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use anyhow::Context;
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use candle_transformers::models::bert;
+use serde::Deserialize;
+
+use crate::checkpoint::{Config, HiddenAct, Tensors};
+use crate::cli::DEFAULT_MODEL;
+use crate::error::{Classify, Error, Kind, Result};
+use crate::hub::{self, Snapshot};
+use crate::input::Text;
+use crate::model::{Batch, BertModel, Outputs, Wanted};
+use crate::ops::device;
+use crate::ops::failed;
+use crate::tokenize::{Detail, Encoding, Tokenizer};
+
+/// The notebook that this project follows: its sentence and the values it printed.
+const NOTEBOOK: &str = include_str!("notebook.json");
+
+/// Two f32 implementations differ by their order of summation, 1e-5 on trained weights; a wrong
+/// formula differs by more than 1e-3.
+const SECOND_IMPLEMENTATION_TOLERANCE: f32 = 1e-4;
+
+/// The notebook's values are printed with four decimals.
+const NOTEBOOK_TOLERANCE: f32 = 1e-4;
+
+/// What the notebook printed.
+#[derive(Deserialize)]
+struct Notebook {
+    sentence: String,
+    tokens: Vec<String>,
+    input_ids: Vec<u32>,
+    attention_mask: Vec<u32>,
+    last_hidden_state_corners: HashMap<String, serde_json::Value>,
+    pooler_output_first: Vec<f32>,
+}
+
+/// How one check ended, with its figures.
+enum Verdict {
+    Pass(String),
+    Fail(String),
+    NotRun(String),
+}
+
+/// The model under test with everything that was loaded for it.
+pub struct Subject<'a> {
+    /// Where its files are.
+    pub snapshot: &'a Snapshot,
+    /// Its configuration.
+    pub config: &'a Config,
+    /// Its tensors.
+    pub tensors: &'a Tensors,
+    /// Its tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// Our encoder.
+    pub model: &'a BertModel,
+    /// Where the encoder runs.
+    pub device: &'a Device,
+}
+
+impl Subject<'_> {
+    /// Runs every check and prints PASS or FAIL with the figures.
+    ///
+    /// # Errors
+    /// [`Kind::Model`] where a check fails, and where one cannot be made.
+    pub fn test(&self, to: &mut dyn Write) -> Result<()> {
+        let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
+        let (batch, encoding) = self.notebook_batch(&notebook)?;
+        let outputs = self.model.forward(&batch, &Wanted::last_and_pooler())?;
+        let checks = [
+            ("files", self.check_files()?),
+            ("tokens", self.check_tokens(&notebook, &encoding)),
+            ("encoder", self.check_encoder(&batch, &outputs)?),
+            ("notebook", self.check_notebook(&notebook, &outputs)?),
+        ];
+        let failed = checks
+            .iter()
+            .any(|(_, verdict)| matches!(verdict, Verdict::Fail(_)));
+        self.report(&checks, failed, to)
+            .context("could not write the report")
+            .kind(Kind::Output)?;
+        if failed {
+            let what = format!(
+                "could not trust this installation with `{}`",
+                self.snapshot.model
+            );
+            return Err(Error::message(Kind::Model, "the self-test failed").context(what));
+        }
+        Ok(())
+    }
+
+    fn report(
+        &self,
+        checks: &[(&str, Verdict)],
+        failed: bool,
+        to: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        for (name, verdict) in checks {
+            let (word, figures) = match verdict {
+                Verdict::Pass(figures) => ("pass", figures),
+                Verdict::Fail(figures) => ("FAIL", figures),
+                Verdict::NotRun(why) => ("not run", why),
+            };
+            writeln!(to, "{name:9} {word:8} {figures}")?;
+        }
+        let commit = self
+            .snapshot
+            .commit
+            .as_deref()
+            .unwrap_or("a local directory");
+        let word = if failed { "FAIL" } else { "PASS" };
+        writeln!(
+            to,
+            "{word} {} ({commit}) on {}",
+            self.snapshot.model,
+            device::name(self.device)
+        )
+    }
+
+    /// The notebook's sentence as the notebook padded it.
+    fn notebook_batch(&self, notebook: &Notebook) -> Result<(Batch, Encoding)> {
+        let text = Text::new(notebook.sentence.clone());
+        let tokens = notebook.input_ids.len();
+        let mut encoding = self.tokenizer.encode(&text, tokens, Detail::default())?;
+        self.tokenizer.pad(&mut encoding, tokens);
+        let mut batch = Batch::default();
+        batch.push(
+            &encoding.input_ids,
+            &encoding.token_type_ids,
+            encoding.attended,
+        );
+        Ok((batch, encoding))
+    }
+
+    fn check_files(&self) -> Result<Verdict> {
+        let hashes = hub::verify(self.snapshot)?;
+        let known: Vec<_> = hashes
+            .iter()
+            .filter_map(|hash| Some((hash, hash.matches()?)))
+            .collect();
+        Ok(
+            if let Some((hash, _)) = known.iter().find(|(_, matches)| !matches) {
+                let expected = hash.expected.as_deref().unwrap_or_default();
+                Verdict::Fail(format!(
+                    "{} has the hash {}, expected {expected}",
+                    hash.file, hash.found
+                ))
+            } else if known.is_empty() {
+                Verdict::NotRun("a local directory: the hub's hashes are not known".to_owned())
+            } else {
+                Verdict::Pass(format!(
+                    "{} of {} files have the hub's hash",
+                    known.len(),
+                    hashes.len()
+                ))
+            },
+        )
+    }
+
+    fn check_tokens(&self, notebook: &Notebook, encoding: &Encoding) -> Verdict {
+        let known = notebook.tokens.iter().zip(&notebook.input_ids);
+        if known
+            .clone()
+            .any(|(token, &id)| self.tokenizer.token(id) != *token)
+        {
+            return Verdict::NotRun("the vocabulary is not bert-base-uncased's".to_owned());
+        }
+        let attended = notebook.attention_mask.iter().sum::<u32>() as usize;
+        if encoding.input_ids == notebook.input_ids && encoding.attended == attended {
+            return Verdict::Pass(format!("the notebook's {} ids", encoding.tokens()));
+        }
+        Verdict::Fail(format!(
+            "got {:?}, expected {:?}",
+            encoding.input_ids, notebook.input_ids
+        ))
+    }
+
+    /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
+    fn check_encoder(&self, batch: &Batch, outputs: &Outputs) -> Result<Verdict> {
+        let stock = self.stock_last_hidden_state(batch)?;
+        let ours = outputs.last_hidden_state.as_ref();
+        let difference = ours
+            .map(|ours| largest_difference(&numbers(ours)?, &stock))
+            .transpose()?;
+        let difference = difference.unwrap_or(f32::NAN);
+        let figures = format!(
+            "largest difference from candle_transformers' BertModel {difference:.1e} (allowed {SECOND_IMPLEMENTATION_TOLERANCE:.0e})"
+        );
+        // NaN passes no comparison.
+        let passed = difference <= SECOND_IMPLEMENTATION_TOLERANCE;
+        Ok(if passed {
+            Verdict::Pass(figures)
+        } else {
+            Verdict::Fail(figures)
+        })
+    }
+
+    /// On the CPU wherever ours runs, for whatever is wrong with a GPU would be wrong with both.
+    fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
+        let config = self.stock_config();
+        let tensors = self
+            .tensors
+            .encoder(self.config)?
+            .into_iter()
+            .map(|(name, view)| {
+                let tensor = Tensor::from_vec(view.to_f32(), view.shape(), &Device::Cpu);
+                Ok((name, tensor.kind(Kind::Device)?))
+            });
+        let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
+        let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let forward = || -> candle_core::Result<Vec<f32>> {
+            let stock = bert::BertModel::load(builder, &config)?;
+            let row = |ids: Vec<u32>| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0);
+            let attended = batch
+                .sequences
+                .first()
+                .map_or(0, |sequence| sequence.attended);
+            let mask = (0..batch.input_ids.len())
+                .map(|token| u32::from(token < attended))
+                .collect();
+            let input_ids = row(batch.input_ids.clone())?;
+            let token_type_ids = row(batch.token_type_ids.clone())?;
+            let states = stock.forward(&input_ids, &token_type_ids, Some(&row(mask)?))?;
+            states.flatten_all()?.to_vec1()
+        };
+        forward()
+            .context("could not run candle_transformers' BertModel")
+            .kind(Kind::Device)
+    }
+
+    fn stock_config(&self) -> bert::Config {
+        let config = self.config;
+        bert::Config {
+            vocab_size: config.vocab_size,
+            hidden_size: config.hidden_size,
+            num_hidden_layers: config.num_hidden_layers,
+            num_attention_heads: config.num_attention_heads,
+            intermediate_size: config.intermediate_size,
+            hidden_act: match config.hidden_act {
+                HiddenAct::Gelu => bert::HiddenAct::Gelu,
+                HiddenAct::GeluTanh => bert::HiddenAct::GeluApproximate,
+                HiddenAct::Relu => bert::HiddenAct::Relu,
+            },
+            max_position_embeddings: config.max_position_embeddings,
+            type_vocab_size: config.type_vocab_size,
+            layer_norm_eps: config.layer_norm_eps,
+            ..bert::Config::default()
+        }
+    }
+
+    /// The values that the notebook printed, for the model it used.
+    fn check_notebook(&self, notebook: &Notebook, outputs: &Outputs) -> Result<Verdict> {
+        if self.snapshot.model != DEFAULT_MODEL {
+            return Ok(Verdict::NotRun(format!("its values are {DEFAULT_MODEL}'s")));
+        }
+        let (Some(states), Some(pooled)) = (&outputs.last_hidden_state, &outputs.pooler_output)
+        else {
+            return Ok(Verdict::Fail("the checkpoint has no pooler".to_owned()));
+        };
+        let (states, pooled) = (numbers(states)?, numbers(pooled)?);
+        let first = &pooled[..notebook.pooler_output_first.len()];
+        let mut difference = largest_difference(first, &notebook.pooler_output_first)?;
+        for (row, expected) in &notebook.last_hidden_state_corners {
+            let Ok(row) = row.parse::<usize>() else {
+                continue;
+            };
+            let expected: Vec<f32> =
+                serde_json::from_value(expected.clone()).kind(Kind::Internal)?;
+            let row = &states[row * self.config.hidden_size..][..self.config.hidden_size];
+            let corners = [&row[..3], &row[row.len() - 3..]].concat();
+            difference = difference.max(largest_difference(&corners, &expected)?);
+        }
+        let figures =
+            format!("largest difference {difference:.1e} (allowed {NOTEBOOK_TOLERANCE:.0e})");
+        let passed = difference <= NOTEBOOK_TOLERANCE;
+        Ok(if passed {
+            Verdict::Pass(figures)
+        } else {
+            Verdict::Fail(figures)
+        })
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1());
+    numbers.map_err(failed)
+}
+
+/// The largest absolute difference, NaN where any is.
+fn largest_difference(one: &[f32], other: &[f32]) -> Result<f32> {
+    if one.len() != other.len() {
+        let message = format!("got {} numbers, expected {}", one.len(), other.len());
+        return Err(Error::message(Kind::Internal, message));
+    }
+    let differences = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| (one - other).abs());
+    Ok(differences.fold(0.0, |largest, next| {
+        if next > largest || next.is_nan() {
+            next
+        } else {
+            largest
+        }
+    }))
+}

@@ -1,0 +1,299 @@
+//! The arguments; no input or output happens here.
+//!
+//! Owns [`Arguments`] (what was typed), the values of its options and the checks that need nothing
+//! but the command line. The doc comments are the help. Leaves every check that needs the model to
+//! `request.rs`.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments are the help, where backticks show"
+)]
+
+mod check;
+mod format;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::input::InputFormat;
+use crate::ops::Precision;
+use crate::ops::device::DeviceChoice;
+use crate::output::OutputFormat;
+use crate::record::Field;
+use crate::tokenize::{OnLong, Padding};
+use crate::vectors::{LayerMerge, Pooling, WordPooling};
+
+/// The model that is used where none is named.
+pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
+
+/// Turn text into BERT's vectors: one JSON object a text, with last_hidden_state and pooler_output.
+///
+/// Texts come from the arguments, from files (one text a line) or from standard input. The model
+/// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
+/// A text that comes through a pipe is answered as soon as it is there: one program can write a line
+/// and read its record before it writes the next.
+#[derive(Debug, Parser)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+#[command(name = "bert-embed", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Texts to embed, one record each
+    #[arg(value_name = "TEXT", help_heading = "Input")]
+    pub texts: Vec<String>,
+
+    /// Read one text a line from PATH (repeatable; `-` is standard input)
+    #[arg(short, long = "file", value_name = "PATH", help_heading = "Input")]
+    pub files: Vec<PathBuf>,
+
+    /// What a line is [default: jsonl where PATH ends in .jsonl or .ndjson, else lines]
+    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
+    pub input_format: Option<InputFormat>,
+
+    /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`
+    #[arg(long, value_name = "TEXT", help_heading = "Input")]
+    pub pair: Option<String>,
+
+    /// Split each text at the first STR into two segments
+    #[arg(
+        long,
+        value_name = "STR",
+        help_heading = "Input",
+        conflicts_with = "pair"
+    )]
+    pub pair_separator: Option<String>,
+
+    /// Hub id (owner/name) or directory of a BERT checkpoint
+    #[arg(short, long, value_name = "ID|DIR", default_value = DEFAULT_MODEL, help_heading = "Model")]
+    pub model: String,
+
+    /// Branch, tag or commit of the model on the hub
+    #[arg(
+        long,
+        value_name = "REV",
+        default_value = "main",
+        help_heading = "Model"
+    )]
+    pub revision: String,
+
+    /// Directory of the hub's cache [default: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Use the cache only, never the network (as HF_HUB_OFFLINE=1)
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
+
+    /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the model's max_position_embeddings]
+    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = values::max_length)]
+    pub max_length: Option<u32>,
+
+    /// What happens to a text that is longer
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "truncate",
+        help_heading = "Tokens"
+    )]
+    pub on_long: OnLong,
+
+    /// Tokens that neighbouring windows share [default: a quarter of --max-length]
+    #[arg(long, value_name = "N", help_heading = "Tokens")]
+    pub stride: Option<u32>,
+
+    /// Fill records up with `[PAD]`: to the longest record of the input, or to --max-length
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "none",
+        help_heading = "Tokens"
+    )]
+    pub padding: Padding,
+
+    /// Fields of a record, comma-separated
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
+    pub fields: Vec<Field>,
+
+    /// Layers for hidden_states: 0 is the embedding output, 1..L the layers, negatives from the end
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Output"
+    )]
+    pub layers: Vec<i64>,
+
+    /// How the layers become one
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "none",
+        requires = "layers",
+        help_heading = "Output"
+    )]
+    pub layer_merge: LayerMerge,
+
+    /// Fill `embedding`, one vector a text, from the real tokens of last_hidden_state or the pooler
+    #[arg(long, value_name = "HOW", help_heading = "Output")]
+    pub pooling: Option<Pooling>,
+
+    /// Scale `embedding` to length 1
+    #[arg(long, requires = "pooling", help_heading = "Output")]
+    pub normalize: bool,
+
+    /// Fill `words`, one vector a word, from its tokens' rows of `last_hidden_state`
+    #[arg(long, value_name = "HOW", help_heading = "Output")]
+    pub word_pooling: Option<WordPooling>,
+
+    /// Write to FILE, which appears complete or not at all. Until then the records are in FILE.partial,
+    /// which stays when the run is interrupted (but with --format json)
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Form of the output [default: by the ending of --output (.json, .npy, .safetensors, .parquet),
+    /// else jsonl]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<OutputFormat>,
+
+    /// Print for the eye: each token with its id and mask, shapes, first and last values of a row
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["format", "output", "dry_run"])]
+    pub preview: bool,
+
+    /// Tokenize only, load no weights and write no output: print the number of texts, errors and
+    /// tokens, how many texts are too long, and the size of the output in each format to standard
+    /// output; with --format json as one JSON object
+    #[arg(long, help_heading = "Output", conflicts_with = "self_test")]
+    pub dry_run: bool,
+
+    /// Where the encoder runs: auto, cpu, cuda or cuda:N; auto takes a GPU where this build can use
+    /// one and one answers
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Execution"
+    )]
+    pub device: DeviceChoice,
+
+    /// What the weights are rounded to. A GPU computes in it too; the CPU computes in f32 all the
+    /// same: its numbers are those of a checkpoint that was saved so, seldom in less time
+    #[arg(
+        long,
+        value_name = "DTYPE",
+        default_value = "f32",
+        help_heading = "Execution"
+    )]
+    pub dtype: Precision,
+
+    /// Threads of the encoder [default: the processors this process may use]
+    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
+    /// [default: 512, on a GPU 16384]
+    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_tokens: Option<u32>,
+
+    /// Go on where an interrupted run with the same -o stopped. Refused where the model, an option
+    /// or a text differs that its records depend on. Where nothing was interrupted, FILE stays if it
+    /// is there, and else the run starts from the beginning
+    #[arg(long, requires = "output", help_heading = "Execution")]
+    pub resume: bool,
+
+    /// End at the first text that cannot be embedded (exit 3) instead of writing its error
+    #[arg(long, help_heading = "Execution")]
+    pub fail_fast: bool,
+
+    /// Check this installation on the chosen model and device
+    #[arg(long, help_heading = "Execution", conflicts_with_all = check::NOT_FOR_SELF_TEST)]
+    pub self_test: bool,
+
+    /// Print the completion script for SHELL
+    #[arg(
+        long,
+        value_name = "SHELL",
+        help_heading = "Execution",
+        exclusive = true
+    )]
+    pub completions: Option<clap_complete::Shell>,
+
+    /// Print the manual page (roff)
+    #[arg(long, help_heading = "Execution", exclusive = true)]
+    pub man: bool,
+
+    /// No progress bar and no warnings
+    #[arg(short, long, help_heading = "Execution")]
+    pub quiet: bool,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 internal error, 2 usage, 3 input, 4 model files, 5 hub or network (try again),
+6 hub refused, 7 output, 8 device, 9 done but some records are errors, 130/143 stopped by a signal.
+
+Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
+HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
+
+impl Arguments {
+    /// The fields of a record in the contract's order, with those that other options ask for.
+    #[must_use]
+    pub fn record_fields(&self) -> Vec<Field> {
+        let mut fields = if self.fields.is_empty() {
+            self.default_fields()
+        } else {
+            self.fields.clone()
+        };
+        if !self.layers.is_empty() {
+            fields.push(Field::HiddenStates);
+        }
+        if self.pooling.is_some() {
+            fields.push(Field::Embedding);
+        }
+        if self.word_pooling.is_some() {
+            fields.push(Field::Words);
+        }
+        if fields.contains(&Field::Text) {
+            fields.push(Field::TextPair);
+        }
+        if self.output_format() != OutputFormat::Npy {
+            fields.push(Field::DroppedTokens);
+        }
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_that_fill_a_field_add_it() {
+        let arguments = Arguments::parse_from([
+            "bert-embed",
+            "--layers",
+            "-1,0",
+            "--pooling",
+            "mean",
+            "text",
+        ]);
+        let fields = arguments.record_fields();
+        assert!(fields.contains(&Field::HiddenStates) && fields.contains(&Field::Embedding));
+        assert_eq!(arguments.layers, [-1, 0]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Downloads a model into the cache. The only user of `hf-hub`.
+//!
+//! Into a directory of ours, from which only verified files enter the cache: `hf-hub`'s own way into
+//! the cache checks neither status nor length nor hash of what it stores, and joins an unchecked
+//! etag and commit into paths. `config.json` comes first: it gives the commit that all other files
+//! are asked for, so that a snapshot is never mixed.
+//!
+//! `hf-hub` uses `hf-xet` where the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
+//! For a local directory it follows redirects first, and a content network sends no such header: so
+//! large files come by plain HTTP. What comes is verified either way.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::repository::{HFRepository, RepoTypeModel};
+use hf_hub::{HFClient, HFError};
+use reqwest::redirect::Policy;
+
+use super::cache::RepositoryCache;
+use super::credentials::Token;
+use super::environment::Environment;
+use super::install::{Installer, cannot_write};
+use super::locate::{Source, only_pickle};
+use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
+use super::progress::{Ended, Transfer};
+use super::refusal::{no_file, seconds, transfer_cause, trouble};
+use super::repository::{Commit, RepositoryId, Revision};
+use crate::checkpoint::files::{self, Lack};
+use crate::error::{Classify, Error, Kind, Result};
+
+/// A file that comes damaged or not at all is tried once more.
+const TRIES: u32 = 2;
+
+/// Downloads what the cache lacks of `id` at `revision`.
+///
+/// # Errors
+/// [`Kind::HubRefused`], [`Kind::Hub`], or [`Kind::Model`] for weights that are only a pickle.
+pub(super) fn fetch(
+    source: &Source,
+    environment: &Environment,
+    cache: &RepositoryCache,
+    id: &RepositoryId,
+    revision: &Revision,
+) -> Result<Commit> {
+    let hub = Hub::new(environment)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .kind(Kind::Internal)?;
+    runtime.block_on(async {
+        // Asked before anything is written: a model that is not to be had leaves no trace.
+        let config = hub.metadata(id, revision, files::CONFIG).await?;
+        let config = config.ok_or_else(|| no_file(hub.host(), "`config.json`"))?;
+        let installer = Installer::lock(cache, id)?;
+        if let Ok(commit) = cache.find(revision, source.weights) {
+            return Ok(commit);
+        }
+        let download = Download {
+            id,
+            commit: config.commit.clone(),
+            repository: repository(&hub, environment, id)?,
+            environment,
+            installer: &installer,
+            hub: &hub,
+            draw: source.progress,
+        };
+        download.run(config, source.weights).await?;
+        installer.refer(revision, &download.commit)?;
+        Ok(download.commit)
+    })
+}
+
+/// `hf-hub`'s handle.
+fn repository(
+    hub: &Hub,
+    environment: &Environment,
+    id: &RepositoryId,
+) -> Result<HFRepository<RepoTypeModel>> {
+    let client = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(environment.timeouts.etag)
+        .read_timeout(environment.timeouts.download)
+        .redirect(redirects())
+        .build()
+        .kind(Kind::Hub)?;
+    let client = HFClient::builder()
+        .endpoint(environment.endpoint())
+        .client(client)
+        .user_agent(USER_AGENT)
+        // Without a token hf-hub would look for one itself, in /tmp if there is no HOME. One that
+        // cannot stand in a header is not sent.
+        .token(hub.token().map_or("\n", Token::secret))
+        .cache_enabled(false)
+        .retry_max_attempts(2)
+        .build()
+        .kind(Kind::Hub)?;
+    let (owner, name) = id.owner_and_name();
+    Ok(client.model(owner, name))
+}
+
+/// Follows redirects as browsers do, but never from https to http.
+fn redirects() -> Policy {
+    Policy::custom(|attempt| {
+        let secure = |url: &reqwest::Url| url.scheme() == "https";
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error(format!("more than {MAX_REDIRECTS} redirects"))
+        } else if attempt.previous().last().is_some_and(secure) && !secure(attempt.url()) {
+            attempt.error("a redirect from https to http")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+struct Download<'a> {
+    id: &'a RepositoryId,
+    commit: Commit,
+    repository: HFRepository<RepoTypeModel>,
+    environment: &'a Environment,
+    installer: &'a Installer<'a>,
+    hub: &'a Hub,
+    draw: bool,
+}
+
+impl Download<'_> {
+    async fn run(&self, config: FileMetadata, weights: bool) -> Result<()> {
+        self.add(files::CONFIG, &config).await?;
+        if !self.get(files::TOKENIZER).await? && !self.get(files::VOCABULARY).await? {
+            return Err(no_file(self.hub.host(), "`tokenizer.json` or `vocab.txt`"));
+        }
+        for file in files::OPTIONAL {
+            self.get(file).await?;
+        }
+        if weights && !self.get(files::WEIGHTS).await? {
+            self.get_shards().await?;
+        }
+        Ok(())
+    }
+
+    async fn get_shards(&self) -> Result<()> {
+        if !self.get(files::INDEX).await? {
+            return Err(match self.metadata(files::PICKLE).await? {
+                Some(_) => only_pickle(),
+                None => no_file(self.hub.host(), "`model.safetensors`"),
+            });
+        }
+        let index = self.installer.pointer(&self.commit, files::INDEX);
+        let refuse = |lack: Lack| Error::message(Kind::Model, lack);
+        for shard in files::shards(&index).map_err(refuse)? {
+            if !self.get(&shard).await? {
+                return Err(no_file(self.hub.host(), &format!("`{shard}`")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn metadata(&self, file: &str) -> Result<Option<FileMetadata>> {
+        let revision = self.commit.revision();
+        let metadata = self.hub.metadata(self.id, &revision, file).await?;
+        match metadata {
+            Some(metadata) if metadata.commit != self.commit => {
+                let host = self.hub.host();
+                let (asked, got) = (self.commit.as_str(), metadata.commit.as_str());
+                Err(trouble(format!(
+                    "{host} answered commit {got} for `{file}` of commit {asked}"
+                )))
+            }
+            metadata => Ok(metadata),
+        }
+    }
+
+    /// Adds `file` to the snapshot; false where the repository has none.
+    async fn get(&self, file: &str) -> Result<bool> {
+        let Some(metadata) = self.metadata(file).await? else {
+            return Ok(false);
+        };
+        self.add(file, &metadata).await?;
+        Ok(true)
+    }
+
+    async fn add(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
+        if !self.installer.has(&metadata.hash)? {
+            self.download(file, metadata).await?;
+        }
+        self.installer.link(&self.commit, file, &metadata.hash)
+    }
+
+    async fn download(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
+        let mut cause = String::new();
+        for _ in 0..TRIES {
+            match self.transfer(file, metadata).await? {
+                Ok(staged) if metadata.hash.matches(&staged).kind(Kind::Hub)? => {
+                    return self.installer.add_blob(&staged, &metadata.hash);
+                }
+                Ok(staged) => cause = damage(&staged, metadata),
+                Err(why) => cause = why,
+            }
+        }
+        let host = self.hub.host();
+        Err(trouble(format!(
+            "cannot download `{file}` from {host}: {cause}"
+        )))
+    }
+
+    /// One try: the file where `hf-hub` put it, or why it did not; silence is not tried again, nor is a full
+    /// disk.
+    async fn transfer(
+        &self,
+        file: &str,
+        metadata: &FileMetadata,
+    ) -> Result<std::result::Result<PathBuf, String>> {
+        let transfer = Transfer::new(file, metadata.size_bytes, self.draw);
+        let silence = self.environment.timeouts.download;
+        let request = self
+            .repository
+            .download_file()
+            .filename(file)
+            .revision(self.commit.as_str())
+            .local_dir(self.installer.staging())
+            .progress(transfer.clone())
+            .send();
+        let ended = transfer.watch(silence, metadata.size_bytes, request).await;
+        let far = far(transfer.received(), metadata.size_bytes);
+        match ended {
+            Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
+            Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
+            Err(Ended::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
+            Err(Ended::Silent) => {
+                let (host, silence) = (self.hub.host(), seconds(silence));
+                let what = format!("{host} sent no more of `{file}` for {silence}, {far}");
+                Err(trouble(what))
+            }
+        }
+    }
+}
+
+/// What is wrong with a file that is not what its hash says.
+fn damage(staged: &Path, metadata: &FileMetadata) -> String {
+    let received = staged.metadata().map_or(0, |metadata| metadata.len());
+    match metadata.size_bytes {
+        Some(size) if size != received => format!("it came damaged, {}", far(received, Some(size))),
+        _ => format!(
+            "it came damaged: its hash is not {}",
+            metadata.hash.digits()
+        ),
+    }
+}
+
+/// How far a download got.
+fn far(received: u64, size_bytes: Option<u64>) -> String {
+    match size_bytes {
+        Some(size) => format!("after {received} of {size} bytes"),
+        None => format!("after {received} bytes"),
+    }
+}

@@ -1,0 +1,28 @@
+//! A hub id or a directory → one local directory with the files of one version of a model
+//! ([`locate`]): the cache, the download, the verification, environment and credentials.
+//!
+//! The only room that knows the hub, its cache and `hf-hub`.
+
+mod cache;
+mod credentials;
+#[cfg(feature = "hub")]
+mod download;
+mod environment;
+#[cfg(feature = "hub")]
+mod install;
+mod locate;
+#[cfg(feature = "hub")]
+mod metadata;
+#[cfg(feature = "hub")]
+mod progress;
+#[cfg(feature = "hub")]
+mod refusal;
+mod repository;
+mod verify;
+
+pub use credentials::{Proxy, Token};
+#[cfg(feature = "hub")]
+pub use environment::disable_telemetry;
+pub use environment::{Environment, Timeouts};
+pub use locate::{Snapshot, Source, locate};
+pub use verify::{FileHash, verify};

@@ -1,0 +1,71 @@
+//! The bar that a person sees: records, tokens a second, and where the input's size is known the
+//! time that is left.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::pipeline::read::Flow;
+
+/// How far a run has come, on the standard error of a terminal or nowhere.
+pub struct Progress {
+    bar: ProgressBar,
+    flow: Arc<Flow>,
+    begun: Instant,
+    tokens: u64,
+}
+
+impl Progress {
+    /// The progress of a run over `size_bytes` of text, drawn if `draw`.
+    #[must_use]
+    pub fn new(draw: bool, size_bytes: Option<u64>) -> Self {
+        let bar = match size_bytes {
+            _ if !draw => ProgressBar::hidden(),
+            Some(size_bytes) => ProgressBar::new(size_bytes),
+            None => ProgressBar::no_length(),
+        };
+        let template = match size_bytes {
+            Some(_) => "{bar:30} {percent}% {msg} {eta} left",
+            None => "{spinner} {msg} {elapsed}",
+        };
+        // The template is a constant; were it wrong, the default style would serve.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            flow: Arc::default(),
+            begun: Instant::now(),
+            tokens: 0,
+        }
+    }
+
+    /// The bytes that it follows.
+    #[must_use]
+    pub fn flow(&self) -> Arc<Flow> {
+        Arc::clone(&self.flow)
+    }
+
+    /// `tokens` more are done, and `records` in all.
+    pub fn show(&mut self, records: u64, tokens: usize) {
+        self.tokens += tokens as u64;
+        let rate = self.tokens as f64 / self.begun.elapsed().as_secs_f64().max(1e-3);
+        self.bar
+            .set_message(format!("{records} records, {rate:.0} tokens/s"));
+        self.bar.set_position(self.flow.arrived_bytes());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Whether standard error is a terminal that does not show the records too.
+#[must_use]
+pub fn has_terminal(records_on_stdout: bool) -> bool {
+    std::io::stderr().is_terminal() && !(records_on_stdout && std::io::stdout().is_terminal())
+}

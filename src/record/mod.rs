@@ -1,0 +1,17 @@
+//! One text with its numbers: the table of the fields and the record that holds their values.
+
+mod field;
+#[allow(
+    clippy::module_inception,
+    reason = "the room's main type has the room's name"
+)]
+mod record;
+mod shapes;
+mod tally;
+mod word;
+
+pub use field::Field;
+pub use record::{BadRecord, HiddenStates, Record, Value};
+pub use shapes::Shapes;
+pub use tally::Tally;
+pub use word::Word;

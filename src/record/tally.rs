@@ -1,0 +1,49 @@
+//! What a run has done so far: counts, and a hash of the texts that have their record.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::input::BadText;
+use crate::pipeline::batch::Tokenized;
+
+/// Counts of the records of one output, those of interrupted runs included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Records written, bad ones included.
+    pub records: u64,
+    /// Records that are errors.
+    pub errors: u64,
+    /// Texts that did not fit.
+    pub truncated_texts: u64,
+    /// Tokens that did not fit.
+    pub dropped_tokens: u64,
+    /// Hash over all of their texts, each hashed together with those before it; hexadecimal.
+    pub texts: String,
+}
+
+impl Tally {
+    /// Takes the next text into account.
+    pub fn count(&mut self, text: Result<&Tokenized, &BadText>) {
+        self.records += 1;
+        let content = match text {
+            Ok(Tokenized { text, encoding, .. }) => {
+                self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
+                self.dropped_tokens += encoding.dropped_tokens as u64;
+                // The number of tokens tells how far the record is padded.
+                format!("{} {text:?}", encoding.tokens())
+            }
+            Err(bad) => {
+                self.errors += 1;
+                bad.message.clone()
+            }
+        };
+        let hash = Sha256::new_with_prefix(&self.texts).chain_update(content);
+        self.texts.clear();
+        for byte in hash.finalize() {
+            // A string takes whatever is written to it.
+            let _ = write!(self.texts, "{byte:02x}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What happens to texts that are too long or too short; the doc comments are the help.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments are the help, where backticks show"
+)]
+
+use clap::ValueEnum;
+
+/// What happens to a text of more tokens than a record may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnLong {
+    /// It is cut; the record says how many tokens were dropped
+    Truncate,
+    /// Its record is an error
+    Error,
+    /// It is run as windows of --max-length tokens that overlap by --stride: each of its tokens is
+    /// taken from the window where it has most context, `pooler_output` from the first one. A pair
+    /// that does not fit is an error; not with --padding or --format json, for such a record is
+    /// longer than --max-length
+    Window,
+}
+
+/// How far records are filled up with `[PAD]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Padding {
+    /// Not at all
+    None,
+    /// To the longest record of the whole input
+    Longest,
+    /// To --max-length
+    MaxLength,
+}

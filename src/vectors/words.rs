@@ -1,0 +1,148 @@
+//! The words of a text with one vector each.
+//!
+//! Owns which tokens make a word and where it stands in the text; the words are transformers'
+//! `word_ids` of the fast `BertTokenizer`. Leaves arithmetic to `pooling.rs`.
+//!
+//! - A word's tokens stand side by side in a record, so it is a range of rows.
+//! - Running text parts at white space and punctuation: `don't` is three words. The span of a word
+//!   reaches from its first token's start to its last token's end, as `word_to_chars` has it.
+//! - Words of the input's own list are told as they were given; their spans count in the list
+//!   joined by one space.
+//! - A word without tokens is left out: an empty one, or one that was dropped. One that was cut has
+//!   the vector of what is left of it, and in running text the text and span of that, too.
+
+use std::ops::Range;
+
+use super::options::WordPooling;
+use super::pooling;
+use crate::input::{Segment, Text};
+use crate::record::Word;
+use crate::tokenize::Encoding;
+
+/// The words of `text`, the first segment's and then the second's.
+///
+/// # Shapes
+/// `rows` `[tokens × hidden]` → one `[hidden]` a word
+#[must_use]
+pub fn words(
+    how: WordPooling,
+    text: &Text,
+    encoding: &Encoding,
+    rows: &[f32],
+    hidden: usize,
+) -> Vec<Word> {
+    let second = text.pair.as_deref().map(RunningText::new);
+    let mut first = Finder::new(&text.first);
+    let mut found = Vec::new();
+    for (number, tokens) in runs(&encoding.word_ids) {
+        let offsets = &encoding.offset_mapping[tokens.clone()];
+        let of_second = second
+            .as_ref()
+            .filter(|_| encoding.token_type_ids[tokens.start] == 1);
+        let (text, span) = match of_second {
+            Some(second) => second.find(offsets),
+            None => first.find(number, offsets),
+        };
+        found.push(Word {
+            text,
+            span,
+            segment: second.is_some().then_some(u8::from(of_second.is_some())),
+            vector: pooling::pool_word(
+                how,
+                &rows[tokens.start * hidden..tokens.end * hidden],
+                hidden,
+            ),
+            tokens,
+        });
+    }
+    found
+}
+
+/// The stretches of tokens that belong to one word, with the word's number in its segment.
+fn runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
+    let mut start = 0;
+    word_ids
+        .chunk_by(|one, other| one == other)
+        .filter_map(move |run| {
+            let tokens = start..start + run.len();
+            start = tokens.end;
+            run[0].map(|number| (number, tokens))
+        })
+}
+
+/// Finds the words of the first segment.
+enum Finder<'a> {
+    Text(RunningText<'a>),
+    Words(WordList<'a>),
+}
+
+impl<'a> Finder<'a> {
+    fn new(segment: &'a Segment) -> Self {
+        match segment {
+            Segment::Text(text) => Self::Text(RunningText::new(text)),
+            Segment::Words(words) => Self::Words(WordList::new(words)),
+        }
+    }
+
+    fn find(&mut self, number: u32, offsets: &[(u32, u32)]) -> (String, (u32, u32)) {
+        match self {
+            Self::Text(text) => text.find(offsets),
+            Self::Words(words) => words.find(number as usize),
+        }
+    }
+}
+
+/// A text whose characters can be found by number.
+struct RunningText<'a> {
+    text: &'a str,
+    /// The byte at which each character starts, and the end.
+    bytes: Vec<u32>,
+}
+
+impl<'a> RunningText<'a> {
+    fn new(text: &'a str) -> Self {
+        let starts = text.char_indices().map(|(byte, _)| byte);
+        let bytes = starts.chain([text.len()]).map(|byte| byte as u32).collect();
+        Self { text, bytes }
+    }
+
+    /// Text and span of the word whose tokens have `offsets`.
+    fn find(&self, offsets: &[(u32, u32)]) -> (String, (u32, u32)) {
+        let start = offsets.first().map_or(0, |&(start, _)| start);
+        let end = offsets.last().map_or(start, |&(_, end)| end);
+        let byte = |character: u32| self.bytes[character as usize] as usize;
+        (self.text[byte(start)..byte(end)].to_owned(), (start, end))
+    }
+}
+
+/// A list of words, walked through from the first to the last.
+struct WordList<'a> {
+    words: &'a [String],
+    /// Number of the word at which the walk stands.
+    number: usize,
+    /// Its first character in the words joined by one space.
+    character: usize,
+}
+
+impl<'a> WordList<'a> {
+    fn new(words: &'a [String]) -> Self {
+        Self {
+            words,
+            number: 0,
+            character: 0,
+        }
+    }
+
+    /// Text and span of word `number`, which is not before the one asked for last.
+    fn find(&mut self, number: usize) -> (String, (u32, u32)) {
+        let passed = &self.words[self.number..number];
+        self.character += passed
+            .iter()
+            .map(|word| word.chars().count() + 1)
+            .sum::<usize>();
+        self.number = number;
+        let word = &self.words[number];
+        let end = self.character + word.chars().count();
+        (word.clone(), (self.character as u32, end as u32))
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests that run the built `bert-embed` and look at its output, its files and its exit code.
+
+mod contract;
+mod formats;
+mod tokens;
+mod windows;
+mod words;

@@ -1,0 +1,166 @@
+//! Downloads that succeed, and what they leave in the cache.
+
+use std::fs;
+
+use bert_embed::error::Kind;
+use bert_embed::hub::{Source, locate, verify};
+
+use super::Stage;
+use crate::support::loopback::{COMMIT, Size, etag, weights};
+
+#[test]
+fn a_downloaded_model_still_works_when_the_hub_is_gone() {
+    let stage = Stage::new();
+    let snapshot = stage.get().expect("a download");
+    assert_eq!(snapshot.commit.as_deref(), Some(COMMIT));
+    let read = fs::read(snapshot.directory.join("model.safetensors")).expect("weights");
+    assert_eq!(read, weights());
+    let hashes = verify(&snapshot).expect("readable files");
+    assert_eq!(hashes.len(), 4);
+    assert!(hashes.iter().all(|hash| hash.matches() == Some(true)));
+    stage.is_clean();
+
+    let Stage {
+        hub,
+        cache,
+        environment,
+    } = stage;
+    let asked = hub.requests().len();
+    let source = Source {
+        model: "owner/name",
+        revision: "main",
+        cache_dir: Some(cache.path()),
+        offline: false,
+        weights: true,
+        progress: false,
+    };
+    assert_eq!(locate(&source, &environment).ok().as_ref(), Some(&snapshot));
+    assert_eq!(hub.requests().len(), asked, "a cached model asks nothing");
+    drop(hub);
+    let offline = Source {
+        offline: true,
+        ..source
+    };
+    for source in [source, offline] {
+        assert_eq!(locate(&source, &environment).ok().as_ref(), Some(&snapshot));
+    }
+}
+
+#[test]
+fn without_weights_none_are_downloaded_until_they_are_needed() {
+    let stage = Stage::new();
+    let source = Source {
+        weights: false,
+        ..stage.source("owner/name", "main")
+    };
+    let snapshot = locate(&source, &stage.environment).expect("a download");
+    assert!(!snapshot.directory.join("model.safetensors").exists());
+    assert_eq!(stage.get().ok(), Some(snapshot.clone()));
+    assert!(snapshot.directory.join("model.safetensors").exists());
+}
+
+#[test]
+fn shards_are_downloaded_by_their_index() {
+    let stage = Stage::new();
+    stage.hub.remove("model.safetensors");
+    let index = br#"{"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}"#;
+    stage
+        .hub
+        .add("model.safetensors.index.json", index, Size::Small);
+    stage.hub.add("model-1.safetensors", b"one", Size::Large);
+    stage.fails(Kind::HubRefused, "`model-2.safetensors`");
+    stage.hub.add("model-2.safetensors", b"two", Size::Large);
+    let snapshot = stage.get().expect("a download");
+    assert_eq!(verify(&snapshot).expect("readable files").len(), 6);
+}
+
+#[test]
+fn only_a_pickle_is_refused_with_a_tip() {
+    let stage = Stage::new();
+    stage.hub.remove("model.safetensors");
+    stage.hub.add("pytorch_model.bin", b"pickle", Size::Large);
+    let error = stage.fails(Kind::Model, "pytorch_model.bin");
+    assert!(
+        error
+            .tip()
+            .is_some_and(|tip| tip.contains("save_pretrained"))
+    );
+}
+
+#[test]
+fn a_vocabulary_stands_for_a_tokenizer() {
+    let stage = Stage::new();
+    stage.hub.remove("tokenizer.json");
+    stage.fails(Kind::HubRefused, "`vocab.txt`");
+    stage.hub.add("vocab.txt", b"[PAD]\n", Size::Small);
+    let snapshot = stage.get().expect("a download");
+    assert!(snapshot.directory.join("vocab.txt").is_file());
+}
+
+#[test]
+fn a_renamed_model_and_a_revision_with_slashes_are_found() {
+    let stage = Stage::new();
+    let snapshot = stage.get_model("renamed", "refs/pr/1").expect("a download");
+    let repository = stage.cache.path().join("models--renamed");
+    assert_eq!(
+        snapshot.directory,
+        repository.join("snapshots").join(COMMIT)
+    );
+    let reference = fs::read_to_string(repository.join("refs/refs/pr/1")).expect("a ref");
+    assert_eq!(reference, COMMIT);
+}
+
+#[test]
+fn a_damaged_blob_in_the_cache_is_replaced() {
+    let stage = Stage::new();
+    let blobs = stage.repository().join("blobs");
+    fs::create_dir_all(&blobs).expect("a directory");
+    fs::write(blobs.join(etag(&weights(), Size::Large)), "half").expect("a blob");
+    stage.get().expect("a download");
+    stage.is_clean();
+}
+
+#[test]
+fn two_downloads_at_once_fetch_each_file_once() {
+    let stage = Stage::new();
+    let snapshots: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| stage.get())).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    assert!(snapshots.iter().all(Result::is_ok), "{snapshots:?}");
+    let fetched = |request: &&crate::support::loopback::Request| {
+        request.method == "GET" && request.path.starts_with("/cdn/")
+    };
+    assert_eq!(stage.hub.requests().iter().filter(fetched).count(), 1);
+    stage.is_clean();
+}
+
+#[test]
+fn what_a_killed_download_left_is_cleared() {
+    let stage = Stage::new();
+    let left = stage
+        .cache
+        .path()
+        .join(".locks/models--owner--name/bert-embed.incomplete/x");
+    fs::create_dir_all(&left).expect("a directory");
+    stage.get().expect("a download");
+    stage.is_clean();
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_names_the_option() {
+    // A file where a directory should be: unlike a permission, it stops root too.
+    let stage = Stage::new();
+    let file = stage.cache.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let source = Source {
+        cache_dir: Some(&file),
+        ..stage.source("owner/name", "main")
+    };
+    let error = locate(&source, &stage.environment).expect_err("no directory");
+    assert_eq!(error.kind(), Kind::Hub);
+    assert!(error.tip().is_some_and(|tip| tip.contains("--cache-dir")));
+}
