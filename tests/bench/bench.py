@@ -13,6 +13,7 @@ from pathlib import Path
 
 import agreement
 import cases
+import figure
 import half
 import prepare
 import processes
@@ -102,6 +103,8 @@ def live_engines(given, record, engine):
         record.figures["idle_ms"] = idle
         figures = {case.name: rounds for case, rounds in results}
         record.keep("cases", figures, report.cases_table(results, cases.WEIGHT_BYTES))
+        if not given.quick:
+            figure.write()
 
 
 def whole_processes(given, record, binary, engine):
