@@ -117,12 +117,18 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// `No such file or directory (os error 2)` without its number and in lower case.
+/// A cause as it stands in a message.
 fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
-    let text = cause.to_string();
-    if !cause.is::<std::io::Error>() {
-        return text;
+    match cause.downcast_ref() {
+        Some(cause) => io_words(cause),
+        None => cause.to_string(),
     }
+}
+
+/// `No such file or directory (os error 2)` without its number and in lower case.
+#[must_use]
+pub fn io_words(cause: &std::io::Error) -> String {
+    let text = cause.to_string();
     let words = text.split(" (os error ").next().unwrap_or(&text);
     let mut characters = words.chars();
     let first = characters.next().map(|first| first.to_ascii_lowercase());

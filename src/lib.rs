@@ -26,6 +26,7 @@ pub mod app;
 pub mod checkpoint;
 pub mod cli;
 pub mod error;
+mod hex;
 pub mod hub;
 pub mod input;
 pub mod model;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::app::request::{Request, typed};
 use crate::cli::Arguments;
 use crate::error::Result;
+use crate::hex::hex;
 use crate::hub::{self, Snapshot};
 use crate::ops::Level;
 use crate::ops::device;
@@ -104,11 +105,7 @@ fn model(snapshot: &Snapshot) -> Result<String> {
     for file in hub::verify(snapshot)? {
         hash.update(format!("{} {}\n", file.file, file.found));
     }
-    let hex = |byte: &u8| format!("{byte:02x}");
-    Ok(format!(
-        "sha256 {}",
-        hash.finalize().iter().map(hex).collect::<String>()
-    ))
+    Ok(format!("sha256 {}", hex(&hash.finalize())))
 }
 
 /// The kernels of each instruction set round in an order of their own.

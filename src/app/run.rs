@@ -9,7 +9,7 @@ use crate::app::self_test::Subject;
 use crate::checkpoint::{Config, Dtype, Tensors};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result};
-use crate::hub::{self, Environment, Snapshot, Source};
+use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::{self, InputFormat, LineFormat, Texts};
 use crate::model::BertModel;
 use crate::ops::OutOfMemory;
@@ -260,7 +260,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
-    let source = Source {
+    let source = ModelSource {
         model: &arguments.model,
         revision: &arguments.revision,
         cache_dir: arguments.cache_dir.as_deref(),

@@ -1,19 +1,15 @@
-//! `config.json` → [`Config`]: the sizes of one BERT, every value checked where it enters.
-//!
-//! Owns the defaults of transformers' `BertConfig` (5.23) and the list of what is refused because it
-//! would be silently wrong: another `model_type`, relative positions, decoders, custom code. Leaves
-//! the question whether the sizes are those of the tensors to [`Tensors::check`](super::Tensors::check).
+//! `config.json` → [`Config`]: the sizes of one BERT, with the defaults of transformers'
+//! `BertConfig` (5.23). Refuses what a plain BERT encoder would compute silently wrong: another
+//! `model_type`, relative positions, decoders, custom code.
 
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::files;
 use super::json::{Object, shortened};
-use super::local_file::{check_directory, holdings, read, refusal};
+use super::local_file::model_error;
 use crate::error::{Error, Result};
-
-/// Name of the file in a model directory.
-const FILE_NAME: &str = "config.json";
 
 /// Most bytes of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -72,7 +68,7 @@ pub struct Config {
     pub hidden_act: HiddenAct,
     /// Added to the variance in every layer norm; above 0.
     pub layer_norm_eps: f64,
-    /// The token id of `[PAD]`; below `vocab_size`. 0 where the file says null.
+    /// The token id of `[PAD]`; below `vocab_size`. 0 if the file says null.
     pub pad_token_id: u32,
 }
 
@@ -86,22 +82,9 @@ impl Config {
     /// [`Kind::Model`](crate::error::Kind::Model): the file is missing, unreadable, over 4 MiB or not
     /// JSON; a value is of the wrong type or out of range; the model is not a plain BERT encoder.
     pub fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(FILE_NAME);
-        check_directory(directory).map_err(|error| {
-            error.context(format!(
-                "cannot read the model in `{}`",
-                directory.display()
-            ))
-        })?;
-        if path.symlink_metadata().is_err() {
-            return Err(refusal(holdings(directory)).context(format!(
-                "there is no `{FILE_NAME}` in `{}`",
-                directory.display()
-            )));
-        }
-        read(&path, MAX_BYTES)
-            .and_then(|content| Self::parse(&content))
-            .map_err(|error| error.context(format!("cannot use `{}`", path.display())))
+        let content = files::read(directory, files::CONFIG, MAX_BYTES)?;
+        Self::parse(&content)
+            .map_err(|error| files::unusable(&directory.join(files::CONFIG), error))
     }
 
     /// Elements that each head sees: `hidden_size / num_attention_heads`.
@@ -140,7 +123,7 @@ impl Config {
         if hidden_size.is_multiple_of(heads) {
             return Ok(());
         }
-        Err(refusal(format!(
+        Err(model_error(format!(
             "`num_attention_heads` is {heads}, which does not divide `hidden_size` {hidden_size}"
         )))
     }
@@ -160,21 +143,21 @@ fn check_architecture(object: &Object) -> Result<()> {
     }
     for key in ["is_decoder", "add_cross_attention"] {
         if object.flag(key)? {
-            return Err(refusal(format!(
+            return Err(model_error(format!(
                 "`{key}` is true, supported are encoders only"
             )));
         }
     }
     match object.value("auto_map") {
-        Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => Err(refusal(
+        Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => Err(model_error(
             "`auto_map` asks for Python code of its own, supported is transformers' own BERT only",
         )),
         _ => Ok(()),
     }
 }
 
-/// Where `model_type` is missing (transformers before 2.4 wrote none), `architectures` may still
-/// name another model.
+/// If `model_type` is missing (transformers before 2.4 wrote none), `architectures` may still name
+/// another model.
 fn check_architectures(object: &Object) -> Result<()> {
     let names = object.value("architectures").and_then(Value::as_array);
     let mut names = names.into_iter().flatten().filter_map(Value::as_str);
@@ -208,5 +191,5 @@ fn pad_token_id(object: &Object, vocab_size: usize) -> Result<u32> {
 /// The error of a name that is known to be something else.
 fn only(key: &str, given: &str, supported: &str) -> Error {
     let given = shortened(given);
-    refusal(format!("`{key}` is `{given}`, supported: {supported}"))
+    model_error(format!("`{key}` is `{given}`, supported: {supported}"))
 }

@@ -1,150 +1,245 @@
-//! Which files make a model, and whether a directory has them.
-//!
-//! Owns their names and what may stand for what. Leaves what is in them to others, but for the
-//! names of the shards in `model.safetensors.index.json`.
+//! The judge of a model directory: which files a model needs, whether they are there, and the words
+//! for what is missing or cannot be used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::io::Read;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::json::{UniqueKeys, shortened};
+use super::local_file::{self, check_directory, model_error};
+use crate::error::{Error, Result};
+
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
-/// Stands for a missing `tokenizer.json`.
+/// Used if there is no `tokenizer.json`.
 pub(crate) const VOCABULARY: &str = "vocab.txt";
-/// Read where they are there; a model is complete without them.
+/// Read if they are there; a model is complete without them.
 pub(crate) const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// Stands, with the shards that it names, for a missing `model.safetensors`.
+/// Names the shards that are used if there is no `model.safetensors`.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
-/// Weights as a Python pickle, which runs code when it is read: known in order to be refused.
+/// Weights as a Python pickle; known so that the refusal can name it.
 pub(crate) const PICKLE: &str = "pytorch_model.bin";
 
-/// An index of 1,000 shards has some 10 MB; nothing larger is read into memory.
+/// Most bytes of an index: one of BERT large has 40 KB, one of 1,000 shards about 10 MB.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
-/// Why a directory is not a model that can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lack {
-    /// Something is not there, and something else may stand for it.
-    Missing(String),
-    /// Something is there that must not be used.
-    Unusable(String),
-}
+/// Endings of weights that are not safetensors; the first four are pickles, which run code.
+const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx"];
 
-impl fmt::Display for Lack {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(what) => write!(formatter, "{what} is missing"),
-            Self::Unusable(why) => formatter.write_str(why),
-        }
-    }
-}
-
-/// The files of the model in `directory` that are there, each accepted by `check`; without
-/// `weights` neither weights nor index are looked for.
-pub(crate) fn complete(
-    directory: &Path,
-    weights: bool,
-    check: impl Fn(&Path) -> Result<(), Lack>,
-) -> Result<Vec<String>, Lack> {
-    let check = |file: &str| check(&directory.join(file)).map(|()| file.to_owned());
-    let mut files = vec![check(CONFIG)?];
-    files.push(first_of(TOKENIZER, VOCABULARY, check)?);
-    for file in OPTIONAL {
-        match check(file) {
-            Ok(file) => files.push(file),
-            Err(Lack::Missing(_)) => {}
-            Err(unusable) => return Err(unusable),
-        }
-    }
+/// The names of the model's files in `directory`, each of them a regular file that can be opened.
+/// Without `weights`, weights are not looked for.
+///
+/// # Errors
+/// [`Kind::Model`](crate::error::Kind::Model): a file is missing or cannot be used.
+pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>> {
+    let mut files = vec![
+        first_of(directory, &[CONFIG])?.to_owned(),
+        first_of(directory, &[TOKENIZER, VOCABULARY])?.to_owned(),
+    ];
+    let optional = OPTIONAL.iter().filter(|file| is_there(directory, file));
+    files.extend(optional.map(|file| (*file).to_owned()));
     if weights {
-        let first = first_of(WEIGHTS, INDEX, check)?;
-        if first == INDEX {
-            for shard in shards(&directory.join(INDEX))? {
-                files.push(check(&shard)?);
-            }
-        }
-        files.push(first);
+        files.extend(WeightFiles::find(directory)?.names());
+    }
+    for file in &files {
+        let path = directory.join(file);
+        local_file::open(&path).map_err(|error| unusable(&path, error))?;
     }
     Ok(files)
 }
 
-/// `file`, or where it is missing `substitute`.
-fn first_of(
-    file: &str,
-    substitute: &str,
-    check: impl Fn(&str) -> Result<String, Lack>,
-) -> Result<String, Lack> {
-    match check(file) {
-        Err(Lack::Missing(_)) => check(substitute).map_err(|lack| match lack {
-            Lack::Missing(_) => Lack::Missing(format!("`{file}` (or `{substitute}`)")),
-            unusable @ Lack::Unusable(_) => unusable,
-        }),
-        found => found,
+/// Reads `file` of the model in `directory`, which may hold at most `max_bytes`.
+///
+/// # Errors
+/// As [`model_files`]; the file is larger or not what its name says.
+pub(super) fn read(directory: &Path, file: &str, max_bytes: u64) -> Result<Vec<u8>> {
+    first_of(directory, &[file])?;
+    let path = directory.join(file);
+    local_file::read(&path, max_bytes).map_err(|error| unusable(&path, error))
+}
+
+/// `error` as the reason why the file at `path` cannot be used.
+pub(super) fn unusable(path: &Path, error: Error) -> Error {
+    error.context(format!("could not use `{}`", path.display()))
+}
+
+/// The files that hold the weights.
+pub(crate) enum WeightFiles {
+    /// All tensors in one file.
+    Whole(&'static str),
+    /// The tensors in shards that an index names.
+    Sharded {
+        /// The index's file name.
+        index: &'static str,
+        /// The file that holds each tensor.
+        weight_map: BTreeMap<String, String>,
+    },
+}
+
+impl WeightFiles {
+    /// The weights in `directory`, chosen in the order of transformers. The shards themselves are
+    /// not looked for.
+    ///
+    /// # Errors
+    /// [`Kind::Model`](crate::error::Kind::Model): there are none, or their index cannot be used.
+    pub(crate) fn find(directory: &Path) -> Result<Self> {
+        check_directory(directory)?;
+        if is_there(directory, WEIGHTS) {
+            Ok(Self::Whole(WEIGHTS))
+        } else if is_there(directory, INDEX) {
+            let weight_map = read_index(directory, INDEX)?;
+            Ok(Self::Sharded {
+                index: INDEX,
+                weight_map,
+            })
+        } else {
+            Err(no_weights(directory))
+        }
+    }
+
+    /// The names of the files, the index among them.
+    fn names(self) -> BTreeSet<String> {
+        match self {
+            Self::Whole(file) => BTreeSet::from([file.to_owned()]),
+            Self::Sharded { index, weight_map } => {
+                let index = std::iter::once(index.to_owned());
+                weight_map.into_values().chain(index).collect()
+            }
+        }
     }
 }
 
+/// An index of shards; its other key, `metadata`, is of no use here.
 #[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
+struct ShardIndex {
+    weight_map: UniqueKeys<String>,
 }
 
-/// The files that hold the tensors, as the index at `path` names them.
-pub(crate) fn shards(path: &Path) -> Result<BTreeSet<String>, Lack> {
-    let unusable = |why: String| Lack::Unusable(format!("`{INDEX}` {why}"));
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_INDEX_BYTES).read_to_string(&mut text))
-        .map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    let index: Index =
-        serde_json::from_str(&text).map_err(|error| unusable(format!("is no index: {error}")))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-    if shards.is_empty() {
-        return Err(unusable("names no file".to_owned()));
-    }
-    match shards.iter().find(|shard| !is_shard(shard)) {
-        Some(shard) => Err(unusable(format!(
-            "names `{shard}`, which is no file beside it"
-        ))),
-        None => Ok(shards),
-    }
+/// The file that holds each tensor, as the index `file` in `directory` says.
+///
+/// # Errors
+/// The index cannot be used, or names a file that is not a shard beside it.
+pub(crate) fn read_index(directory: &Path, file: &str) -> Result<BTreeMap<String, String>> {
+    let content = read(directory, file, MAX_INDEX_BYTES)?;
+    let index = serde_json::from_slice(&content)
+        .map_err(|cause| model_error(format!("it is no index of shards: {cause}")));
+    index
+        .and_then(|index: ShardIndex| {
+            let UniqueKeys(weight_map) = index.weight_map;
+            weight_map
+                .values()
+                .try_for_each(|shard| check_shard(shard))?;
+            Ok(weight_map)
+        })
+        .map_err(|error| unusable(&directory.join(file), error))
 }
 
-/// Whether `name` is a safetensors file in the same directory, and no way out of it.
-fn is_shard(name: &str) -> bool {
-    name.ends_with(".safetensors")
+/// Refuses a shard that is not a plain file name: an index must not reach out of its directory.
+fn check_shard(name: &str) -> Result<()> {
+    let plain = name.ends_with(".safetensors")
         && !name.starts_with(['.', '-'])
+        && !name.contains("..")
         && !name.contains(['/', '\\', ':', '%'])
-        && !name.contains(char::is_control)
+        && !name.contains(char::is_control);
+    if plain {
+        return Ok(());
+    }
+    Err(model_error(format!(
+        "the file name `{}` is not allowed, only names of `.safetensors` files beside it are",
+        shortened(name)
+    )))
+}
+
+/// The first of `files` that is in `directory`. A link that leads nowhere counts as there: opening
+/// it gives the better error.
+fn first_of<'a>(directory: &Path, files: &[&'a str]) -> Result<&'a str> {
+    check_directory(directory)?;
+    let found = files.iter().find(|file| is_there(directory, file));
+    found.copied().ok_or_else(|| {
+        let substitutes = files[1..].iter().map(|file| format!(" (or `{file}`)"));
+        let wanted = format!("`{}`{}", files[0], substitutes.collect::<String>());
+        missing(directory, &wanted, model_error(holdings(directory)))
+    })
+}
+
+/// Whether `directory` has an entry `file`. If the system could not look, it counts as there, and
+/// opening it tells why.
+fn is_there(directory: &Path, file: &str) -> bool {
+    let found = directory.join(file).symlink_metadata();
+    !found.is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
+}
+
+/// The error of a directory without weights that this program reads.
+fn no_weights(directory: &Path) -> Error {
+    let is_other = |name: &String| OTHER_WEIGHTS.iter().any(|ending| name.ends_with(ending));
+    let cause = match names(directory).into_iter().find(is_other) {
+        Some(name) => only_other_weights(&name),
+        None => model_error(holdings(directory)),
+    };
+    missing(directory, &format!("`{WEIGHTS}`"), cause)
+}
+
+/// The refusal of a model whose weights are only there in the file `name`.
+pub(crate) fn only_other_weights(name: &str) -> Error {
+    model_error(format!(
+        "there is only `{name}`, and weights in formats other than safetensors are not read \
+         (pickles run code)"
+    ))
+    .with_tip(
+        "python -c \"from transformers import AutoModel as M; \
+         M.from_pretrained('DIR').save_pretrained('DIR')\"",
+    )
+}
+
+fn missing(directory: &Path, wanted: &str, cause: Error) -> Error {
+    cause.context(format!("there is no {wanted} in `{}`", directory.display()))
+}
+
+/// The names in `directory`, sorted; at most 1,000 of them.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .take(1_000)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// What `directory` holds, for a message: at most eight names.
+fn holdings(directory: &Path) -> String {
+    const SHOWN: usize = 8;
+    let names = names(directory);
+    let listed: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => "the directory is empty".to_owned(),
+        0 => format!("the directory holds {}", listed.join(", ")),
+        more => format!("the directory holds {} and {more} more", listed.join(", ")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    /// What is wrong with a directory that holds `files`.
+    fn trouble(files: &[(&str, &str)], weights: bool) -> Option<String> {
         let directory = tempfile::tempdir().expect("a temporary directory");
         for (name, text) in files {
-            std::fs::write(directory.path().join(name), text).expect("a file");
+            fs::write(directory.path().join(name), text).expect("a file");
         }
-        directory
-    }
-
-    fn there(path: &Path) -> Result<(), Lack> {
-        let name = path.file_name().map(|name| name.display().to_string());
-        path.is_file()
-            .then_some(())
-            .ok_or_else(|| Lack::Missing(format!("`{}`", name.unwrap_or_default())))
-    }
-
-    fn lack(files: &[(&str, &str)], weights: bool) -> Option<String> {
-        let directory = directory(files);
-        complete(directory.path(), weights, there)
+        let place = directory.path().display().to_string();
+        model_files(directory.path(), weights)
             .err()
-            .map(|lack| lack.to_string())
+            .map(|error| error.to_string().replace(&place, "DIR"))
     }
 
     #[test]
@@ -152,28 +247,31 @@ mod tests {
         let index = r#"{"weight_map":{"a":"model-1.safetensors","b":"model-1.safetensors"}}"#;
         let mut files = vec![(CONFIG, ""), (VOCABULARY, ""), (INDEX, index)];
         assert_eq!(
-            lack(&files, true).as_deref(),
-            Some("`model-1.safetensors` is missing")
+            trouble(&files, true).as_deref(),
+            Some("could not use `DIR/model-1.safetensors`: it does not exist")
         );
         files.push(("model-1.safetensors", ""));
-        assert_eq!(lack(&files, true), None);
+        assert_eq!(trouble(&files, true), None);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(lack(&[], true).as_deref(), Some("`config.json` is missing"));
+        let expected = "there is no `config.json` in `DIR`: the directory is empty";
+        assert_eq!(trouble(&[], true).as_deref(), Some(expected));
         let mut files = vec![(CONFIG, "")];
-        let expected = "`tokenizer.json` (or `vocab.txt`) is missing";
-        assert_eq!(lack(&files, true).as_deref(), Some(expected));
+        let expected = "there is no `tokenizer.json` (or `vocab.txt`) in `DIR`: \
+                        the directory holds `config.json`";
+        assert_eq!(trouble(&files, true).as_deref(), Some(expected));
         files.push((TOKENIZER, ""));
-        assert_eq!(lack(&files, false), None);
-        let expected = "`model.safetensors` (or `model.safetensors.index.json`) is missing";
-        assert_eq!(lack(&files, true).as_deref(), Some(expected));
+        assert_eq!(trouble(&files, false), None);
+        let expected = "there is no `model.safetensors` in `DIR`: \
+                        the directory holds `config.json`, `tokenizer.json`";
+        assert_eq!(trouble(&files, true).as_deref(), Some(expected));
     }
 
     #[test]
     fn a_shard_stays_in_its_directory() {
-        assert!(is_shard("model-00001-of-00002.safetensors"));
+        assert!(check_shard("model-00001-of-00002.safetensors").is_ok());
         for name in [
             "../x.safetensors",
             "/x.safetensors",
@@ -181,7 +279,7 @@ mod tests {
             "x.bin",
             ".safetensors",
         ] {
-            assert!(!is_shard(name), "{name}");
+            assert!(check_shard(name).is_err(), "{name}");
         }
     }
 }

@@ -1,6 +1,4 @@
 //! Slices of half-precision numbers from bytes and to bytes, some at a time.
-//!
-//! Leaves the formats' own arithmetic to the crate `half`.
 
 use rayon::prelude::*;
 

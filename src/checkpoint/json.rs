@@ -1,7 +1,5 @@
-//! JSON objects of model files, read strictly: no key twice, every value checked with its key.
-//!
-//! Owns what a wrong value is told like (key, what stands there, what is allowed). Leaves which keys
-//! there are to `config.rs` and `tensors.rs`.
+//! JSON objects of model files, read strictly: no key twice. A wrong value is reported with its key,
+//! the value and the allowed values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +9,7 @@ use std::ops::RangeInclusive;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::local_file::refusal;
+use super::local_file::model_error;
 use crate::error::{Error, Result};
 
 /// A JSON object in which no key stands twice; Python would silently take the last one.
@@ -59,7 +57,7 @@ impl Object {
     pub(super) fn parse(content: &[u8]) -> Result<Self> {
         serde_json::from_slice::<UniqueKeys<Value>>(content)
             .map(|UniqueKeys(entries)| Self(entries))
-            .map_err(|cause| refusal(format!("it is not valid JSON: {cause}")))
+            .map_err(|cause| model_error(format!("it is not valid JSON: {cause}")))
     }
 
     /// The value of `key`; a key that holds null counts as absent.
@@ -67,7 +65,7 @@ impl Object {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// The whole number at `key`, `default` where the key is missing.
+    /// The whole number at `key`, `default` if the key is missing.
     ///
     /// # Errors
     /// The value is null, not a whole number, or not in `allowed`.
@@ -88,7 +86,7 @@ impl Object {
         })
     }
 
-    /// The number at `key`, above 0 and at most 1, `default` where the key is missing.
+    /// The number at `key`, above 0 and at most 1, `default` if the key is missing.
     ///
     /// # Errors
     /// The value is not a number or out of this range (as an f32 too, which the engine computes in).
@@ -102,7 +100,7 @@ impl Object {
             .ok_or_else(|| unlike(key, value, "a number above 0 and at most 1"))
     }
 
-    /// The string at `key`, none where the key is missing or null.
+    /// The string at `key`, none if the key is missing or null.
     ///
     /// # Errors
     /// The value is not a string.
@@ -127,7 +125,7 @@ impl Object {
 
 /// The error of a value that is not what its key asks for.
 fn unlike(key: &str, value: &Value, wanted: &str) -> Error {
-    refusal(format!(
+    model_error(format!(
         "`{key}` is {}, allowed is {wanted}",
         shortened(&value.to_string())
     ))

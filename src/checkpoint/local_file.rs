@@ -1,17 +1,17 @@
-//! One file of a model directory: opened with care, refused in the user's words.
-//!
-//! Owns the difference between missing, dangling, unreadable and "not what its name says" (a Git LFS
-//! pointer, a saved web page, a pickle). Leaves what is inside to `config.rs` and `tensors.rs`.
+//! Opens and reads one file of a model directory, and says why it cannot be used: it is missing, a
+//! dangling link, unreadable, or not what its name says (a Git LFS pointer, a saved web page).
 
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use crate::error::{Error, Kind, Result};
+use memmap2::Mmap;
+
+use crate::error::{Error, Kind, Result, io_words};
 
 /// An error of the model's files.
-pub(super) fn refusal(message: impl Display) -> Error {
+pub(super) fn model_error(message: impl Display) -> Error {
     Error::message(Kind::Model, message)
 }
 
@@ -24,15 +24,17 @@ pub(super) fn refusal(message: impl Display) -> Error {
 pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let metadata = fs::metadata(path).map_err(|cause| not_there(path, &cause))?;
     if metadata.is_dir() {
-        return Err(refusal("it is a directory, not a file"));
+        return Err(model_error("it is a directory, not a file"));
     }
     if !metadata.is_file() {
-        return Err(refusal("it is a pipe, a socket or a device, not a file"));
+        return Err(model_error(
+            "it is a pipe, a socket or a device, not a file",
+        ));
     }
-    let file = File::open(path).map_err(|cause| refusal(words(&cause)))?;
+    let file = File::open(path).map_err(|cause| model_error(words(&cause)))?;
     let size_bytes = file
         .metadata()
-        .map_err(|cause| refusal(words(&cause)))?
+        .map_err(|cause| model_error(words(&cause)))?
         .len();
     Ok((file, size_bytes))
 }
@@ -44,14 +46,14 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
 pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let (file, size_bytes) = open(path)?;
     if size_bytes > max_bytes {
-        return Err(refusal(format!(
+        return Err(model_error(format!(
             "it has {size_bytes} bytes, allowed are at most {max_bytes}"
         )));
     }
     let mut content = Vec::new();
     file.take(max_bytes)
         .read_to_end(&mut content)
-        .map_err(|cause| refusal(words(&cause)))?;
+        .map_err(|cause| model_error(words(&cause)))?;
     undisguised(&content)?;
     Ok(content)
 }
@@ -68,7 +70,7 @@ pub(super) fn undisguised(start: &[u8]) -> Result<()> {
     let is_tag = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'?');
     if text.starts_with(b"version https://git-lfs") {
         return Err(
-            refusal("it is a Git LFS pointer, not the file itself").with_tip("git lfs pull")
+            model_error("it is a Git LFS pointer, not the file itself").with_tip("git lfs pull")
         );
     }
     let disguise = if text.first() == Some(&b'<') && text.get(1).is_some_and(is_tag) {
@@ -84,7 +86,29 @@ pub(super) fn undisguised(start: &[u8]) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(refusal(disguise))
+    Err(model_error(disguise))
+}
+
+/// Maps the whole of `file`, which had `size_bytes` when it was opened.
+///
+/// # Errors
+/// The system cannot map it, or its size has changed.
+pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
+    // SAFETY: a mapped file is only as constant as its owner leaves it. This program never writes
+    // to a model's files, and both the hub's cache and safetensors' own writers replace them by
+    // renaming, which leaves the mapped one alone. Whoever overwrites the file in place changes the
+    // numbers under us, and whoever truncates it ends the process by SIGBUS; the other choice is to
+    // copy every model into memory of its own at each start.
+    let mapping = unsafe { Mmap::map(file) }.map_err(|cause| {
+        model_error(format!(
+            "it cannot be mapped into memory: {}",
+            words(&cause)
+        ))
+    })?;
+    if mapping.len() as u64 != size_bytes {
+        return Err(model_error("it is being written by another program"));
+    }
+    Ok(mapping)
 }
 
 /// Refuses a `directory` that is none, before one of its files is blamed.
@@ -92,50 +116,32 @@ pub(super) fn undisguised(start: &[u8]) -> Result<()> {
 /// # Errors
 /// `directory` is missing, a dangling link, unreadable or a file.
 pub(super) fn check_directory(directory: &Path) -> Result<()> {
+    open_directory(directory).map_err(|error| {
+        error.context(format!(
+            "could not read the model in `{}`",
+            directory.display()
+        ))
+    })
+}
+
+fn open_directory(directory: &Path) -> Result<()> {
     let metadata = fs::metadata(directory).map_err(|cause| not_there(directory, &cause))?;
     if !metadata.is_dir() {
-        return Err(refusal("it is a file, not a directory"));
+        return Err(model_error("it is a file, not a directory"));
     }
     fs::read_dir(directory)
         .map(drop)
-        .map_err(|cause| refusal(format!("the directory cannot be read: {}", words(&cause))))
-}
-
-/// The names in `directory`, sorted; at most 1,000 of them, none when it cannot be read.
-pub(super) fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<String> = entries
-        .take(1_000)
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect();
-    names.sort();
-    names
-}
-
-/// What `directory` holds, for a message: at most eight names.
-pub(super) fn holdings(directory: &Path) -> String {
-    const SHOWN: usize = 8;
-    let names = names(directory);
-    let listed: Vec<String> = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    match names.len().saturating_sub(SHOWN) {
-        _ if names.is_empty() => "the directory is empty".to_owned(),
-        0 => format!("the directory holds {}", listed.join(", ")),
-        more => format!("the directory holds {} and {more} more", listed.join(", ")),
-    }
+        .map_err(|cause| model_error(format!("the directory cannot be read: {}", words(&cause))))
 }
 
 /// Why `path` cannot be looked at: a link to nowhere is told from a file that is not there.
 fn not_there(path: &Path, cause: &io::Error) -> Error {
     match fs::read_link(path) {
-        Ok(target) if cause.kind() == ErrorKind::NotFound => refusal(format!(
+        Ok(target) if cause.kind() == ErrorKind::NotFound => model_error(format!(
             "it is a link to `{}`, which does not exist",
             target.display()
         )),
-        _ => refusal(words(cause)),
+        _ => model_error(words(cause)),
     }
 }
 
@@ -143,15 +149,9 @@ fn not_there(path: &Path, cause: &io::Error) -> Error {
 pub(super) fn words(cause: &io::Error) -> String {
     match cause.kind() {
         ErrorKind::NotFound => "it does not exist".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotADirectory => "a part of its path is a file, not a directory".to_owned(),
-        _ => without_number(&cause.to_string()).to_lowercase(),
+        _ => io_words(cause),
     }
-}
-
-/// `Too many levels of symbolic links (os error 40)` without its number.
-fn without_number(reason: &str) -> &str {
-    reason.split(" (os error").next().unwrap_or(reason)
 }
 
 #[cfg(test)]

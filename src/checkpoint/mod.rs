@@ -7,9 +7,9 @@ mod json;
 mod local_file;
 mod names;
 mod safetensors_file;
-mod shards;
 mod tensor_view;
 mod tensors;
+mod weights;
 
 pub use config::{Config, HiddenAct};
 pub use tensor_view::{Dtype, TensorView};

@@ -1,12 +1,11 @@
-//! The tensors of a BERT: their names as Hugging Face has them and the shape of each.
-//!
-//! Owns the table of names, the prefix under which a checkpoint keeps them, and the older spelling of
-//! layer norms (`gamma`, `beta`, from TensorFlow). Source: transformers, `modeling_bert.py`.
+//! The tensors of a BERT: their names as Hugging Face has them, the shape of each, the prefix under
+//! which a checkpoint keeps them, and the older spelling of layer norms (`gamma`, `beta`, from
+//! TensorFlow). Source: transformers, `modeling_bert.py`.
 
 use std::collections::BTreeSet;
 
 use super::Config;
-use super::local_file::refusal;
+use super::local_file::model_error;
 use crate::error::Result;
 
 /// The tensor that every BERT has and by which its prefix is found.
@@ -102,11 +101,11 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
     match prefixes[..] {
-        [] => Err(refusal(format!(
+        [] => Err(model_error(format!(
             "they hold no tensor `{WORD_EMBEDDINGS}`, with or without a prefix: this is no BERT"
         ))),
         [prefix] => check_prefix(prefix).map(|()| prefix),
-        [first, second, ..] => Err(refusal(format!(
+        [first, second, ..] => Err(model_error(format!(
             "they hold {} models: `{first}{WORD_EMBEDDINGS}` and `{second}{WORD_EMBEDDINGS}`",
             prefixes.len()
         ))),
@@ -116,7 +115,7 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str
 fn check_prefix(prefix: &str) -> Result<()> {
     let last_part = prefix.trim_end_matches('.').rsplit('.').next();
     match last_part.filter(|part| OTHER_MODELS.contains(part)) {
-        Some(other) => Err(refusal(format!(
+        Some(other) => Err(model_error(format!(
             "they begin with `{prefix}`: this is a model of type {other}, not BERT"
         ))),
         None => Ok(()),

@@ -1,73 +1,68 @@
-//! One `*.safetensors` file: its header read and checked to the last byte, its weights mapped.
+//! One `*.safetensors` file: its header checked to the last byte, its tensors mapped.
 //!
-//! Owns the format (8 bytes with the header's size, a JSON header, the tensors without gaps; see
-//! <https://github.com/huggingface/safetensors>). The checks are those of the `safetensors` crate, done
-//! here because its errors do not name the tensor, it takes the last of two equal names, and sums
-//! near 2^64 overflow in it; its types are used. Leaves which tensors there should be to `tensors.rs`.
+//! The format is 8 bytes with the header's size, a JSON header, and the tensors without gaps
+//! (<https://github.com/huggingface/safetensors>). The checks are those of the `safetensors` crate,
+//! made here because its errors do not name the tensor, it accepts a name that stands there twice,
+//! and its sums can overflow.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::Mmap;
 use safetensors::tensor::TensorInfo;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::Deserialize;
 
-use super::local_file::{open, refusal, undisguised, words};
+use super::json::UniqueKeys;
+use super::local_file::{map, model_error, open as open_file, undisguised, words};
+use super::weights::{StoredTensor, StoredTensors};
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.
 const PREAMBLE_BYTES: usize = 8;
 
 /// Most bytes of a header: one of BERT large has 50 KB.
-const MAX_HEADER_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_HEADER_BYTES: u64 = 16 << 20;
 
-/// A mapped file and the tensors that its header tells of.
-pub(super) struct SafetensorsFile {
-    pub(super) mapping: Arc<Mmap>,
-    /// Where the tensors begin; their `data_offsets` count from here.
-    pub(super) data_start: usize,
-    /// Offsets, types and shapes agree with each other and with the size of the file.
-    pub(super) tensors: BTreeMap<String, TensorInfo>,
+/// The JSON of a header.
+#[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
+struct Header {
+    /// Strings of whoever wrote the file; only their form is checked.
+    #[serde(rename = "__metadata__")]
+    _metadata: Option<HashMap<String, String>>,
+    #[serde(flatten)]
+    tensors: UniqueKeys<TensorInfo>,
 }
 
-impl SafetensorsFile {
-    /// Maps `path` and reads its header; no page of the tensors is touched.
-    ///
-    /// # Errors
-    /// The file cannot be opened, or its header is not that of a safetensors file of this size.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let (mut file, size_bytes) = open(path)?;
-        let start = read_start(&file)?;
-        let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
-            .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
-        check_offsets(&tensors, size_bytes - data_start as u64)?;
-        // SAFETY: a mapped file is only as constant as its owner leaves it. The program itself never
-        // writes to a model's files, and both the hub's cache and safetensors' own writers replace
-        // them by renaming, which leaves the mapped one alone. Whoever overwrites the file in place
-        // changes the numbers under us, and who truncates it ends the process by SIGBUS; the other
-        // choice is to copy every model into memory of its own at each start.
-        let mapping = unsafe { Mmap::map(&file) }.map_err(|cause| {
-            refusal(format!(
-                "it cannot be mapped into memory: {}",
-                words(&cause)
-            ))
-        })?;
-        if mapping.len() as u64 != size_bytes {
-            return Err(refusal("it is being written by another program"));
-        }
-        Ok(Self {
-            mapping: Arc::new(mapping),
-            data_start,
-            tensors,
-        })
-    }
+/// Maps `path`, which messages call `file_name`, and reads its header; no page of the tensors is
+/// touched.
+///
+/// # Errors
+/// The file cannot be opened, or its header is not that of a safetensors file of this size.
+pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
+    let (mut file, size_bytes) = open_file(path)?;
+    let start = read_start(&file)?;
+    let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
+        .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
+    check_offsets(&tensors, size_bytes - data_start as u64)?;
+    let mapping = Arc::new(map(&file, size_bytes)?);
+    let file_name: Arc<str> = Arc::from(file_name);
+    let stored = |(name, info): (String, TensorInfo)| {
+        let tensor = StoredTensor {
+            file_name: Arc::clone(&file_name),
+            mapping: Arc::clone(&mapping),
+            dtype: info.dtype,
+            shape: info.shape,
+            start: data_start + info.data_offsets.0,
+        };
+        (name, tensor)
+    };
+    Ok(tensors.into_iter().map(stored).collect())
 }
 
-/// The first bytes: enough to know what the file is when it is not what its name says.
+/// The first bytes: enough to know what the file is if it is not what its name says.
 fn read_start(file: &File) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(64)
@@ -85,7 +80,7 @@ fn read_header(
     size_bytes: u64,
 ) -> Result<(usize, BTreeMap<String, TensorInfo>)> {
     let Some(preamble) = start.first_chunk::<PREAMBLE_BYTES>() else {
-        return Err(refusal(format!(
+        return Err(model_error(format!(
             "it has {size_bytes} bytes, a safetensors file has more than {PREAMBLE_BYTES}"
         )));
     };
@@ -95,26 +90,27 @@ fn read_header(
     file.seek(SeekFrom::Start(PREAMBLE_BYTES as u64))
         .and_then(|_| file.read_exact(&mut header))
         .map_err(|cause| unreadable(&cause))?;
-    let Header(tensors) = serde_json::from_slice(&header)
-        .map_err(|cause| refusal(format!("its header is not that of safetensors: {cause}")))?;
+    let parsed: Header = serde_json::from_slice(&header)
+        .map_err(|cause| model_error(format!("its header is not that of safetensors: {cause}")))?;
+    let UniqueKeys(tensors) = parsed.tensors;
     Ok((PREAMBLE_BYTES + header.len(), tensors))
 }
 
 fn unreadable(cause: &io::Error) -> Error {
-    refusal(format!("it cannot be read: {}", words(cause)))
+    model_error(format!("it cannot be read: {}", words(cause)))
 }
 
 /// Refuses a header that is larger than the file or than any model's; nothing is allocated before.
 fn check_header_size(header_bytes: u64, size_bytes: u64) -> Result<()> {
     let room = size_bytes.saturating_sub(PREAMBLE_BYTES as u64);
     if header_bytes > room {
-        return Err(refusal(format!(
+        return Err(model_error(format!(
             "it is cut short or no safetensors file: its first bytes announce a header of \
              {header_bytes} bytes, the file has {size_bytes}"
         )));
     }
     if header_bytes > MAX_HEADER_BYTES {
-        return Err(refusal(format!(
+        return Err(model_error(format!(
             "its header has {header_bytes} bytes, allowed are at most {MAX_HEADER_BYTES}"
         )));
     }
@@ -130,19 +126,20 @@ fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Res
     for (name, info) in in_order {
         let (start, stop) = info.data_offsets;
         if start != end {
-            let trouble = if start < end {
+            let overlaps = start < end;
+            let trouble = if overlaps {
                 "overlaps"
             } else {
                 "leaves a gap to"
             };
-            return Err(refusal(format!(
+            return Err(model_error(format!(
                 "tensor `{name}` begins at byte {start} and {trouble} the one before it, which ends \
                  at {end}"
             )));
         }
         let size_bytes = size_bytes(name, info)?;
         if stop.checked_sub(start) != Some(size_bytes) {
-            return Err(refusal(format!(
+            return Err(model_error(format!(
                 "tensor `{name}` needs {size_bytes} bytes, but lies from byte {start} to {stop}"
             )));
         }
@@ -151,7 +148,7 @@ fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Res
     if end as u64 == data_bytes {
         return Ok(());
     }
-    Err(refusal(format!(
+    Err(model_error(format!(
         "it is damaged or cut short: its header tells of {end} bytes of tensors, but {data_bytes} \
          bytes follow"
     )))
@@ -160,14 +157,13 @@ fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Res
 /// The bytes that the tensor's shape and type ask for.
 fn size_bytes(name: &str, info: &TensorInfo) -> Result<usize> {
     let elements = info.shape.iter().copied().try_fold(1, usize::checked_mul);
-    let bits = elements.and_then(|elements| elements.checked_mul(info.dtype.bitsize()));
-    bits.filter(|bits| bits.is_multiple_of(8))
+    elements
+        .and_then(|elements| elements.checked_mul(info.dtype.bitsize()))
+        .filter(|bits| bits.is_multiple_of(8))
         .map(|bits| bits / 8)
         .ok_or_else(|| {
-            refusal(format!(
-                "tensor `{name}` has an impossible shape: {}",
-                shape_text(&info.shape)
-            ))
+            let shape = shape_text(&info.shape);
+            model_error(format!("tensor `{name}` has an impossible shape: {shape}"))
         })
 }
 
@@ -175,43 +171,4 @@ fn size_bytes(name: &str, info: &TensorInfo) -> Result<usize> {
 pub(super) fn shape_text(shape: &[usize]) -> String {
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     format!("[{}]", sizes.join(", "))
-}
-
-/// The JSON of a header: tensors by name, none twice, and `__metadata__`, whose strings are dropped.
-struct Header(BTreeMap<String, TensorInfo>);
-
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_map(HeaderVisitor)
-    }
-}
-
-struct HeaderVisitor;
-
-impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Header, A::Error> {
-        let mut tensors = BTreeMap::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if name == "__metadata__" {
-                map.next_value::<Option<HashMap<String, String>>>()?;
-                continue;
-            }
-            let info = map
-                .next_value::<TensorInfo>()
-                .map_err(|cause| A::Error::custom(format!("tensor `{name}`: {cause}")))?;
-            if tensors.contains_key(&name) {
-                return Err(A::Error::custom(format!(
-                    "tensor `{name}` stands there twice"
-                )));
-            }
-            tensors.insert(name, info);
-        }
-        Ok(Header(tensors))
-    }
 }

@@ -1,8 +1,5 @@
-//! One tensor of a mapped file: its type, its shape and its bytes, copied nowhere unless they are
-//! to be stored as another type.
-//!
-//! Owns the reading and rounding of little-endian f32, f16 and bf16. Leaves where the bytes lie to
-//! `safetensors_file.rs` and what they mean to `model/`.
+//! A tensor in a mapped file: its type, its shape and its bytes; copied only when converted to
+//! another type.
 
 use std::fmt;
 use std::ops::Range;
@@ -80,18 +77,14 @@ pub struct TensorView {
 }
 
 impl TensorView {
-    /// The tensor at `range` of `mapping`, which the header's check has found to fit.
-    pub(super) fn new(
-        dtype: Dtype,
-        shape: Vec<usize>,
-        mapping: Arc<Mmap>,
-        range: Range<usize>,
-    ) -> Self {
+    /// The tensor that begins at byte `start` of `mapping`; the file's own check has found it to fit.
+    pub(super) fn new(dtype: Dtype, shape: Vec<usize>, mapping: Arc<Mmap>, start: usize) -> Self {
+        let size_bytes = shape.iter().product::<usize>() * dtype.size_bytes();
         Self {
             dtype,
             shape,
+            range: start..start + size_bytes,
             data: Data::Mapped(mapping),
-            range,
         }
     }
 
@@ -120,8 +113,8 @@ impl TensorView {
         &all[self.range.clone()]
     }
 
-    /// The same numbers rounded to `dtype`, to nearest, ties to even; the mapped ones themselves
-    /// where they are stored so, or where `dtype` holds them all.
+    /// The same numbers rounded to `dtype`, to nearest, ties to even; the mapped ones themselves if
+    /// they are stored so, or if `dtype` holds them all.
     #[must_use]
     pub fn at_most(&self, dtype: Dtype) -> Self {
         let narrow: fn(&[f32]) -> Vec<u8> = match dtype {
@@ -160,7 +153,7 @@ impl TensorView {
         self.as_f32().map_or_else(|| finite(&self.to_f32()), finite)
     }
 
-    /// Row `row` of a table, none where it has no such row.
+    /// Row `row` of a table, or none if it has no such row.
     ///
     /// # Shapes
     /// `[rows, width]` → `[width]`
@@ -251,7 +244,7 @@ mod tests {
         let mut map = memmap2::MmapMut::map_anon(bytes.len()).expect("memory");
         map.copy_from_slice(&bytes);
         let mapping = Arc::new(map.make_read_only().expect("read-only"));
-        TensorView::new(dtype, vec![256, 256], mapping, 0..bytes.len()).to_f32()
+        TensorView::new(dtype, vec![256, 256], mapping, 0).to_f32()
     }
 
     #[test]
@@ -287,10 +280,10 @@ mod tests {
         map[4..8].copy_from_slice(&1.5f32.to_le_bytes());
         map[9..13].copy_from_slice(&2.5f32.to_le_bytes());
         let mapping = Arc::new(map.make_read_only().expect("read-only"));
-        let view = |dtype, range| TensorView::new(dtype, vec![1], Arc::clone(&mapping), range);
-        assert_eq!(view(Dtype::F32, 4..8).as_f32(), Some(&[1.5][..]));
-        assert_eq!(view(Dtype::F32, 9..13).as_f32(), None);
-        assert_eq!(view(Dtype::F32, 9..13).to_f32(), [2.5]);
-        assert_eq!(view(Dtype::BF16, 4..6).as_f32(), None);
+        let view = |dtype, start| TensorView::new(dtype, vec![1], Arc::clone(&mapping), start);
+        assert_eq!(view(Dtype::F32, 4).as_f32(), Some(&[1.5][..]));
+        assert_eq!(view(Dtype::F32, 9).as_f32(), None);
+        assert_eq!(view(Dtype::F32, 9).to_f32(), [2.5]);
+        assert_eq!(view(Dtype::BF16, 4).as_f32(), None);
     }
 }

@@ -1,17 +1,15 @@
-//! The weights of a checkpoint → [`Tensors`]: found by their canonical names, compared with the config.
-//!
-//! Owns what a checkpoint must hold and how a wrong one is refused. Leaves the files to `shards.rs`,
-//! the table of names and shapes to `names.rs`, and the numbers to `model/`.
+//! The weights of a checkpoint → [`Tensors`]: found by their canonical names, compared with the
+//! config, refused if one is missing or wrong.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
-use super::local_file::{check_directory, refusal};
+use super::local_file::model_error;
 use super::names::{self, Dimension};
 use super::safetensors_file::shape_text;
-use super::shards::{self, Place, Places};
 use super::tensor_view::{Dtype, TensorView};
+use super::weights::{self, StoredTensor, StoredTensors};
 use crate::error::{Error, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
@@ -24,7 +22,7 @@ pub struct Tensors {
     directory: PathBuf,
     /// What the checkpoint puts before every name: empty, `bert.` or another.
     prefix: String,
-    places: Places,
+    stored: StoredTensors,
 }
 
 impl Tensors {
@@ -34,15 +32,14 @@ impl Tensors {
     /// [`Kind::Model`](crate::error::Kind::Model): no weights, a file that is missing, damaged, cut
     /// short or in another format, an index that does not fit its shards, or tensors that are no BERT's.
     pub fn open(directory: &Path) -> Result<Self> {
-        check_directory(directory).map_err(|error| unusable(directory, error))?;
-        let places = shards::open(directory)?;
-        let prefix = names::prefix(places.keys().map(String::as_str))
+        let stored = weights::open(directory)?;
+        let prefix = names::prefix(stored.keys().map(String::as_str))
             .map_err(|error| unusable(directory, error))?
             .to_owned();
         Ok(Self {
             directory: directory.to_owned(),
             prefix,
-            places,
+            stored,
         })
     }
 
@@ -56,7 +53,7 @@ impl Tensors {
             .ok_or_else(|| unusable(&self.directory, self.missing(name)))
     }
 
-    /// The tensor `name`, none where the checkpoint has none.
+    /// The tensor `name`, or none if the checkpoint has none.
     ///
     /// # Errors
     /// As [`Tensors::get`], save for a missing one.
@@ -66,17 +63,17 @@ impl Tensors {
     }
 
     fn find_shaped(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
-        match self.place(name)? {
+        match self.stored(name)? {
             None => Ok(None),
-            Some((name, place)) if place.info.shape == shape => view(name, place).map(Some),
-            Some((name, place)) => Err(wrong_shape(name, place, &shape_text(shape))),
+            Some((name, tensor)) if tensor.shape == shape => view(name, tensor).map(Some),
+            Some((name, tensor)) => Err(wrong_shape(name, tensor, &shape_text(shape))),
         }
     }
 
     /// Compares the checkpoint with `config`: as many layers, every tensor there, every shape right.
     ///
-    /// After it, what `config` says is what the files hold, so that sizes computed from it are safe to
-    /// allocate. The numbers themselves are not looked at: NaN or infinity shows in the outputs.
+    /// After it, the sizes in `config` are those of the files, so memory of these sizes is safe to
+    /// allocate. The numbers are not checked: NaN or infinity shows in the outputs.
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model), naming what the files hold and what `config` asks for.
@@ -87,9 +84,9 @@ impl Tensors {
     }
 
     fn check_layers(&self, config: &Config) -> Result<()> {
-        let layers = names::count_layers(self.places.keys().map(String::as_str), &self.prefix);
+        let layers = names::count_layers(self.stored.keys().map(String::as_str), &self.prefix);
         if layers != config.num_hidden_layers {
-            return Err(refusal(format!(
+            return Err(model_error(format!(
                 "`num_hidden_layers` is {} in config.json and {layers} in the weights",
                 config.num_hidden_layers
             )));
@@ -130,11 +127,11 @@ impl Tensors {
         embeddings.chain(layers).map(view).collect()
     }
 
-    /// Maps the pages of the layers in their order, beside whatever the caller does meanwhile.
+    /// Maps the pages of the layers in their order, on a thread of its own.
     ///
-    /// A 440 MB checkpoint in the page cache takes some 5,000 faults to touch, 20 ms of a first
-    /// forward; here they pass while the tokenizer is loaded. The embedding tables are left out:
-    /// a text needs few of their rows.
+    /// A 440 MB checkpoint in the page cache takes some 5,000 page faults to touch, 20 ms of a first
+    /// forward; here they happen while the tokenizer is loaded. The embedding tables are left out: a
+    /// text needs few of their rows.
     pub fn populate_beside(&self, config: &Config) {
         let layers = self.encoder(config).unwrap_or_default();
         let populate = move || {
@@ -155,7 +152,7 @@ impl Tensors {
     fn check_pooler(&self, config: &Config) -> Result<()> {
         let mut there = false;
         for (name, _) in names::POOLER {
-            there |= self.place(name)?.is_some();
+            there |= self.stored(name)?.is_some();
         }
         if there {
             for (name, dimensions) in names::POOLER {
@@ -166,31 +163,31 @@ impl Tensors {
     }
 
     fn check_tensor(&self, name: &str, dimensions: &[Dimension], config: &Config) -> Result<()> {
-        let (name, place) = self.place(name)?.ok_or_else(|| self.missing(name))?;
+        let (name, tensor) = self.stored(name)?.ok_or_else(|| self.missing(name))?;
         let sizes = dimensions.iter().map(|dimension| dimension.size(config));
-        if !place.info.shape.iter().copied().eq(sizes) {
+        if !tensor.shape.iter().copied().eq(sizes) {
             let keys: Vec<String> = dimensions
                 .iter()
                 .map(|dimension| format!("`{}` {}", dimension.key(), dimension.size(config)))
                 .collect();
             let wanted = format!("[{}] of config.json", keys.join(", "));
-            return Err(wrong_shape(name, place, &wanted));
+            return Err(wrong_shape(name, tensor, &wanted));
         }
-        view(name, place).map(drop)
+        view(name, tensor).map(drop)
     }
 
-    /// Where the tensor `name` lies, and its name in the file.
-    fn place(&self, name: &str) -> Result<Option<(&str, &Place)>> {
+    /// The tensor `name`, with its name in the file.
+    fn stored(&self, name: &str) -> Result<Option<(&str, &StoredTensor)>> {
         let entry = |name: &str| {
-            let (name, place) = self
-                .places
+            let (name, tensor) = self
+                .stored
                 .get_key_value(&format!("{}{name}", self.prefix))?;
-            Some((name.as_str(), place))
+            Some((name.as_str(), tensor))
         };
         let newer = entry(name);
         let older = names::older_spelling(name).and_then(|name| entry(&name));
         match (newer, older) {
-            (Some((newer, _)), Some((older, _))) => Err(refusal(format!(
+            (Some((newer, _)), Some((older, _))) => Err(model_error(format!(
                 "the weights hold both `{newer}` and `{older}`, which are one tensor"
             ))),
             (newer, older) => Ok(newer.or(older)),
@@ -198,7 +195,7 @@ impl Tensors {
     }
 
     fn missing(&self, name: &str) -> Error {
-        refusal(format!(
+        model_error(format!(
             "the weights hold no tensor `{}{name}`",
             self.prefix
         ))
@@ -208,33 +205,31 @@ impl Tensors {
 /// `cause`, told as the reason why the checkpoint in `directory` cannot be used.
 fn unusable(directory: &Path, cause: Error) -> Error {
     cause.context(format!(
-        "cannot use the weights in `{}`",
+        "could not use the weights in `{}`",
         directory.display()
     ))
 }
 
-/// The tensor at `place`, if its type is one that the engine computes with.
-fn view(name: &str, place: &Place) -> Result<TensorView> {
-    let Some(dtype) = Dtype::of(place.info.dtype) else {
-        return Err(refusal(format!(
+/// The numbers of `tensor`, if its type is one that the engine computes with.
+fn view(name: &str, tensor: &StoredTensor) -> Result<TensorView> {
+    let Some(dtype) = Dtype::of(tensor.dtype) else {
+        return Err(model_error(format!(
             "tensor `{name}` in `{}` is of type {}, supported are F32, F16 and BF16",
-            place.file_name, place.info.dtype
+            tensor.file_name, tensor.dtype
         )));
     };
-    let (start, end) = place.info.data_offsets;
-    let data_start = place.file.data_start;
     Ok(TensorView::new(
         dtype,
-        place.info.shape.clone(),
-        Arc::clone(&place.file.mapping),
-        data_start + start..data_start + end,
+        tensor.shape.clone(),
+        Arc::clone(&tensor.mapping),
+        tensor.start,
     ))
 }
 
-fn wrong_shape(name: &str, place: &Place, wanted: &str) -> Error {
-    refusal(format!(
+fn wrong_shape(name: &str, tensor: &StoredTensor, wanted: &str) -> Error {
+    model_error(format!(
         "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
-        place.file_name,
-        shape_text(&place.info.shape)
+        tensor.file_name,
+        shape_text(&tensor.shape)
     ))
 }

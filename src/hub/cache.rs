@@ -1,18 +1,19 @@
-//! A model's place in the cache, and whether a usable snapshot is there. Touches no network and
+//! A model's place in the cache, and whether a usable snapshot is there. It uses no network and
 //! writes nothing.
 //!
 //! The layout is that of Python's `huggingface_hub`: `models--owner--name/refs/<revision>` holds a
 //! commit, `snapshots/<commit>/<file>` links to `blobs/<hash>`.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::is_small_and_damaged;
-use crate::checkpoint::files::{self, Lack};
+use crate::checkpoint::files;
+use crate::error::{Error, Kind, Result, io_words};
 
-/// A ref holds 40 digits; whatever is longer than this is none.
+/// Most bytes of a ref; it holds 40 digits.
 const MAX_REF_BYTES: u64 = 256;
 
 /// One repository in one cache.
@@ -25,7 +26,7 @@ pub(super) struct RepositoryCache {
 }
 
 impl RepositoryCache {
-    /// The place of `id` in the cache at `root`, be it there or not.
+    /// The place of `id` in the cache at `root`, whether it is there or not.
     pub(super) fn new(root: PathBuf, id: &RepositoryId) -> Self {
         Self {
             root,
@@ -50,22 +51,23 @@ impl RepositoryCache {
     }
 
     /// The commit of a snapshot of `revision` that has every file of the model, each a file inside
-    /// the cache; else why there is none.
-    pub(super) fn find(&self, revision: &Revision, weights: bool) -> Result<Commit, Lack> {
+    /// the cache.
+    ///
+    /// # Errors
+    /// [`Kind::Hub`] or [`Kind::Model`]: why there is none.
+    pub(super) fn find(&self, revision: &Revision, weights: bool) -> Result<Commit> {
         let root = self
             .root
             .canonicalize()
-            .map_err(|_| Lack::Missing(format!("the cache `{}`", self.root.display())))?;
+            .map_err(|cause| not_usable(&self.root, &io_words(&cause)))?;
         let commit = match revision.commit() {
             Some(commit) => commit,
             None => self.referenced_commit(&root, revision)?,
         };
         let snapshot = self.snapshot(&commit);
-        if !snapshot.is_dir() {
-            let what = format!("snapshot `{}`", commit.as_str());
-            return Err(Lack::Missing(what));
+        for file in files::model_files(&snapshot, weights)? {
+            check_file(&root, &snapshot.join(file))?;
         }
-        files::complete(&snapshot, weights, |path| usable_file(&root, path))?;
         Ok(commit)
     }
 
@@ -73,53 +75,43 @@ impl RepositoryCache {
         self.root.join(&self.folder)
     }
 
-    fn referenced_commit(&self, root: &Path, revision: &Revision) -> Result<Commit, Lack> {
+    fn referenced_commit(&self, root: &Path, revision: &Revision) -> Result<Commit> {
         let path = self.repository().join("refs").join(revision.as_str());
         let real = inside(root, &path)?;
         let mut text = String::new();
         fs::File::open(real)
             .and_then(|file| file.take(MAX_REF_BYTES).read_to_string(&mut text))
-            .map_err(|error| unreadable(&path, &error))?;
-        Commit::parse(text.trim())
-            .ok_or_else(|| Lack::Unusable(format!("`{}` holds no commit", path.display())))
+            .map_err(|cause| not_usable(&path, &io_words(&cause)))?;
+        Commit::parse(text.trim()).ok_or_else(|| not_usable(&path, "it holds no commit"))
     }
 }
 
-/// Whether `path` leads to a file inside `root` that is not visibly damaged.
-fn usable_file(root: &Path, path: &Path) -> Result<(), Lack> {
+/// Refuses a file that lies outside `root` or is visibly damaged.
+fn check_file(root: &Path, path: &Path) -> Result<()> {
     let blob = inside(root, path)?;
     match is_small_and_damaged(&blob) {
         Ok(false) => Ok(()),
-        Ok(true) => {
-            let why = "is damaged: its hash is not the one that it is named by";
-            Err(Lack::Unusable(format!("`{}` {why}", blob.display())))
-        }
-        Err(error) => Err(unreadable(path, &error)),
+        Ok(true) => Err(not_usable(
+            &blob,
+            "it is damaged: its hash is not the one that it is named by",
+        )),
+        Err(cause) => Err(not_usable(path, &io_words(&cause))),
     }
 }
 
-/// The file that `path` leads to, which must lie inside `root`, itself without links.
-fn inside(root: &Path, path: &Path) -> Result<PathBuf, Lack> {
-    let unusable = |why: &str| Lack::Unusable(format!("`{}` {why}", path.display()));
-    let real = path.canonicalize().map_err(|error| {
-        if path.is_symlink() {
-            unusable("is a broken link")
-        } else if error.kind() == io::ErrorKind::NotFound {
-            let name = path.file_name().map_or(path.as_os_str(), |name| name);
-            Lack::Missing(format!("`{}`", name.display()))
-        } else {
-            unreadable(path, &error)
-        }
-    })?;
+/// The regular file that `path` leads to, which must lie inside `root`, itself without links.
+fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
+    let unreadable = |cause| not_usable(path, &io_words(&cause));
+    let real = path.canonicalize().map_err(unreadable)?;
     if !real.starts_with(root) {
-        return Err(unusable("leads out of the cache"));
+        return Err(not_usable(path, "it leads out of the cache"));
     }
-    if !real.is_file() {
-        return Err(unusable("is not a file"));
+    if !real.metadata().map_err(unreadable)?.is_file() {
+        return Err(not_usable(path, "it is not a file"));
     }
     Ok(real)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Lack {
-    Lack::Unusable(format!("`{}` cannot be read: {error}", path.display()))
+fn not_usable(path: &Path, cause: &str) -> Error {
+    Error::message(Kind::Hub, cause).context(format!("could not use `{}`", path.display()))
 }

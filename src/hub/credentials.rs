@@ -1,4 +1,4 @@
-//! What the environment holds that must never be shown: the hub's token and a proxy's address.
+//! The secrets of the environment, which are never shown: the hub's token and a proxy's address.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl Proxy {
             return Ok(());
         }
         let cause = "not an address such as http://proxy.example:3128";
-        let what = format!("cannot use the proxy in {}", self.variable);
+        let what = format!("could not use the proxy in {}", self.variable);
         Err(Error::message(Kind::Usage, cause).context(what))
     }
 }
@@ -66,19 +66,19 @@ pub struct Token(
 );
 
 impl Token {
-    /// The token as it was given, white space around it removed as Python's client does.
+    /// The token without the white space around it, as Python's client reads it.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
 
-    /// Whether there is nothing in it, as in a variable that is set to nothing.
+    /// Whether it is empty, as in a variable that is set to nothing.
     #[cfg(feature = "hub")]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The token for a header, where it can stand in one: a line break in it would end the header.
+    /// The token, if it can stand in a header: a line break in it would end the header.
     #[cfg(feature = "hub")]
     pub(super) fn header_safe(self, origin: &str) -> Result<Self> {
         if self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -87,7 +87,8 @@ impl Token {
         Err(Error::message(
             Kind::Usage,
             format!(
-                "cannot use the token in {origin}: it holds a line break or another character that no token has"
+                "could not use the token in {origin}: it holds a line break or another character \
+                 that no token has"
             ),
         ))
     }

@@ -1,14 +1,15 @@
 //! Downloads a model into the cache. The only user of `hf-hub`.
 //!
-//! Into a directory of ours, from which only verified files enter the cache: `hf-hub`'s own way into
-//! the cache checks neither status nor length nor hash of what it stores, and joins an unchecked
-//! etag and commit into paths. `config.json` comes first: it gives the commit that all other files
-//! are asked for, so that a snapshot is never mixed.
+//! Files arrive in a directory of ours, and only verified ones enter the cache: `hf-hub`'s own way
+//! into the cache checks neither status nor length nor hash, and joins an unchecked etag and commit
+//! into paths. `config.json` comes first: it gives the commit that all other files are asked for, so
+//! that a snapshot is never mixed.
 //!
-//! `hf-hub` uses `hf-xet` where the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
+//! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
 //! For a local directory it follows redirects first, and a content network sends no such header: so
-//! large files come by plain HTTP. What comes is verified either way.
+//! large files come by plain HTTP. They are verified either way.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use hf_hub::repository::{HFRepository, RepoTypeModel};
@@ -19,13 +20,13 @@ use super::cache::RepositoryCache;
 use super::credentials::Token;
 use super::environment::Environment;
 use super::install::{Installer, cannot_write};
-use super::locate::{Source, only_pickle};
+use super::locate::ModelSource;
 use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
-use super::progress::{Ended, Transfer};
+use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
-use crate::checkpoint::files::{self, Lack};
-use crate::error::{Classify, Error, Kind, Result};
+use crate::checkpoint::files;
+use crate::error::{Classify, Kind, Result};
 
 /// A file that comes damaged or not at all is tried once more.
 const TRIES: u32 = 2;
@@ -35,7 +36,7 @@ const TRIES: u32 = 2;
 /// # Errors
 /// [`Kind::HubRefused`], [`Kind::Hub`], or [`Kind::Model`] for weights that are only a pickle.
 pub(super) fn fetch(
-    source: &Source,
+    source: &ModelSource,
     environment: &Environment,
     cache: &RepositoryCache,
     id: &RepositoryId,
@@ -54,7 +55,7 @@ pub(super) fn fetch(
         if let Ok(commit) = cache.find(revision, source.weights) {
             return Ok(commit);
         }
-        let download = Download {
+        let download = ModelDownload {
             id,
             commit: config.commit.clone(),
             repository: repository(&hub, environment, id)?,
@@ -111,7 +112,7 @@ fn redirects() -> Policy {
     })
 }
 
-struct Download<'a> {
+struct ModelDownload<'a> {
     id: &'a RepositoryId,
     commit: Commit,
     repository: HFRepository<RepoTypeModel>,
@@ -121,7 +122,7 @@ struct Download<'a> {
     draw: bool,
 }
 
-impl Download<'_> {
+impl ModelDownload<'_> {
     async fn run(&self, config: FileMetadata, weights: bool) -> Result<()> {
         self.add(files::CONFIG, &config).await?;
         if !self.get(files::TOKENIZER).await? && !self.get(files::VOCABULARY).await? {
@@ -139,13 +140,14 @@ impl Download<'_> {
     async fn get_shards(&self) -> Result<()> {
         if !self.get(files::INDEX).await? {
             return Err(match self.metadata(files::PICKLE).await? {
-                Some(_) => only_pickle(),
+                Some(_) => files::only_other_weights(files::PICKLE),
                 None => no_file(self.hub.host(), "`model.safetensors`"),
             });
         }
-        let index = self.installer.pointer(&self.commit, files::INDEX);
-        let refuse = |lack: Lack| Error::message(Kind::Model, lack);
-        for shard in files::shards(&index).map_err(refuse)? {
+        let snapshot = self.installer.snapshot(&self.commit);
+        let weight_map = files::read_index(&snapshot, files::INDEX)?;
+        let shards: BTreeSet<String> = weight_map.into_values().collect();
+        for shard in shards {
             if !self.get(&shard).await? {
                 return Err(no_file(self.hub.host(), &format!("`{shard}`")));
             }
@@ -168,7 +170,7 @@ impl Download<'_> {
         }
     }
 
-    /// Adds `file` to the snapshot; false where the repository has none.
+    /// Adds `file` to the snapshot; false if the repository has none.
     async fn get(&self, file: &str) -> Result<bool> {
         let Some(metadata) = self.metadata(file).await? else {
             return Ok(false);
@@ -197,12 +199,12 @@ impl Download<'_> {
         }
         let host = self.hub.host();
         Err(trouble(format!(
-            "cannot download `{file}` from {host}: {cause}"
+            "could not download `{file}` from {host}: {cause}"
         )))
     }
 
-    /// One try: the file where `hf-hub` put it, or why it did not; silence is not tried again, nor is a full
-    /// disk.
+    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk are not tried
+    /// again.
     async fn transfer(
         &self,
         file: &str,
@@ -223,8 +225,8 @@ impl Download<'_> {
         match ended {
             Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
             Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
-            Err(Ended::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
-            Err(Ended::Silent) => {
+            Err(TransferEnd::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
+            Err(TransferEnd::Silent) => {
                 let (host, silence) = (self.hub.host(), seconds(silence));
                 let what = format!("{host} sent no more of `{file}` for {silence}, {far}");
                 Err(trouble(what))

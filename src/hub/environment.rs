@@ -1,8 +1,6 @@
-//! The environment variables of Hugging Face's own tools, read once, and what follows from them.
-//!
-//! Owns their names, and their precedence. Leaves the use of `HTTPS_PROXY`, `NO_PROXY` and
-//! `SSL_CERT_FILE` to the HTTP client, which reads them from the process itself.
-//! Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
+//! The environment variables of Hugging Face's own tools, read once: their names, their precedence,
+//! and what follows from them. The HTTP client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`
+//! itself. Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,8 +87,8 @@ impl Environment {
     /// The cache directory, `chosen` (`--cache-dir`) before every variable.
     ///
     /// # Errors
-    /// [`Kind::Hub`] where neither an option, a variable nor `HOME` says where it is: a directory
-    /// that everyone can write to is never taken instead.
+    /// [`Kind::Hub`] if no option, no variable and no `HOME` says where it is. A directory that
+    /// everyone can write to is never taken instead.
     pub fn cache_directory(&self, chosen: Option<&Path>) -> Result<PathBuf> {
         chosen
             .map(Path::to_path_buf)
@@ -99,7 +97,7 @@ impl Environment {
             .ok_or_else(|| {
                 Error::message(
                     Kind::Hub,
-                    "cannot find the model cache: HOME and HF_HOME are not set",
+                    "could not find the model cache: HOME and HF_HOME are not set",
                 )
                 .with_tip("say where it is with --cache-dir DIR or HF_HOME=DIR")
             })
@@ -125,7 +123,7 @@ impl Environment {
     /// `hf auth login` wrote.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where a character in it cannot stand in a header.
+    /// [`Kind::Usage`] if it holds a character that cannot stand in a header.
     #[cfg(feature = "hub")]
     pub(super) fn token(&self) -> Result<Option<Token>> {
         if self.disable_implicit_token {

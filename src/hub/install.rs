@@ -1,10 +1,9 @@
-//! Writes verified files into the cache in Python's layout: blob first, then the link to it, then
-//! the ref, each put in place by a rename, so that whatever kills this process leaves a cache that
-//! both programs can use.
+//! Writes verified files into the cache in Python's layout: first the blob, then the link to it, then
+//! the ref, each by a rename. So a process that is killed leaves a cache that both programs can use.
 //!
-//! Owns the lock that keeps two of our processes from downloading the same model at once, and the
-//! directory beside it where a download lies until it is verified. No link in the cache is followed
-//! on the way to a place that is written.
+//! A lock keeps two of our processes from downloading the same model at once. Beside it is the
+//! directory where a download lies until it is verified. A link is never followed on the way to a
+//! file that is written.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::cache::RepositoryCache;
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, io_words};
 
 /// The right to write one repository of the cache, held until it is dropped.
 pub(super) struct Installer<'a> {
@@ -72,9 +71,9 @@ impl<'a> Installer<'a> {
         replace(staged, &blob)
     }
 
-    /// Where `file` of the snapshot of `commit` is.
-    pub(super) fn pointer(&self, commit: &Commit, file: &str) -> PathBuf {
-        self.cache.snapshot(commit).join(file)
+    /// Where the files of `commit` are.
+    pub(super) fn snapshot(&self, commit: &Commit) -> PathBuf {
+        self.cache.snapshot(commit)
     }
 
     /// Makes `file` of the snapshot of `commit` a link to the blob.
@@ -188,7 +187,7 @@ fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
 
 /// A cache that cannot be written, which `--cache-dir` helps against.
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    Error::message(Kind::Hub, error)
-        .context(format!("cannot write `{}` in the cache", path.display()))
+    Error::message(Kind::Hub, io_words(error))
+        .context(format!("could not write `{}` in the cache", path.display()))
         .with_tip("choose a directory that can be written with --cache-dir DIR")
 }

@@ -1,17 +1,17 @@
-//! From what the user typed as a model to one directory that holds it: a local directory, a
-//! snapshot in the cache, or a download into the cache, in this order.
+//! Finds the one directory that holds the model that the user typed: a local directory, a snapshot
+//! in the cache, or a download into the cache, in this order.
 
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
 use super::environment::Environment;
 use super::repository::{Commit, RepositoryId, Revision};
-use crate::checkpoint::files::{self, Lack};
+use crate::checkpoint::files;
 use crate::error::{Error, Kind, Result};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct ModelSource<'a> {
     /// A hub id or a directory, as typed.
     pub model: &'a str,
     /// A branch, a tag or a commit; a local directory has none.
@@ -37,14 +37,14 @@ pub struct Snapshot {
     pub commit: Option<String>,
 }
 
-/// Finds the model's files, and downloads them where they are neither local nor in the cache.
-/// A model in the cache makes no network access.
+/// Finds the model's files, and downloads them if they are neither local nor in the cache. A model
+/// in the cache makes no network access.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a name that can be neither directory nor hub id, [`Kind::Model`] for a local
-/// directory that lacks files, [`Kind::Hub`] where the cache lacks them and they cannot be
-/// downloaded, [`Kind::HubRefused`] where the hub says that they are not to be had.
-pub fn locate(source: &Source, environment: &Environment) -> Result<Snapshot> {
+/// directory that lacks files, [`Kind::Hub`] if the cache lacks them and they cannot be downloaded,
+/// [`Kind::HubRefused`] if the hub does not give them.
+pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapshot> {
     if let Some(directory) = local_directory(source.model, environment) {
         return local(source, directory);
     }
@@ -54,8 +54,8 @@ pub fn locate(source: &Source, environment: &Environment) -> Result<Snapshot> {
     let cache = RepositoryCache::new(root, &id);
     match cache.find(&revision, source.weights) {
         Ok(commit) => Ok(snapshot(&cache, &id, &commit)),
-        Err(lack) if source.offline || environment.offline => Err(offline(source, &cache, &lack)),
-        Err(lack) => fetch(source, environment, &cache, (&id, &revision), &lack),
+        Err(cause) if source.offline || environment.offline => Err(offline(source, &cache, &cause)),
+        Err(cause) => fetch(source, environment, &cache, (&id, &revision), &cause),
     }
 }
 
@@ -63,51 +63,17 @@ pub fn locate(source: &Source, environment: &Environment) -> Result<Snapshot> {
 fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     let path = Path::new(model);
     let looks_like_path = model.starts_with(['.', '/', '~']) || path.is_absolute();
-    (looks_like_path || (!model.is_empty() && path.exists())).then(|| environment.expand(path))
+    (looks_like_path || (!model.is_empty() && path.try_exists().unwrap_or(false)))
+        .then(|| environment.expand(path))
 }
 
-fn local(source: &Source, directory: PathBuf) -> Result<Snapshot> {
-    let what = format!("cannot use model directory `{}`", source.model);
-    let fail = |cause: &str| Error::message(Kind::Model, cause).context(&what);
-    match directory.metadata() {
-        Err(error) => return Err(fail(&error.to_string())),
-        Ok(metadata) if !metadata.is_dir() => return Err(fail("it is not a directory")),
-        Ok(_) => {}
-    }
-    if let Err(lack) = files::complete(&directory, source.weights, local_file) {
-        if directory.join(files::PICKLE).exists() && matches!(lack, Lack::Missing(_)) {
-            return Err(only_pickle().context(&what));
-        }
-        return Err(fail(&lack.to_string()));
-    }
+fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
+    files::model_files(&directory, source.weights)?;
     Ok(Snapshot {
         directory,
         model: source.model.to_owned(),
         commit: None,
     })
-}
-
-/// Whether `path` is a file or a link to one; a local directory may link to wherever it likes.
-fn local_file(path: &Path) -> std::result::Result<(), Lack> {
-    let name = path.file_name().map_or(path.as_os_str(), |name| name);
-    let name = format!("`{}`", name.display());
-    match path.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(Lack::Unusable(format!("{name} is not a file"))),
-        Err(_) if path.is_symlink() => Err(Lack::Unusable(format!("{name} is a broken link"))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Lack::Missing(name)),
-        Err(error) => Err(Lack::Unusable(format!("{name} cannot be read: {error}"))),
-    }
-}
-
-/// The refusal of a model whose weights are only there as a pickle.
-pub(super) fn only_pickle() -> Error {
-    let cause = format!(
-        "its weights are only there as a Python pickle (`{}`), which runs code when it is read",
-        files::PICKLE
-    );
-    Error::message(Kind::Model, cause)
-        .with_tip("convert it with transformers: AutoModel.from_pretrained(…).save_pretrained(DIR)")
 }
 
 fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snapshot {
@@ -118,21 +84,21 @@ fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snap
     }
 }
 
-fn offline(source: &Source, cache: &RepositoryCache, lack: &Lack) -> Error {
+fn offline(source: &ModelSource, cache: &RepositoryCache, cause: &Error) -> Error {
     let switch = if source.offline {
         "--offline"
     } else {
         "HF_HUB_OFFLINE"
     };
-    let cause = format!("{lack}, and {switch} allows no download");
+    let cause = format!("{cause}, and {switch} allows no download");
     not_cached(source, cache, &cause).with_tip(format!(
         "run once without {switch}, or give a local directory with --model DIR"
     ))
 }
 
-fn not_cached(source: &Source, cache: &RepositoryCache, cause: &str) -> Error {
+fn not_cached(source: &ModelSource, cache: &RepositoryCache, cause: &str) -> Error {
     Error::message(Kind::Hub, cause).context(format!(
-        "cannot find model `{}` (revision `{}`) in the cache `{}`",
+        "could not find model `{}` (revision `{}`) in the cache `{}`",
         source.model,
         source.revision,
         cache.root().display()
@@ -141,26 +107,30 @@ fn not_cached(source: &Source, cache: &RepositoryCache, cause: &str) -> Error {
 
 #[cfg(feature = "hub")]
 fn fetch(
-    source: &Source,
+    source: &ModelSource,
     environment: &Environment,
     cache: &RepositoryCache,
     (id, revision): (&RepositoryId, &Revision),
-    _lack: &Lack,
+    _cause: &Error,
 ) -> Result<Snapshot> {
     super::download::fetch(source, environment, cache, id, revision)
         .map(|commit| snapshot(cache, id, &commit))
-        .map_err(|error| error.context(format!("cannot get model `{id}` (revision `{revision}`)")))
+        .map_err(|error| {
+            error.context(format!(
+                "could not get model `{id}` (revision `{revision}`)"
+            ))
+        })
 }
 
 #[cfg(not(feature = "hub"))]
 fn fetch(
-    source: &Source,
+    source: &ModelSource,
     _environment: &Environment,
     cache: &RepositoryCache,
     _names: (&RepositoryId, &Revision),
-    lack: &Lack,
+    cause: &Error,
 ) -> Result<Snapshot> {
-    let cause = format!("{lack}, and this build has no hub to download from");
+    let cause = format!("{cause}, and this build has no hub to download from");
     Err(not_cached(source, cache, &cause)
         .with_tip("give a local directory with --model DIR, or build with the feature `hub`"))
 }

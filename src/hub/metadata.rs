@@ -1,8 +1,8 @@
 //! The headers of one file on the hub: its hash, its commit, its size, or why there are none.
 //!
-//! Asked for before each download because `hf-hub` joins etag and commit into paths unchecked and
-//! does not tell a missing repository from a missing file. Source: `get_hf_file_metadata` in
-//! `huggingface_hub`, which follows only redirects within the hub.
+//! They are asked for before each download, because `hf-hub` joins etag and commit into paths
+//! unchecked and does not tell a missing repository from a missing file. Source:
+//! `get_hf_file_metadata` in `huggingface_hub`, which follows only redirects within the hub.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl Hub {
         self.token.as_ref()
     }
 
-    /// What the hub says of `file`; none where the repository has no such file.
+    /// What the hub says of `file`; none if the repository has no such file.
     ///
     /// # Errors
     /// [`Kind::HubRefused`] or [`Kind::Hub`].
@@ -111,7 +111,7 @@ impl Hub {
         url
     }
 
-    /// The answer to a HEAD request, asked for again where trying again may help.
+    /// The answer to a HEAD request, which is repeated if trying again may help.
     async fn head(&self, url: &Url) -> Result<Response> {
         let mut pause = self.timeouts.retry;
         let mut attempts_left = ATTEMPTS;
@@ -221,7 +221,7 @@ fn endpoint(text: &str) -> Result<Url> {
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| {
             Error::message(Kind::Usage, "not an address that starts with https://")
-                .context(format!("cannot use HF_ENDPOINT `{text}`"))
+                .context(format!("could not use HF_ENDPOINT `{text}`"))
         })
 }
 
@@ -238,7 +238,7 @@ fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The pause that the hub asks for, where it gives it in seconds.
+/// The pause that the hub asks for, if it gives it in seconds.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = header(headers, RETRY_AFTER.as_str())?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -24,5 +24,5 @@ pub use credentials::{Proxy, Token};
 #[cfg(feature = "hub")]
 pub use environment::disable_telemetry;
 pub use environment::{Environment, Timeouts};
-pub use locate::{Snapshot, Source, locate};
+pub use locate::{ModelSource, Snapshot, locate};
 pub use verify::{FileHash, verify};

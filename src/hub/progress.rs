@@ -1,5 +1,5 @@
-//! How far a download has come: the bar that a person sees, and the watchdog that ends a transfer
-//! which does not move.
+//! How far a download has come: the progress bar, and the watchdog that ends a transfer that stalls
+//! or brings too much.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ pub(super) struct Transfer {
     bar: ProgressBar,
 }
 
-/// How a transfer ended that was not let run to its end.
+/// Why a transfer was ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum TransferEnd {
     /// Too few bytes came.
     Silent,
     /// More bytes came than the file has.
@@ -60,7 +60,7 @@ impl Transfer {
         silence: Duration,
         size_bytes: Option<u64>,
         transfer: impl Future<Output = T>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, TransferEnd> {
         let mut transfer = pin!(transfer);
         let mut since = (Instant::now(), 0);
         loop {
@@ -70,12 +70,12 @@ impl Transfer {
             }
             let received = self.received();
             if size_bytes.is_some_and(|size| received > size) {
-                return Err(Ended::TooLong);
+                return Err(TransferEnd::TooLong);
             }
             if received >= since.1 + MIN_BYTES {
                 since = (Instant::now(), received);
             } else if since.0.elapsed() >= silence {
-                return Err(Ended::Silent);
+                return Err(TransferEnd::Silent);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The words for what a hub may answer instead of a file, and for a network that does not answer.
+//! The words for a hub that answers something else than a file, and for a network that does not
+//! answer.
 
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use reqwest::StatusCode;
 
 use crate::error::{Error, Kind};
 
-/// The tip of every failure that a copy of the model on this machine would have avoided.
+/// The tip of a failure that a local copy of the model would avoid.
 const LOCAL_DIRECTORY: &str = "try again later, or give a local directory with --model DIR";
 
-/// What a hub said when it did not give a file's headers.
+/// The hub's answer if it did not give a file's headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal<'a> {
     pub(super) host: &'a str,
@@ -29,9 +30,12 @@ impl Refusal<'_> {
         let refused = |cause: String| Error::message(Kind::HubRefused, cause);
         match (self.status.as_u16(), self.code) {
             (401 | 403, Some("GatedRepo")) | (403, None) => refused(format!(
-                "{host} allows this model only to accounts that were granted access to it (403, gated)"
+                "{host} allows this model only to accounts that were granted access to it \
+                 (403, gated)"
             ))
-            .with_tip("ask for access on the model's page, then set HF_TOKEN to that account's token"),
+            .with_tip(
+                "ask for access on the model's page, then set HF_TOKEN to that account's token",
+            ),
             (401, _) if self.token => refused(format!(
                 "{host} does not accept the token, or there is no such model (401)"
             ))
@@ -87,7 +91,7 @@ pub(super) fn no_answer(
         return trouble(format!("{host} did not answer{through} within {waited}"));
     }
     let cause = request_cause(error);
-    let error = trouble(format!("cannot reach {host}{through}: {cause}"));
+    let error = trouble(format!("could not reach {host}{through}: {cause}"));
     if cause.contains("certificate") {
         return error.with_tip("name your network's certificates with SSL_CERT_FILE=FILE");
     }

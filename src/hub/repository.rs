@@ -1,5 +1,5 @@
-//! Names on the hub: repository ids, revisions and commits, checked before any path or address is
-//! made of them.
+//! Names on the hub: repository ids, revisions and commits, checked before they become a path or an
+//! address.
 //!
 //! Source: `validate_repo_id` in `huggingface_hub`, and `git check-ref-format`.
 
@@ -18,14 +18,14 @@ impl RepositoryId {
     /// Checks that `id` can be a repository's id.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where it cannot.
+    /// [`Kind::Usage`] if it cannot.
     pub(super) fn parse(id: &str) -> Result<Self> {
         let names: Vec<&str> = id.split('/').collect();
         if names.len() <= 2 && names.iter().all(|name| is_name(name)) {
             return Ok(Self(id.to_owned()));
         }
         let cause = "neither a directory nor a hub id of the form `owner/name`";
-        Err(Error::message(Kind::Usage, cause).context(format!("cannot use model `{id}`")))
+        Err(Error::message(Kind::Usage, cause).context(format!("could not use model `{id}`")))
     }
 
     /// The repository's directory in a cache: `models--owner--name`.
@@ -67,7 +67,7 @@ impl Revision {
     /// Checks that `revision` can be a revision and, as a path, stays where it is put.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where it cannot.
+    /// [`Kind::Usage`] if it cannot.
     pub(super) fn parse(revision: &str) -> Result<Self> {
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
         let allowed = |character: char| {
@@ -84,10 +84,11 @@ impl Revision {
             return Ok(Self(revision.to_owned()));
         }
         let cause = "not the name of a branch, a tag or a commit";
-        Err(Error::message(Kind::Usage, cause).context(format!("cannot use revision `{revision}`")))
+        Err(Error::message(Kind::Usage, cause)
+            .context(format!("could not use revision `{revision}`")))
     }
 
-    /// The commit, where the revision is one in full.
+    /// The commit, if the revision is one in full.
     pub(super) fn commit(&self) -> Option<Commit> {
         Commit::parse(&self.0)
     }

@@ -1,9 +1,9 @@
-//! Whether a file's content is what its hash says.
+//! Checks files against their hashes.
 //!
 //! A blob in the cache is named by its hash: 40 digits are git's SHA-1, of `blob <size>\0` and the
-//! content; 64 digits are the SHA-256 of a file in large file storage. What this program downloads
-//! is hashed before it enters the cache. The cache has no place to note that a blob of someone
-//! else's was hashed, so small blobs are hashed at each use and large ones only by [`verify`].
+//! content; 64 digits are the SHA-256 of a file in large file storage. This program hashes what it
+//! downloads before it enters the cache. Blobs of other programs are hashed at each use if they are
+//! small, and else only by [`verify`]: the cache has no place to note that a blob was checked.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 use super::locate::Snapshot;
 use super::repository::is_lower_hex;
 use crate::checkpoint::files;
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Classify, Kind, Result};
+use crate::hex::hex;
 
 /// Files up to 4 MiB take under 10 ms to hash; every file of a model but its weights is smaller.
 const SMALL_BYTES: u64 = 4 << 20;
@@ -56,19 +57,19 @@ impl BlobHash {
     }
 }
 
-/// The hash of one file of a model, computed and, where the cache tells it, expected.
+/// The hash of one file of a model: the computed one and, if the cache tells it, the expected one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHash {
     /// The file's name in the model's directory.
     pub file: String,
-    /// The hash of its content: SHA-1 as git computes it where that is expected, else SHA-256.
+    /// The hash of its content: SHA-1 as git computes it if that is expected, else SHA-256.
     pub found: String,
     /// The hash that the hub gave; none for a directory that is no hub's cache.
     pub expected: Option<String>,
 }
 
 impl FileHash {
-    /// Whether the content is the expected one, where anything is expected.
+    /// Whether the content is the expected one, if one is expected.
     #[must_use]
     pub fn matches(&self) -> Option<bool> {
         let expected = self.expected.as_ref()?;
@@ -79,22 +80,15 @@ impl FileHash {
 /// Hashes every file of the model that is there, weights included.
 ///
 /// # Errors
-/// [`Kind::Model`] where a file cannot be read.
+/// [`Kind::Model`]: a file is missing or cannot be read.
 pub fn verify(snapshot: &Snapshot) -> Result<Vec<FileHash>> {
-    let readable = |path: &Path| {
-        let missing = || files::Lack::Missing(format!("`{}`", path.display()));
-        path.is_file().then_some(()).ok_or_else(missing)
-    };
-    let fail = |cause: String| {
-        Error::message(Kind::Model, cause)
-            .context(format!("cannot verify `{}`", snapshot.directory.display()))
-    };
-    files::complete(&snapshot.directory, true, readable)
-        .map_err(|lack| fail(lack.to_string()))?
+    files::model_files(&snapshot.directory, true)?
         .into_iter()
         .map(|file| {
-            let hash = hash(&snapshot.directory.join(&file)).kind(Kind::Model);
-            let (found, expected) = hash.map_err(|error| fail(format!("`{file}`: {error}")))?;
+            let path = snapshot.directory.join(&file);
+            let (found, expected) = hash(&path)
+                .kind(Kind::Model)
+                .map_err(|error| error.context(format!("could not verify `{}`", path.display())))?;
             Ok(FileHash {
                 file,
                 found,
@@ -147,8 +141,7 @@ fn digest(mut hasher: impl Digest, mut file: File) -> io::Result<String> {
             count => hasher.update(&buffer[..count]),
         }
     }
-    let hex = |byte: &u8| format!("{byte:02x}");
-    Ok(hasher.finalize().iter().map(hex).collect())
+    Ok(hex(&hasher.finalize()))
 }
 
 #[cfg(test)]

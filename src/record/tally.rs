@@ -1,10 +1,9 @@
 //! What a run has done so far: counts, and a hash of the texts that have their record.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::input::BadText;
 use crate::pipeline::batch::Tokenized;
 
@@ -40,10 +39,6 @@ impl Tally {
             }
         };
         let hash = Sha256::new_with_prefix(&self.texts).chain_update(content);
-        self.texts.clear();
-        for byte in hash.finalize() {
-            // A string takes whatever is written to it.
-            let _ = write!(self.texts, "{byte:02x}");
-        }
+        self.texts = hex(&hash.finalize());
     }
 }

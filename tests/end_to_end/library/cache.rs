@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use bert_embed::error::{Error, Kind};
-use bert_embed::hub::{Environment, Snapshot, Source, locate, verify};
+use bert_embed::hub::{Environment, ModelSource, Snapshot, locate, verify};
 use tempfile::TempDir;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -14,7 +14,7 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const EMPTY_JSON: &str = "9e26dfeeb6e641a33dae4961196235bdb965b21b";
 
 fn find(model: &str, cache: &Path, environment: &Environment) -> Result<Snapshot, Error> {
-    let source = Source {
+    let source = ModelSource {
         model,
         revision: "main",
         cache_dir: Some(cache),
@@ -68,7 +68,7 @@ fn a_cached_model_is_found_by_name_and_by_commit() {
     );
     assert_eq!(snapshot.commit.as_deref(), Some(COMMIT));
     fs::remove_file(repository.join("refs/main")).expect("a ref");
-    let source = Source {
+    let source = ModelSource {
         model: "owner/name",
         revision: COMMIT,
         cache_dir: Some(cache.path()),
@@ -93,12 +93,15 @@ fn what_the_cache_lacks_is_named() {
     let (cache, repository) = cache();
     let snapshot = repository.join("snapshots").join(COMMIT);
     fs::remove_file(snapshot.join("tokenizer.json")).expect("a file");
-    refused(cache.path(), "`tokenizer.json` (or `vocab.txt`) is missing");
+    refused(
+        cache.path(),
+        "there is no `tokenizer.json` (or `vocab.txt`)",
+    );
     fs::remove_file(repository.join("refs/main")).expect("a file");
-    refused(cache.path(), "`main` is missing");
+    refused(cache.path(), "refs/main`: no such file or directory");
     refused(
         Path::new("/nowhere/at/all"),
-        "the cache `/nowhere/at/all` is missing",
+        "could not use `/nowhere/at/all`: no such file",
     );
 }
 
@@ -143,10 +146,13 @@ fn a_broken_link_and_a_directory_are_no_files() {
         .join("config.json");
     fs::remove_file(&config).expect("a link");
     symlink("../../blobs/gone", &config).expect("a link");
-    refused(cache.path(), "is a broken link");
+    refused(
+        cache.path(),
+        "it is a link to `../../blobs/gone`, which does not exist",
+    );
     fs::remove_file(&config).expect("a link");
     fs::create_dir(&config).expect("a directory");
-    refused(cache.path(), "is not a file");
+    refused(cache.path(), "it is a directory, not a file");
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn names_that_could_leave_the_cache_are_refused() {
 fn a_local_directory_needs_no_cache() {
     let (_cache, repository) = cache();
     let directory = repository.join("snapshots").join(COMMIT);
-    let source = Source {
+    let source = ModelSource {
         model: directory.to_str().expect("UTF-8"),
         revision: "main",
         cache_dir: None,
@@ -196,7 +202,7 @@ fn a_local_directory_with_only_a_pickle_is_refused_with_a_tip() {
 
 #[test]
 fn without_a_home_the_user_is_asked_for_one() {
-    let source = Source {
+    let source = ModelSource {
         model: "owner/name",
         revision: "main",
         cache_dir: None,

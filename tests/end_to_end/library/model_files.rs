@@ -62,10 +62,10 @@ fn assert_form(message: &str) {
         "{message}"
     );
     let what_failed = [
-        "cannot use `",
-        "cannot use the weights in `",
+        "could not use `",
+        "could not use the weights in `",
         "there is no `",
-        "cannot read the model in `",
+        "could not read the model in `",
     ];
     assert!(
         what_failed.iter().any(|words| message.starts_with(words)),

@@ -1,13 +1,14 @@
 //! Model files that are missing, foreign or damaged: exit code 4, one line, and never a panic.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Place;
 use crate::support::checkpoint::edit_config;
+use crate::support::command::{bert_embed, run};
 
 /// Each flip runs the whole program; `model_files/mutations.rs` makes a thousand without it.
 const FLIPS: usize = 120;
@@ -43,13 +44,45 @@ fn assert_form(stderr: &str) {
 }
 
 #[test]
+fn the_careful_words_of_a_directory_reach_the_user() {
+    let place = Place::empty();
+    let refused = |model: &str, words: &str| {
+        let mut command = bert_embed(place.path());
+        let (code, stdout, stderr) = run(command.args(["--offline", "-m", model, "she"]));
+        let expected = (4, String::new(), format!("error: {words}\n"));
+        assert_eq!((code, stdout, stderr), expected);
+    };
+    refused(
+        "./nonexistent",
+        "could not read the model in `./nonexistent`: it does not exist",
+    );
+    fs::create_dir(place.path().join("empty")).expect("created");
+    refused(
+        "empty",
+        "there is no `config.json` in `empty`: the directory is empty",
+    );
+    symlink("config.json", place.path().join("empty/config.json")).expect("linked");
+    refused(
+        "./empty",
+        "there is no `tokenizer.json` (or `vocab.txt`) in `./empty`: \
+         the directory holds `config.json`",
+    );
+    place.write("empty/vocab.txt", "[PAD]");
+    place.write("empty/model.safetensors", "");
+    refused(
+        "./empty",
+        "could not use `./empty/config.json`: too many levels of symbolic links",
+    );
+}
+
+#[test]
 fn a_directory_that_is_no_checkpoint_is_named() {
     let remove = |name: &'static str| {
         move |model: &Path| fs::remove_file(model.join(name)).expect("removed")
     };
     assert_told(
         remove("config.json"),
-        &["`model`", "`config.json` is missing"],
+        &["`model`", "there is no `config.json`"],
     );
     assert_told(
         remove("model.safetensors"),

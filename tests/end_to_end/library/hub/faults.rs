@@ -22,7 +22,7 @@ fn a_page_in_place_of_a_file_is_not_kept() {
         stage
             .hub
             .fail("GET", "model.safetensors", ALWAYS, fault.clone());
-        stage.fails(Kind::Hub, "cannot download `model.safetensors`");
+        stage.fails(Kind::Hub, "could not download `model.safetensors`");
         let once = Stage::new();
         once.hub.fail("GET", "model.safetensors", 1, fault);
         once.get().expect("the second try brings the file");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bert_embed::error::{Error, Kind};
-use bert_embed::hub::{Environment, Snapshot, Source, Timeouts, locate};
+use bert_embed::hub::{Environment, ModelSource, Snapshot, Timeouts, locate};
 use tempfile::TempDir;
 
 use crate::support::loopback::{Fault, LoopbackHub, Size, etag};
@@ -68,8 +68,8 @@ impl Stage {
         locate(&self.source(model, revision), &self.environment)
     }
 
-    fn source<'a>(&'a self, model: &'a str, revision: &'a str) -> Source<'a> {
-        Source {
+    fn source<'a>(&'a self, model: &'a str, revision: &'a str) -> ModelSource<'a> {
+        ModelSource {
             model,
             revision,
             cache_dir: Some(self.cache.path()),

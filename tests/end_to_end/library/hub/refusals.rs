@@ -126,7 +126,7 @@ fn an_unreachable_hub_is_named_at_once() {
     let mut stage = Stage::new();
     // Port 9 is discard, which nothing listens to.
     stage.environment.hf_endpoint = Some("http://127.0.0.1:9".to_owned());
-    let error = stage.fails(Kind::Hub, "cannot reach 127.0.0.1");
+    let error = stage.fails(Kind::Hub, "could not reach 127.0.0.1");
     assert!(
         error
             .tip()

@@ -3,7 +3,7 @@
 use std::fs;
 
 use bert_embed::error::Kind;
-use bert_embed::hub::{Source, locate, verify};
+use bert_embed::hub::{ModelSource, locate, verify};
 
 use super::Stage;
 use crate::support::loopback::{COMMIT, Size, etag, weights};
@@ -26,7 +26,7 @@ fn a_downloaded_model_still_works_when_the_hub_is_gone() {
         environment,
     } = stage;
     let asked = hub.requests().len();
-    let source = Source {
+    let source = ModelSource {
         model: "owner/name",
         revision: "main",
         cache_dir: Some(cache.path()),
@@ -37,7 +37,7 @@ fn a_downloaded_model_still_works_when_the_hub_is_gone() {
     assert_eq!(locate(&source, &environment).ok().as_ref(), Some(&snapshot));
     assert_eq!(hub.requests().len(), asked, "a cached model asks nothing");
     drop(hub);
-    let offline = Source {
+    let offline = ModelSource {
         offline: true,
         ..source
     };
@@ -49,7 +49,7 @@ fn a_downloaded_model_still_works_when_the_hub_is_gone() {
 #[test]
 fn without_weights_none_are_downloaded_until_they_are_needed() {
     let stage = Stage::new();
-    let source = Source {
+    let source = ModelSource {
         weights: false,
         ..stage.source("owner/name", "main")
     };
@@ -156,7 +156,7 @@ fn a_cache_that_cannot_be_written_names_the_option() {
     let stage = Stage::new();
     let file = stage.cache.path().join("file");
     fs::write(&file, "").expect("a file");
-    let source = Source {
+    let source = ModelSource {
         cache_dir: Some(&file),
         ..stage.source("owner/name", "main")
     };

@@ -73,11 +73,11 @@ fn a_header_that_is_not_that_of_safetensors_is_refused() {
         ("{\"a\":".to_owned(), "EOF"),
         (with("\"__metadata__\":7"), "invalid type"),
         (with(&twice), "stands there twice"),
-        (with(unknown), "tensor `x`: unknown variant `F33`"),
-        (with(negative), "tensor `x`: invalid value: integer `-1`"),
+        (with(unknown), "`x`: unknown variant `F33`"),
+        (with(negative), "`x`: invalid value: integer `-1`"),
         (
             with("\"x\":{\"dtype\":\"F32\"}"),
-            "tensor `x`: missing field `shape`",
+            "`x`: missing field `shape`",
         ),
     ];
     for (header, words) in cases {
