@@ -1,13 +1,40 @@
-//! Kinds of error and their exit codes, and the form in which an error is told.
+//! Kinds of error, every exit code, and the words in which an error reaches the user.
 //!
-//! Owns [`Error`], [`Kind`] and the [`Classify`] extension that turns any cause into an [`Error`].
-//! Leaves the printing to `main.rs`. Inside a room a cause is built with [`anyhow`]'s `Context`;
-//! at the room's door it gets its kind.
+//! Inside a room a cause is built with [`anyhow`]'s `Context`. Where it leaves the room,
+//! [`Classify`] turns it into an [`Error`] with its [`Kind`].
 
 use std::fmt;
 
 /// What an operation of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The exit codes of runs that did not fail; those of errors are in [`Kind`].
+pub mod exit {
+    use super::Kind;
+
+    /// Every text has its record, but some records are errors.
+    pub const SOME_RECORDS_ARE_ERRORS: u8 = 9;
+    /// 128 and the number of SIGINT.
+    pub const INTERRUPTED: u8 = 130;
+    /// 128 and the number of SIGTERM.
+    pub const TERMINATED: u8 = 143;
+
+    /// Every exit code with its meaning, as `--help` lists them. They never change.
+    pub const MEANINGS: [(u8, &str); 12] = [
+        (0, "done"),
+        (Kind::Internal as u8, "internal error"),
+        (Kind::Usage as u8, "usage"),
+        (Kind::Input as u8, "input"),
+        (Kind::Model as u8, "model files"),
+        (Kind::Hub as u8, "hub or network (try again)"),
+        (Kind::HubRefused as u8, "hub refused"),
+        (Kind::Output as u8, "output"),
+        (Kind::Device as u8, "device or memory"),
+        (SOME_RECORDS_ARE_ERRORS, "done but some records are errors"),
+        (INTERRUPTED, "stopped by SIGINT"),
+        (TERMINATED, "stopped by SIGTERM"),
+    ];
+}
 
 /// What an error means for the caller; its number is the process's exit code and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +127,7 @@ impl Error {
                 .any(|cause| cause.downcast_ref().is_some_and(broken))
     }
 
-    /// One command or flag that fixes it, where there is one.
+    /// One command or flag that fixes it, if there is one.
     #[must_use]
     pub fn tip(&self) -> Option<&str> {
         self.tip.as_deref()
@@ -149,7 +176,7 @@ pub fn one_line(text: &str) -> String {
         })
 }
 
-/// Gives a cause its [`Kind`] at the door of a room.
+/// Gives a cause its [`Kind`] where it leaves a room.
 pub trait Classify<T> {
     /// The same result, its error an [`Error`] of `kind`.
     ///

@@ -30,6 +30,7 @@ mod hex;
 pub mod hub;
 pub mod input;
 pub mod model;
+pub mod notes;
 pub mod ops;
 pub mod output;
 pub mod pipeline;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bert_embed::app::{Outcome, run};
 use bert_embed::cli::Arguments;
-use bert_embed::error::{Error, Kind, Result, one_line};
+use bert_embed::error::{Error, Kind, Result, exit, one_line};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(9),
+        Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(exit::SOME_RECORDS_ARE_ERRORS),
         Ok(Outcome::Stopped {
             exit_code,
             resumable,
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What was written instead of a run, where the command line asks for documentation.
+/// Writes the documentation that the command line asks for; `None` if it asks for a run.
 fn documentation(arguments: &Arguments) -> Option<Result<()>> {
     let mut text = Vec::new();
     let mut command = Arguments::command();
@@ -71,7 +71,7 @@ fn documentation(arguments: &Arguments) -> Option<Result<()>> {
     Some(written.map_err(|cause| Error::new(Kind::Output, cause)))
 }
 
-/// Prints `error` and its tip; where standard error is closed there is nobody to tell.
+/// Prints `error` and its tip. If standard error is closed, nobody is there to be told.
 fn tell(error: &Error) {
     let mut stderr = io::stderr();
     let _ = writeln!(stderr, "error: {error}");
@@ -80,7 +80,7 @@ fn tell(error: &Error) {
     }
 }
 
-/// The command line that goes on where this one was stopped.
+/// The command line that resumes this run.
 fn resuming_command() -> String {
     let mut words: Vec<_> = std::env::args_os().map(|word| quoted(&word)).collect();
     if !words.iter().any(|word| word == "--resume") {

@@ -7,9 +7,6 @@ mod report;
 mod size;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread;
 
 use rayon::prelude::*;
 
@@ -17,42 +14,39 @@ use crate::app::request::Request;
 use crate::error::Result;
 use crate::input::Texts;
 use crate::output::{Context, JsonLines};
-use crate::pipeline::batch::{Item, Plan, Tokenized};
-use crate::pipeline::read::{self, TEXTS_AHEAD};
-use crate::record::Field;
-use crate::record::{BadRecord, Record};
-use crate::tokenize::Encoding;
-use crate::tokenize::{OnLong, Padding};
-pub use report::Report;
-pub use size::Sizes;
+use crate::pipeline::{self, Plan, TextOrBad, TokenizedText};
+use crate::record::{BadRecord, Field, Record};
+use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
+pub(crate) use report::Report;
+pub(crate) use size::Sizes;
 
 /// What is known of the texts when all are tokenized.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Texts read, bad ones included.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Texts whose record would be an error.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// How many texts have so many tokens, special ones included, before anything is cut.
-    pub texts_by_tokens: BTreeMap<usize, u64>,
+    pub(crate) texts_by_tokens: BTreeMap<usize, u64>,
     /// Texts of more tokens than `--max-length`.
-    pub too_long: u64,
+    pub(crate) too_long: u64,
     /// Tokens that would be cut away.
-    pub dropped_tokens: u64,
+    pub(crate) dropped_tokens: u64,
     /// Tokens of the records, those of windows once and `[PAD]` of `--padding max-length` included.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Tokens of the longest record.
-    pub longest_record: u64,
+    pub(crate) longest_record: u64,
     /// Words with a vector.
-    pub words: u64,
+    pub(crate) words: u64,
     /// Bytes of the JSON lines without any vector.
-    pub json_bytes: u64,
+    pub(crate) json_bytes: u64,
 }
 
 impl Counts {
     /// Good texts.
     #[must_use]
-    pub fn texts(&self) -> u64 {
+    pub(crate) fn texts(&self) -> u64 {
         self.records - self.errors
     }
 }
@@ -61,41 +55,48 @@ impl Counts {
 ///
 /// # Errors
 /// Those of reading and tokenizing; a single bad text is counted.
-pub fn measure(texts: Texts, plan: Plan, context: Context, request: &Request) -> Result<Report> {
-    let (to_tokenizer, arrivals) = sync_channel(TEXTS_AHEAD);
-    // Not joined: a read from a terminal or a pipe may never return.
-    thread::spawn(move || read::read(texts, &to_tokenizer, &Arc::default()));
+pub(crate) fn measure(
+    texts: Texts,
+    plan: Plan,
+    context: Context,
+    request: &Request,
+) -> Result<Report> {
     let lines = JsonLines::new(context);
-    // A text that is too long is an error with its tokens counted.
-    let on_long = match plan.on_long {
-        OnLong::Error => OnLong::Truncate,
-        other => other,
+    // A text that is too long is an error, but its tokens count.
+    let options = TokenOptions {
+        on_long: match request.tokens.on_long {
+            OnLong::Error => OnLong::Truncate,
+            other => other,
+        },
+        ..request.tokens
     };
-    let plan = Plan { on_long, ..plan };
+    let plan = Plan {
+        options: &options,
+        ..plan
+    };
     let mut counts = Counts::default();
-    while let Ok(first) = arrivals.recv() {
-        let chunk: Vec<_> = std::iter::once(first)
-            .chain(arrivals.iter().take(TEXTS_AHEAD - 1))
-            .collect();
-        let items = plan
-            .encode_all(chunk)
-            .into_iter()
-            .collect::<Result<Vec<_>>>()?;
-        let bytes = line_bytes(&lines, &items, counts.records)?;
-        for (item, bytes) in items.iter().zip(bytes) {
-            counts.add(item, bytes, request);
+    pipeline::tokenize_only(plan, texts, |texts| {
+        let bytes = line_bytes(&lines, &texts, counts.records)?;
+        for (text, bytes) in texts.iter().zip(bytes) {
+            counts.add(text, bytes, request);
         }
-    }
-    let sizes = Sizes::new(&counts, request.padding == Padding::Longest, &context);
+        Ok(())
+    })?;
+    let to_longest = request.tokens.padding == Padding::Longest;
+    let sizes = Sizes::new(&counts, to_longest, &context);
     Ok(Report::new(counts, sizes, request, &context))
 }
 
-/// The bytes of each item's JSON line without any vector; the first one is text number `first`.
-fn line_bytes(lines: &JsonLines, items: &[Item], first: u64) -> Result<Vec<usize>> {
-    let bytes = |(place, item): (usize, &Item)| {
+/// The bytes of each text's JSON line without any vector; the first text has number `first`.
+fn line_bytes(
+    lines: &JsonLines,
+    texts: &[TextOrBad<TokenizedText>],
+    first: u64,
+) -> Result<Vec<usize>> {
+    let bytes = |(place, text): (usize, &TextOrBad<TokenizedText>)| {
         let index = first + place as u64;
-        let record = match item {
-            Ok(Tokenized { text, encoding, .. }) => {
+        let record = match text {
+            Ok(TokenizedText { text, encoding, .. }) => {
                 Ok(Record::without_numbers(index, text, encoding))
             }
             Err(bad) => Err(BadRecord {
@@ -105,22 +106,22 @@ fn line_bytes(lines: &JsonLines, items: &[Item], first: u64) -> Result<Vec<usize
         };
         lines.line_bytes(&record)
     };
-    items.par_iter().enumerate().map(bytes).collect()
+    texts.par_iter().enumerate().map(bytes).collect()
 }
 
 impl Counts {
-    fn add(&mut self, item: &Item, json_bytes: usize, request: &Request) {
+    fn add(&mut self, text: &TextOrBad<TokenizedText>, json_bytes: usize, request: &Request) {
         self.records += 1;
         self.json_bytes += json_bytes as u64;
-        let Ok(Tokenized { encoding, .. }) = item else {
+        let Ok(TokenizedText { encoding, .. }) = text else {
             self.errors += 1;
             return;
         };
         let tokens = encoding.attended + encoding.dropped_tokens;
         *self.texts_by_tokens.entry(tokens).or_default() += 1;
-        if tokens > request.max_length {
+        if tokens > request.tokens.max_length {
             self.too_long += 1;
-            if request.on_long == OnLong::Error {
+            if request.tokens.on_long == OnLong::Error {
                 self.errors += 1;
                 return;
             }
@@ -130,20 +131,9 @@ impl Counts {
         self.rows += rows;
         self.longest_record = self.longest_record.max(rows);
         if request.fields.contains(&Field::Words) {
-            self.words += words(encoding);
+            self.words += word_runs(&encoding.word_ids).count() as u64;
         }
     }
-}
-
-/// The words that a record would have: runs of tokens with the same number in one segment.
-fn words(encoding: &Encoding) -> u64 {
-    let word = |place: usize| {
-        let number = encoding.word_ids[place];
-        number.map(|number| (number, encoding.token_type_ids[place]))
-    };
-    let begins =
-        |&place: &usize| word(place).is_some() && (place == 0 || word(place) != word(place - 1));
-    (0..encoding.word_ids.len()).filter(begins).count() as u64
 }
 
 /// What would happen to texts that are too long, as the report says it.

@@ -1,9 +1,11 @@
 //! What one run of the command does: [`run`] opens every room and shuts it again.
 
-pub mod dry_run;
-pub mod request;
-pub mod resume;
+mod dry_run;
+mod request;
+mod resume;
 mod run;
-pub mod self_test;
+mod self_test;
+mod settings;
+mod signals;
 
 pub use run::{Outcome, run};

@@ -1,8 +1,6 @@
-//! The arguments' meaning for one model: which layers, how many tokens, what is computed.
+//! What the arguments mean for one model: which layers, how many tokens, what is computed.
 //!
-//! Owns the checks that need the model's configuration; they happen before any weight is read.
-
-use clap::ValueEnum;
+//! The checks here need the model's configuration; they happen before any weight is read.
 
 use crate::checkpoint::{self, Config};
 use crate::cli::Arguments;
@@ -10,55 +8,36 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Wanted;
 use crate::ops::Precision;
 use crate::output::OutputFormat;
-use crate::record::Field;
-use crate::record::Shapes;
-use crate::tokenize::{Detail, SPECIAL_TOKENS};
-use crate::tokenize::{OnLong, Padding};
-use crate::vectors::{LayerMerge, Pooling, WordPooling};
+use crate::record::{Field, Shapes};
+use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
+use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 
-/// What one run computes and prints.
+/// What one run computes and prints; each room gets its own part.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// Fields of a record, in order.
-    pub fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
     /// What the encoder computes.
-    pub wanted: Wanted,
-    /// How the hidden states become one.
-    pub layer_merge: LayerMerge,
-    /// How `embedding` is made.
-    pub pooling: Option<Pooling>,
-    /// Whether `embedding` is scaled to length 1.
-    pub normalize: bool,
-    /// How the vectors of `words` are made.
-    pub word_pooling: Option<WordPooling>,
-    /// Longest record in tokens, or longest window.
-    pub max_length: usize,
-    /// What happens to a text that is longer.
-    pub on_long: OnLong,
-    /// Tokens that neighbouring windows share.
-    pub stride: usize,
-    /// How far records are filled up.
-    pub padding: Padding,
-    /// Tokens of a batch at most.
-    pub batch_tokens: usize,
-    /// What is asked of the tokenizer.
-    pub detail: Detail,
-    /// Width of a row.
-    pub hidden_size: usize,
+    pub(crate) wanted: Wanted,
+    /// What is made of the encoder's outputs.
+    pub(crate) vectors: VectorOptions,
+    /// How texts become tokens.
+    pub(crate) tokens: TokenOptions,
+    /// The most tokens in a batch.
+    pub(crate) batch_tokens: usize,
     /// Form of the output.
-    pub format: OutputFormat,
-    /// What the weights are rounded to.
-    pub dtype: Precision,
+    pub(crate) format: OutputFormat,
+    /// Precision of the weights.
+    pub(crate) dtype: Precision,
 }
 
 impl Request {
-    /// What `arguments` mean for a model of `config`, on a device that takes `batch_tokens` at once
-    /// where they do not say.
+    /// What `arguments` mean for a model of `config` on a device that takes `batch_tokens` at once
+    /// unless the user says otherwise.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where the model has no such layer or not so many positions.
-    pub fn new(arguments: &Arguments, config: &Config, batch_tokens: usize) -> Result<Self> {
-        let format = arguments.output_format();
+    /// [`Kind::Usage`] if the model does not have such a layer or so many positions.
+    pub(crate) fn new(arguments: &Arguments, config: &Config, batch_tokens: usize) -> Result<Self> {
         let fields = arguments.record_fields();
         let has = |field| fields.contains(&field);
         let pooling = arguments.pooling;
@@ -69,43 +48,26 @@ impl Request {
             pooler_output: has(Field::PoolerOutput) || pooling == Some(Pooling::Pooler),
             hidden_states: layers(&arguments.layers, has(Field::HiddenStates), config)?,
         };
-        // A tensor [batch, seq] needs rows of one length.
-        let padding = match (format, arguments.padding) {
-            (OutputFormat::Json, Padding::None) => Padding::Longest,
-            (_, padding) => padding,
-        };
-        let max_length = max_length(arguments.max_length, config)?;
+        let batch_tokens = arguments
+            .batch_tokens
+            .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
+            vectors: vector_options(arguments, &fields, &wanted, config),
+            tokens: token_options(arguments, &fields, config)?,
             wanted,
-            layer_merge: arguments.layer_merge,
-            pooling,
-            normalize: arguments.normalize,
-            word_pooling: arguments.word_pooling,
-            stride: stride(arguments, max_length)?,
-            max_length,
-            on_long: arguments.on_long,
-            padding,
-            batch_tokens: arguments
-                .batch_tokens
-                .map_or(batch_tokens, |tokens| tokens as usize),
-            detail: Detail {
-                offsets: [Field::OffsetMapping, Field::WordIds, Field::Words]
-                    .into_iter()
-                    .any(has),
-            },
-            hidden_size: config.hidden_size,
-            format,
+            batch_tokens,
+            format: arguments.output_format(),
             dtype: arguments.dtype,
             fields,
         })
     }
 
-    /// Checks what is asked of a checkpoint without a pooler; `pooler_output` is left out where it
-    /// cannot be null.
+    /// Checks what is asked of a checkpoint without a pooler. A format that has no null leaves
+    /// `pooler_output` out.
     ///
     /// # Errors
-    /// [`Kind::Model`] where all that is asked for would be the pooler's.
-    pub fn check_pooler(&mut self, has_pooler: bool) -> Result<()> {
+    /// [`Kind::Model`] if all that is asked for is the pooler's.
+    pub(crate) fn check_pooler(&mut self, has_pooler: bool) -> Result<()> {
         if has_pooler {
             return Ok(());
         }
@@ -113,7 +75,7 @@ impl Request {
             let error = Error::message(Kind::Model, "the checkpoint has no pooler");
             Err(error.context(what).with_tip(tip))
         };
-        if self.pooling == Some(Pooling::Pooler) {
+        if self.vectors.pooling == Some(Pooling::Pooler) {
             return refuse(
                 "could not pool with `pooler`",
                 "use --pooling cls or --pooling mean",
@@ -133,51 +95,56 @@ impl Request {
 
     /// What the shapes of the fields depend on.
     #[must_use]
-    pub fn shapes(&self) -> Shapes {
-        let layers = self.wanted.hidden_states.len();
+    pub(crate) fn shapes(&self) -> Shapes {
         Shapes {
-            hidden: self.hidden_size,
-            layers,
-            merged_width: match self.layer_merge {
-                LayerMerge::None => None,
-                LayerMerge::Concat => Some(layers * self.hidden_size),
-                LayerMerge::Mean | LayerMerge::Sum => Some(self.hidden_size),
-            },
+            hidden: self.vectors.hidden_size,
+            layers: self.wanted.hidden_states.len(),
+            merged_width: self.vectors.merged_width,
         }
-    }
-
-    /// The options that the numbers depend on, by name and as they are typed.
-    #[must_use]
-    pub fn options(&self) -> Vec<(&'static str, String)> {
-        let mut options = vec![
-            ("dtype", typed(&self.dtype)),
-            ("max_length", self.max_length.to_string()),
-            ("on_long", typed(&self.on_long)),
-            ("padding", typed(&self.padding)),
-        ];
-        if self.on_long == OnLong::Window {
-            options.push(("stride", self.stride.to_string()));
-        }
-        if let Some(pooling) = self.pooling {
-            options.push(("pooling", typed(&pooling)));
-            options.push(("normalize", self.normalize.to_string()));
-        }
-        if !self.wanted.hidden_states.is_empty() {
-            let layers = self.wanted.hidden_states.iter().map(usize::to_string);
-            options.push(("layers", layers.collect::<Vec<_>>().join(",")));
-            options.push(("layer_merge", typed(&self.layer_merge)));
-        }
-        options
     }
 }
 
-/// A value as it is typed on the command line.
-pub(crate) fn typed(value: &impl ValueEnum) -> String {
-    let name = value.to_possible_value();
-    name.map_or_else(String::new, |name| name.get_name().to_owned())
+fn vector_options(
+    arguments: &Arguments,
+    fields: &[Field],
+    wanted: &Wanted,
+    config: &Config,
+) -> VectorOptions {
+    let hidden_size = config.hidden_size;
+    VectorOptions {
+        hidden_size,
+        keep_rows: fields.contains(&Field::LastHiddenState) || arguments.word_pooling.is_some(),
+        layer_merge: arguments.layer_merge,
+        merged_width: match arguments.layer_merge {
+            LayerMerge::None => None,
+            LayerMerge::Concat => Some(wanted.hidden_states.len() * hidden_size),
+            LayerMerge::Mean | LayerMerge::Sum => Some(hidden_size),
+        },
+        pooling: arguments.pooling,
+        normalize: arguments.normalize,
+        word_pooling: arguments.word_pooling,
+    }
 }
 
-/// The numbers of the hidden states in `--layers`, all of them where none is named.
+fn token_options(arguments: &Arguments, fields: &[Field], config: &Config) -> Result<TokenOptions> {
+    let max_length = max_length(arguments.max_length, config)?;
+    let offsets = [Field::OffsetMapping, Field::WordIds, Field::Words];
+    Ok(TokenOptions {
+        detail: Detail {
+            offsets: offsets.iter().any(|field| fields.contains(field)),
+        },
+        max_length,
+        on_long: arguments.on_long,
+        stride: stride(arguments, max_length)?,
+        // A tensor [batch, seq] needs rows of one length.
+        padding: match (arguments.output_format(), arguments.padding) {
+            (OutputFormat::Json, Padding::None) => Padding::Longest,
+            (_, padding) => padding,
+        },
+    })
+}
+
+/// The numbers of the hidden states in `--layers`; all of them if none is named.
 fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
     let count = config.num_hidden_layers + 1;
     if typed.is_empty() && wanted {
@@ -203,7 +170,7 @@ fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
 }
 
 /// # Errors
-/// [`Kind::Usage`] where the model has not so many positions, [`Kind::Model`] where it has hardly any.
+/// [`Kind::Usage`] if the model has fewer positions, [`Kind::Model`] if no text fits into them.
 fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
     let positions = config.max_position_embeddings;
     if positions <= SPECIAL_TOKENS {
@@ -222,7 +189,7 @@ fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
     }
 }
 
-/// The tokens that neighbouring windows share, a quarter of a window where none are named.
+/// The tokens that consecutive windows share, by default a quarter of a window.
 fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
     let stride = arguments
         .stride

@@ -4,15 +4,16 @@
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
-use crate::app::request::{Request, typed};
+use crate::app::settings::Setting;
 use crate::cli::Arguments;
 use crate::error::Result;
 use crate::hex::hex;
 use crate::hub::{self, Snapshot};
+use crate::notes;
 use crate::ops::Level;
 use crate::ops::device;
 use crate::output::{Destination, Settings};
-use crate::record::Tally;
+use crate::record::RunCounts;
 
 /// Opens `destination` for records; what an interrupted run has written of them already.
 ///
@@ -20,80 +21,36 @@ use crate::record::Tally;
 /// [`crate::error::Kind::Usage`] where that run had other settings,
 /// [`crate::error::Kind::Output`] where the files fail, [`crate::error::Kind::Model`] where those of
 /// the model do.
-pub fn begin(
+pub(crate) fn begin(
     arguments: &Arguments,
-    request: &Request,
+    settings: &[Setting],
     snapshot: &Snapshot,
     device: &Device,
     destination: &mut Destination,
-) -> Result<Tally> {
+) -> Result<RunCounts> {
     if destination.partial_path().is_none() {
-        return Ok(Tally::default());
+        return Ok(RunCounts::default());
     }
-    let done = destination.begin(&settings(arguments, request, snapshot, device)?)?;
-    if arguments.resume && done.records == 0 && !arguments.quiet {
-        eprintln!("note: nothing to resume: starting from the beginning");
+    let done = destination.begin(&compared(settings, snapshot, device)?)?;
+    if arguments.resume && done.records == 0 {
+        notes::note("nothing to resume: starting from the beginning");
     }
     Ok(done)
 }
 
 /// Every setting that the records depend on, by the name that the user knows.
-fn settings(
-    arguments: &Arguments,
-    request: &Request,
-    snapshot: &Snapshot,
-    device: &Device,
-) -> Result<Settings> {
-    let mut settings = vec![
-        ("the program", env!("CARGO_PKG_VERSION").to_owned()),
-        ("the model", model(snapshot)?),
-        ("the device", device_name(device)),
-        ("--format", typed(&arguments.output_format())),
-        ("--pair", or_none(arguments.pair.clone())),
+fn compared(settings: &[Setting], snapshot: &Snapshot, device: &Device) -> Result<Settings> {
+    let mut compared = vec![
         (
-            "--pair-separator",
-            or_none(arguments.pair_separator.clone()),
+            "the program".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
         ),
+        ("the model".to_owned(), model(snapshot)?),
+        ("the device".to_owned(), device_name(device)),
     ];
-    settings.extend(request.settings());
-    let owned = |(name, value): (&str, String)| (name.to_owned(), value);
-    Ok(settings.into_iter().map(owned).collect())
-}
-
-impl Request {
-    fn settings(&self) -> Vec<(&'static str, String)> {
-        // Nothing is left out by `..`: a new part of a request has to be thought of here.
-        let Self {
-            fields,
-            wanted,
-            layer_merge,
-            pooling,
-            normalize,
-            word_pooling,
-            max_length,
-            on_long,
-            stride,
-            padding,
-            batch_tokens: _,
-            detail: _,
-            hidden_size: _,
-            format: _,
-            dtype,
-        } = self;
-        vec![
-            ("--fields", list(fields.iter().map(|field| field.name()))),
-            ("--layers", list(wanted.hidden_states.iter())),
-            ("--layer-merge", typed(layer_merge)),
-            ("--pooling", or_none(pooling.as_ref().map(typed))),
-            ("--normalize", normalize.to_string()),
-            ("--word-pooling", or_none(word_pooling.as_ref().map(typed))),
-            ("--max-length", max_length.to_string()),
-            ("--on-long", typed(on_long)),
-            ("--stride", stride.to_string()),
-            ("--padding", typed(padding)),
-            ("--dtype", typed(dtype)),
-        ]
-    }
+    let typed = settings.iter();
+    compared.extend(typed.map(|setting| (setting.flag(), setting.value().to_owned())));
+    Ok(compared)
 }
 
 /// The commit, or a hash over the hashes of all files.
@@ -114,15 +71,4 @@ fn device_name(device: &Device) -> String {
         Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
         other => device::full_name(other),
     }
-}
-
-fn or_none(value: Option<String>) -> String {
-    value.unwrap_or_else(|| "none".to_owned())
-}
-
-fn list<T: ToString>(values: impl Iterator<Item = T>) -> String {
-    values
-        .map(|value| value.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
 }

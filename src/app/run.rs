@@ -1,26 +1,25 @@
-//! The way of a text through the rooms; the only file that knows every other.
+//! One run of the command: opens what the arguments name, and hands it to the pipeline.
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
-use super::{dry_run, resume};
 use crate::app::request::Request;
-use crate::app::self_test::Subject;
+use crate::app::self_test::SelfTest;
+use crate::app::settings::{metadata, settings};
+use crate::app::signals::Signals;
+use crate::app::{dry_run, resume};
 use crate::checkpoint::{Config, Dtype, Tensors};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::{self, InputFormat, LineFormat, Texts};
 use crate::model::BertModel;
+use crate::notes;
 use crate::ops::OutOfMemory;
 use crate::ops::device;
-use crate::output::OutputFormat;
-use crate::output::{self, Context, Destination, Unfinished};
-use crate::pipeline::progress::{self, Progress};
-use crate::pipeline::stop::{Ending, Stop};
-use crate::pipeline::write::Writer;
-use crate::pipeline::{self, batch};
-use crate::record::Tally;
+use crate::output::{self, Context, Destination, OutputFormat, Unfinished};
+use crate::pipeline::{self, Ending, Plan, Progress, Writer};
+use crate::record::RunCounts;
 use crate::tokenize::Tokenizer;
 
 /// How a run ended that did not fail.
@@ -45,6 +44,7 @@ pub enum Outcome {
 /// Every [`Kind`] of error; records written before it stay written on a stream.
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
+    notes::set_quiet(arguments.quiet);
     device::reuse_memory();
     device::set_threads(arguments.threads)?;
     if arguments.self_test {
@@ -60,54 +60,57 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
     if arguments.resume && destination.is_complete() {
-        eprintln!(
-            "note: {} is there and no interrupted run was found: it is left as it is",
+        notes::note(&format!(
+            "{} is there and no interrupted run was found: it is left as it is",
             destination.name()
-        );
+        ));
         return Ok(Outcome::Done);
     }
-    let device = device::open(arguments.device, arguments.quiet)?;
+    let device = device::open(arguments.device)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let mut request = Request::new(arguments, &config, device::batch_tokens(&device))?;
-    let done = resume::begin(arguments, &request, &snapshot, &device, &mut destination)?;
+    let options = settings(arguments, &request);
+    let done = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
     let model = BertModel::load(&tensors, &config, &device, request.dtype.into())?;
     request.check_pooler(model.has_pooler())?;
-    let options = request.options();
+    let options = metadata(&options);
     let context = context(&request, &options, &snapshot, &tokenizer);
     let output = output::open(request.format, context)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
-    let stop = Stop::on_signals().kind(Kind::Internal)?;
+    let signals = Signals::listen().kind(Kind::Internal)?;
+    let stop = signals.stop();
     let run = pipeline::Run {
         model: &model,
         wanted: &request.wanted,
         plan: plan(arguments, &request, &tokenizer, &done),
         stop: &stop,
-        quiet: arguments.quiet,
         progress: Progress::new(draws_progress(arguments), texts.size_bytes),
     };
-    let writer = Writer::new(output, destination, &request, done.clone());
+    let writer = Writer::new(output, destination, &request.vectors, done.clone());
     let ended = pipeline::run(run, texts, writer);
     let resumable = kept.is_some_and(|path| path.exists());
-    if let Ok((tally, Ending::Complete)) = &ended
-        && !arguments.quiet
-    {
-        warn(&request, tally, model.has_pooler());
+    if let Ok((counts, Ending::Complete)) = &ended {
+        warn(&request, counts, model.has_pooler());
     }
-    outcome(ended, &stop, resumable)
+    outcome(ended, &signals, resumable)
 }
 
-fn outcome(ended: Result<(Tally, Ending)>, stop: &Stop, resumable: bool) -> Result<Outcome> {
+fn outcome(
+    ended: Result<(RunCounts, Ending)>,
+    signals: &Signals,
+    resumable: bool,
+) -> Result<Outcome> {
     match ended {
-        Ok((tally, Ending::Complete)) => Ok(complete(tally.errors)),
+        Ok((counts, Ending::Complete)) => Ok(complete(counts.errors)),
         // Whoever reads the output may have got the same signal, and gone before.
-        Err(error) if !(stop.asked() && error.is_closed_pipe()) => Err(error),
+        Err(error) if !(signals.stop().asked() && error.is_closed_pipe()) => Err(error),
         Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
-            exit_code: stop.exit_code(),
+            exit_code: signals.exit_code(),
             resumable,
         }),
     }
@@ -137,9 +140,9 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     // There are no batches.
     let request = Request::new(arguments, &config, usize::MAX)?;
     let tokenizer = load_tokenizer(&snapshot, &config)?;
-    let options = request.options();
+    let options = metadata(&settings(arguments, &request));
     let context = context(&request, &options, &snapshot, &tokenizer);
-    let nothing_done = Tally::default();
+    let nothing_done = RunCounts::default();
     let plan = plan(arguments, &request, &tokenizer, &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
     let as_json = arguments.format == Some(OutputFormat::Json);
@@ -164,15 +167,15 @@ fn context<'a>(
 }
 
 fn draws_progress(arguments: &Arguments) -> bool {
-    !arguments.quiet && progress::has_terminal(arguments.output.is_none())
+    !arguments.quiet && pipeline::has_terminal(arguments.output.is_none())
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
-    let device = device::open(arguments.device, arguments.quiet)?;
+    let device = device::open(arguments.device)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
-    let subject = Subject {
+    let test = SelfTest {
         snapshot: &snapshot,
         config: &config,
         tensors: &tensors,
@@ -180,7 +183,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         model: &BertModel::load(&tensors, &config, &device, Dtype::F32)?,
         device: &device,
     };
-    subject.test(&mut std::io::stdout()).map(|()| Outcome::Done)
+    test.run(&mut std::io::stdout()).map(|()| Outcome::Done)
 }
 
 fn texts(arguments: &Arguments) -> Result<Texts> {
@@ -283,36 +286,37 @@ fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
 
 fn plan<'a>(
     arguments: &Arguments,
-    request: &Request,
+    request: &'a Request,
     tokenizer: &'a Tokenizer,
-    done: &'a Tally,
-) -> batch::Plan<'a> {
-    batch::Plan {
+    done: &'a RunCounts,
+) -> Plan<'a> {
+    Plan {
         done,
         fail_fast: arguments.fail_fast,
         tokenizer,
-        detail: request.detail,
-        max_length: request.max_length,
-        on_long: request.on_long,
-        stride: request.stride,
-        padding: request.padding,
+        options: &request.tokens,
         batch_tokens: request.batch_tokens,
     }
 }
 
-/// Tells on standard error what no record can tell by itself.
-fn warn(request: &Request, tally: &Tally, has_pooler: bool) {
+/// Says on standard error what no record can say by itself.
+fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
         let fate = match request.format {
             OutputFormat::Safetensors => "left out",
             _ => "null",
         };
-        eprintln!("warning: the checkpoint has no pooler: pooler_output is {fate}");
+        notes::warning(&format!(
+            "the checkpoint has no pooler: pooler_output is {fate}"
+        ));
     }
-    if tally.truncated_texts > 0 {
-        eprintln!(
-            "warning: texts longer than {} tokens: {} of {}, tokens dropped: {}",
-            request.max_length, tally.truncated_texts, tally.records, tally.dropped_tokens
-        );
+    if counts.truncated_texts > 0 {
+        notes::warning(&format!(
+            "texts longer than {} tokens: {} of {}, tokens dropped: {}",
+            request.tokens.max_length,
+            counts.truncated_texts,
+            counts.records,
+            counts.dropped_tokens
+        ));
     }
 }

@@ -52,27 +52,27 @@ enum Verdict {
 }
 
 /// The model under test with everything that was loaded for it.
-pub struct Subject<'a> {
+pub(crate) struct SelfTest<'a> {
     /// Where its files are.
-    pub snapshot: &'a Snapshot,
+    pub(crate) snapshot: &'a Snapshot,
     /// Its configuration.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
     /// Its tensors.
-    pub tensors: &'a Tensors,
+    pub(crate) tensors: &'a Tensors,
     /// Its tokenizer.
-    pub tokenizer: &'a Tokenizer,
+    pub(crate) tokenizer: &'a Tokenizer,
     /// Our encoder.
-    pub model: &'a BertModel,
+    pub(crate) model: &'a BertModel,
     /// Where the encoder runs.
-    pub device: &'a Device,
+    pub(crate) device: &'a Device,
 }
 
-impl Subject<'_> {
+impl SelfTest<'_> {
     /// Runs every check and prints PASS or FAIL with the figures.
     ///
     /// # Errors
     /// [`Kind::Model`] where a check fails, and where one cannot be made.
-    pub fn test(&self, to: &mut dyn Write) -> Result<()> {
+    pub(crate) fn run(&self, to: &mut dyn Write) -> Result<()> {
         let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
         let (batch, encoding) = self.notebook_batch(&notebook)?;
         let outputs = self.model.forward(&batch, &Wanted::last_and_pooler())?;

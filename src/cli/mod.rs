@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::error::exit;
 use crate::input::InputFormat;
 use crate::ops::Precision;
 use crate::ops::device::DeviceChoice;
@@ -39,7 +40,7 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
 )]
-#[command(name = "bert-embed", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "bert-embed", version, max_term_width = 100, after_help = after_help())]
 pub struct Arguments {
     /// Texts to embed, one record each
     #[arg(value_name = "TEXT", help_heading = "Input")]
@@ -235,12 +236,15 @@ pub struct Arguments {
     pub quiet: bool,
 }
 
-const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 internal error, 2 usage, 3 input, 4 model files, 5 hub or network (try again),
-6 hub refused, 7 output, 8 device, 9 done but some records are errors, 130/143 stopped by a signal.
-
+const ENVIRONMENT: &str = "\
 Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
 HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
+
+/// The end of the help: exit codes and environment.
+fn after_help() -> String {
+    let meanings = exit::MEANINGS.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!("Exit codes: {}.\n\n{ENVIRONMENT}", meanings.join(", "))
+}
 
 impl Arguments {
     /// The fields of a record in the contract's order, with those that other options ask for.

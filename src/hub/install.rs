@@ -13,6 +13,7 @@ use super::cache::RepositoryCache;
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
 use crate::error::{Error, Kind, Result, io_words};
+use crate::notes;
 
 /// The right to write one repository of the cache, held until it is dropped.
 pub(super) struct Installer<'a> {
@@ -123,7 +124,9 @@ fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
     match lock.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            eprintln!("waiting for another process that downloads `{id}`");
+            notes::note(&format!(
+                "waiting for another process that downloads `{id}`"
+            ));
             lock.lock()
         }
         Err(TryLockError::Error(error)) => Err(error),

@@ -3,6 +3,7 @@
 use candle_core::{Device, DeviceLocation};
 
 use crate::error::{Error, Kind, Result};
+use crate::notes;
 
 /// Tokens that the encoder takes at once where nothing else is said: enough that weights are read
 /// seldom, few enough that what one operation writes (6 MB at most for base) is still near the cores
@@ -40,17 +41,17 @@ impl std::str::FromStr for DeviceChoice {
     }
 }
 
-/// The device of `choice`; `auto` takes the first GPU that answers and else the CPU, and says why
-/// where there is a GPU, unless `quiet`.
+/// The device of `choice`. `auto` takes the first GPU that answers, or else the CPU; if there is a
+/// GPU that does not answer, a note says why.
 ///
 /// # Errors
 /// [`Kind::Device`] where a GPU was asked for by name and does not answer.
-pub fn open(choice: DeviceChoice, quiet: bool) -> Result<Device> {
+pub fn open(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|error| {
-            if has_gpu() && !quiet {
-                eprintln!("note: {error}: going on with the CPU");
+            if has_gpu() {
+                notes::note(&format!("{error}: going on with the CPU"));
             }
             Device::Cpu
         })),

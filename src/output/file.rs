@@ -15,7 +15,7 @@ use super::Assembly;
 use super::partial::Partial;
 use super::state::Settings;
 use crate::error::{Classify, Error, Kind, Result};
-use crate::record::Tally;
+use crate::record::RunCounts;
 
 pub(super) const BUFFER_BYTES: usize = 1 << 18;
 
@@ -83,9 +83,9 @@ impl Destination {
     ///
     /// # Errors
     /// [`Kind::Usage`] where it had other settings, [`Kind::Output`] where the files fail.
-    pub fn begin(&mut self, settings: &Settings) -> Result<Tally> {
+    pub fn begin(&mut self, settings: &Settings) -> Result<RunCounts> {
         match &mut self.writer {
-            Inner::Stream(_) | Inner::File { .. } => Ok(Tally::default()),
+            Inner::Stream(_) | Inner::File { .. } => Ok(RunCounts::default()),
             Inner::Partial(partial) => partial
                 .begin(settings)
                 .map_err(|error| error.context(format!("could not resume {}", self.name))),
@@ -125,7 +125,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written.
-    pub fn keep(&mut self, tally: &Tally, now: bool) -> Result<()> {
+    pub fn keep(&mut self, tally: &RunCounts, now: bool) -> Result<()> {
         let kept = match &mut self.writer {
             Inner::Stream(stream) => stream.flush(),
             Inner::File { .. } => Ok(()),

@@ -16,7 +16,7 @@ use super::Assembly;
 use super::file::BUFFER_BYTES;
 use super::state::{Mark, Settings, State};
 use crate::error::{Classify, Error, Kind, Result};
-use crate::record::Tally;
+use crate::record::RunCounts;
 
 /// Records are kept this often, as syncing takes a disk some milliseconds.
 pub const KEEP_EVERY: Duration = Duration::from_millis(200);
@@ -89,7 +89,7 @@ impl Partial {
     ///
     /// # Errors
     /// [`Kind::Usage`] where that had other settings, [`Kind::Output`] where the files fail.
-    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Tally> {
+    pub(super) fn begin(&mut self, settings: &Settings) -> Result<RunCounts> {
         let resumes = self.kept_records() > 0;
         if resumes && let Some(difference) = self.difference(settings) {
             return Err(difference);
@@ -130,7 +130,7 @@ impl Partial {
     }
 
     /// Keeps the records of `tally`, if the last time was a while ago or it must be `now`.
-    pub(super) fn keep(&mut self, tally: &Tally, now: bool) -> io::Result<()> {
+    pub(super) fn keep(&mut self, tally: &RunCounts, now: bool) -> io::Result<()> {
         let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
         if tally.records == self.kept_records() || (early && !now) {
             return Ok(());

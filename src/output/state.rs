@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Classify, Kind, Result};
-use crate::record::Tally;
+use crate::record::RunCounts;
 
 /// Everything that decides the bytes of an output but the texts: name and value, in order.
 pub type Settings = Vec<(String, String)>;
@@ -27,7 +27,7 @@ pub(super) struct Mark {
     /// Its first bytes, which hold whole records only.
     pub(super) size_bytes: u64,
     /// What these records are.
-    pub(super) tally: Tally,
+    pub(super) tally: RunCounts,
 }
 
 /// An open state, locked by this process.

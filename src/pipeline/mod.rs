@@ -1,97 +1,85 @@
-//! Three threads that hand batches on: read and tokenize, encode, format and write.
+//! The threads of a run and the order in which they work: read, tokenize, encode, write.
 //!
-//! Owns the threads and the order; `encode.rs` is what the second one does. The encoder waits neither
-//! for text nor for numbers to be printed; the queues between the threads are short, so memory does
-//! not grow with the input.
+//! The encoder waits neither for text nor for numbers to be printed. The queues between the threads
+//! are short, so memory does not grow with the input. The types that travel through the queues are
+//! in `types.rs`.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+mod batch;
+mod budget;
+mod compute;
+mod encode;
+mod progress;
+mod read;
+mod resume_check;
+mod stitch;
+mod stop;
+mod tokenize;
+mod types;
+mod write;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-pub mod batch;
-mod encode;
-pub mod progress;
-pub mod read;
-mod skip;
-pub mod stop;
-pub mod write;
-
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::input::Texts;
 use crate::model::{BertModel, Wanted};
-use crate::output::KEEP_EVERY;
-use crate::record::Tally;
-use batch::{Pieces, Plan};
-use encode::{Computation, encode};
-use progress::Progress;
-use read::TEXTS_AHEAD;
-use stop::{Ending, Stop};
-use write::Writer;
+use crate::record::RunCounts;
+pub use batch::Plan;
+pub use progress::{Progress, has_terminal};
+pub use stop::{Ending, Stop};
+pub(crate) use types::{TextOrBad, TokenizedText};
+pub use write::Writer;
 
-/// Batches that may wait between two threads.
+use budget::ByteBudget;
+use compute::Computation;
+use types::{QueuedText, WindowBatch};
+
+/// The most batches that wait between two threads.
 const BATCHES_AHEAD: usize = 2;
 
-/// Neighbours in the input with what the encoder gave for them.
-pub struct Encoded {
-    /// In input order.
-    pub pieces: Pieces,
-    /// The good ones' numbers.
-    pub vectors: Vectors,
-}
-
-/// The outputs of one batch on the host.
-pub struct Vectors {
-    /// First row of each piece.
-    pub first_rows: Vec<usize>,
-    /// `[tokens × hidden]`; empty where not wanted.
-    pub last_hidden_state: Vec<f32>,
-    /// `[pieces × hidden]`; `None` where not wanted or not there.
-    pub pooler_output: Option<Vec<f32>>,
-    /// `[layers][tokens × hidden]`
-    pub hidden_states: Vec<Vec<f32>>,
-}
-
-/// What a run consists of.
+/// What a run works with.
 pub struct Run<'a> {
-    /// Turns tokens into numbers.
+    /// Turns tokens into vectors.
     pub model: &'a BertModel,
-    /// Which numbers.
+    /// Which outputs are computed.
     pub wanted: &'a Wanted,
     /// How texts become batches.
     pub plan: Plan<'a>,
-    /// Ends the run before its time.
+    /// Ends the run early.
     pub stop: &'a Stop,
-    /// Whether notes are unwelcome.
-    pub quiet: bool,
-    /// Shows how far it has come.
+    /// Shows how far the run has come.
     pub progress: Progress,
 }
 
-/// Takes every text to its record, until the last one or until somebody wants it to stop; what is
-/// with the encoder then is still written.
+/// Processes every text. On a stop request, batches already in the encoder are still written.
 ///
 /// # Errors
-/// The first error of any thread, the writer's first: where nobody reads the output any more the
-/// others only see a closed queue. The records before it are written and kept.
-pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
-    let (to_tokenizer, arrivals) = sync_channel(TEXTS_AHEAD);
-    let (to_encoder, batches) = sync_channel(BATCHES_AHEAD);
-    let (to_writer, encoded) = sync_channel(BATCHES_AHEAD);
+/// The first error of any thread, the writer's first: if nobody reads the output any more, the
+/// other threads see only a closed queue. The records before the error are written and kept.
+/// [`Kind::Device`] if the system refuses a thread.
+pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)> {
     let Run {
         model,
         wanted,
         plan,
         stop,
-        quiet,
         progress,
     } = run;
-    let flow = progress.flow();
-    thread::scope(|scope| {
-        // Not joined: a read from a terminal or a pipe may never return.
-        thread::spawn(move || read::read(texts, &to_tokenizer, &flow));
-        let tokenizing = scope.spawn(move || batch::prepare(plan, &arrivals, &to_encoder, stop));
-        let writing = scope.spawn(move || write(writer, progress, &encoded));
-        let start = |pieces: &Pieces| Computation::start(model, wanted, pieces);
-        let encoding = encode(start, &batches, &to_writer, stop, quiet);
+    let (to_encoder, batches) = sync_channel(BATCHES_AHEAD);
+    let (to_writer, encoded) = sync_channel(BATCHES_AHEAD);
+    let budget = progress.budget();
+    thread::scope(move |scope| {
+        // In this order, so that those that are already running end if the next cannot start.
+        let writing = start(scope, move || write::write_all(writer, progress, &encoded))?;
+        let queued = start_reading(texts, budget)?;
+        let tokenizing = start(scope, move || {
+            batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
+        })?;
+        let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+        let send = |batch| to_writer.send(batch).is_ok();
+        let encoding = encode::encode(begin, &batches, send, stop);
+        stop.abandon();
         drop((batches, to_writer));
         let mut writer = join(writing)?;
         let prepared = join(tokenizing);
@@ -99,7 +87,7 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
             Ok(Ending::Complete) => Ok((writer.finish()?, Ending::Complete)),
             Ok(Ending::Stopped) => {
                 writer.keep()?;
-                Ok((writer.tally().clone(), Ending::Stopped))
+                Ok((writer.counts().clone(), Ending::Stopped))
             }
             Err(error) => {
                 writer.keep()?;
@@ -109,36 +97,51 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(Tally, Ending)> {
     })
 }
 
+/// Reads and tokenizes `texts` without encoding them, and gives them to `take` some at a time.
+///
+/// # Errors
+/// Those of reading, of tokenizing and of `take`; [`Kind::Device`] if the system refuses a thread.
+pub(crate) fn tokenize_only(
+    plan: Plan,
+    texts: Texts,
+    mut take: impl FnMut(Vec<TextOrBad<TokenizedText>>) -> Result<()>,
+) -> Result<()> {
+    let queued = start_reading(texts, Arc::default())?;
+    while let Ok(first) = queued.recv() {
+        let more = queued.iter().take(read::TEXTS_AHEAD - 1);
+        let chunk = std::iter::once(first).chain(more).collect();
+        let texts = plan.text_tokenizer().tokenize_all(chunk);
+        take(texts.into_iter().collect::<Result<_>>()?)?;
+    }
+    Ok(())
+}
+
+/// Starts the reader. Nobody joins it: a read from a terminal or a pipe may never return.
+fn start_reading(texts: Texts, budget: Arc<ByteBudget>) -> Result<Receiver<Result<QueuedText>>> {
+    let (to_tokenizer, queued) = sync_channel(read::TEXTS_AHEAD);
+    thread::Builder::new()
+        .spawn(move || read::read(texts, &to_tokenizer, &budget))
+        .map_err(no_thread)?;
+    Ok(queued)
+}
+
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>> {
+    let thread = thread::Builder::new();
+    thread.spawn_scoped(scope, work).map_err(no_thread)
+}
+
+fn no_thread(cause: std::io::Error) -> Error {
+    Error::new(Kind::Device, cause)
+        .context("could not start a thread")
+        .with_tip("raise the limit of processes (ulimit -u) or of memory (ulimit -v)")
+}
+
 /// What a thread returned; its panic goes on here.
 fn join<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Each batch is written when it comes, so that whoever waits for a record gets it.
-fn write<'a>(
-    mut writer: Writer<'a>,
-    mut progress: Progress,
-    from: &Receiver<Encoded>,
-) -> Result<Writer<'a>> {
-    loop {
-        match from.recv_timeout(KEEP_EVERY) {
-            Ok(encoded) => {
-                let tokens = encoded.tokens();
-                writer.write(encoded)?;
-                progress.show(writer.tally().records, tokens);
-            }
-            Err(RecvTimeoutError::Timeout) => writer.keep()?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(writer),
-        }
-    }
-}
-
-impl Encoded {
-    /// Tokens that the encoder took.
-    fn tokens(&self) -> usize {
-        let pieces = self.pieces.iter().flatten();
-        pieces.map(|piece| piece.window.rows.len()).sum()
-    }
 }

@@ -1,5 +1,4 @@
-//! The bar that a person sees: records, tokens a second, and where the input's size is known the
-//! time that is left.
+//! The progress bar: records, tokens a second and, if the size of the input is known, the time left.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -7,18 +6,18 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::pipeline::read::Flow;
+use crate::pipeline::budget::ByteBudget;
 
-/// How far a run has come, on the standard error of a terminal or nowhere.
+/// How far a run has come, drawn on standard error or not at all.
 pub struct Progress {
     bar: ProgressBar,
-    flow: Arc<Flow>,
+    budget: Arc<ByteBudget>,
     begun: Instant,
     tokens: u64,
 }
 
 impl Progress {
-    /// The progress of a run over `size_bytes` of text, drawn if `draw`.
+    /// The progress of a run over `size_bytes` of text; nothing is drawn unless `draw`.
     #[must_use]
     pub fn new(draw: bool, size_bytes: Option<u64>) -> Self {
         let bar = match size_bytes {
@@ -30,31 +29,30 @@ impl Progress {
             Some(_) => "{bar:30} {percent}% {msg} {eta} left",
             None => "{spinner} {msg} {elapsed}",
         };
-        // The template is a constant; were it wrong, the default style would serve.
+        // The template is a constant. If it were wrong, the default style would serve.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Self {
             bar,
-            flow: Arc::default(),
+            budget: Arc::default(),
             begun: Instant::now(),
             tokens: 0,
         }
     }
 
-    /// The bytes that it follows.
-    #[must_use]
-    pub fn flow(&self) -> Arc<Flow> {
-        Arc::clone(&self.flow)
+    /// The bytes whose way through the pipeline the bar shows.
+    pub(crate) fn budget(&self) -> Arc<ByteBudget> {
+        Arc::clone(&self.budget)
     }
 
-    /// `tokens` more are done, and `records` in all.
-    pub fn show(&mut self, records: u64, tokens: usize) {
+    /// Shows that `tokens` more are done, and `records` in all.
+    pub(crate) fn show(&mut self, records: u64, tokens: usize) {
         self.tokens += tokens as u64;
         let rate = self.tokens as f64 / self.begun.elapsed().as_secs_f64().max(1e-3);
         self.bar
             .set_message(format!("{records} records, {rate:.0} tokens/s"));
-        self.bar.set_position(self.flow.arrived_bytes());
+        self.bar.set_position(self.budget.finished_bytes());
     }
 }
 

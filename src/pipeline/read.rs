@@ -1,96 +1,24 @@
-//! Reading ahead of the tokenizer, bounded in texts and in bytes.
-//!
-//! Owns the thread that reads and the count of bytes on their way. A text's bytes count from its
-//! reading to its record, so neither 512 lines of 16 MiB nor a slow reader of the output fill the
-//! memory.
+//! The reader's thread: texts from the input into the queue of the tokenizer.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
-use crate::input::{BadText, Text, Texts};
+use crate::input::Texts;
+use crate::pipeline::budget::ByteBudget;
+use crate::pipeline::types::QueuedText;
 
-/// Texts that may wait for the tokenizer; a few hundred keep every thread busy.
-pub const TEXTS_AHEAD: usize = 512;
+/// The most texts that wait for the tokenizer; a few hundred keep every thread busy.
+pub(crate) const TEXTS_AHEAD: usize = 512;
 
-/// Bytes of text between reader and writer, but one text always fits: two lines of 16 MiB, the
-/// longest there are, or some 100,000 sentences.
-const BYTES_AHEAD: u64 = 32 << 20;
-
-/// One text on its way, good or bad.
-pub struct Arrival {
-    /// The text as it was read.
-    pub text: std::result::Result<Text, BadText>,
-    /// Its share of the bytes that may be on their way.
-    pub share: Share,
-}
-
-/// Bytes of text that are on their way, and those that have arrived.
-#[derive(Debug, Default)]
-pub struct Flow {
-    bytes: Mutex<Bytes>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Bytes {
-    on_their_way: u64,
-    arrived: u64,
-}
-
-/// The bytes of one text; dropped with it, they have arrived.
-#[derive(Debug)]
-pub struct Share {
-    flow: Arc<Flow>,
-    size_bytes: u64,
-}
-
-impl Flow {
-    /// Bytes of the texts that have their record.
-    #[must_use]
-    pub fn arrived_bytes(&self) -> u64 {
-        self.bytes().arrived
-    }
-
-    /// No panic can happen while the counts are locked, so they are right even if one did.
-    fn bytes(&self) -> MutexGuard<'_, Bytes> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until `size_bytes` more may be on their way.
-    fn share(self: &Arc<Self>, size_bytes: u64) -> Share {
-        let full = |bytes: &mut Bytes| {
-            bytes.on_their_way > 0 && bytes.on_their_way + size_bytes > BYTES_AHEAD
-        };
-        let mut bytes = self
-            .changed
-            .wait_while(self.bytes(), full)
-            .unwrap_or_else(PoisonError::into_inner);
-        bytes.on_their_way += size_bytes;
-        Share {
-            flow: Arc::clone(self),
-            size_bytes,
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut bytes = self.flow.bytes();
-        bytes.on_their_way -= self.size_bytes;
-        bytes.arrived += self.size_bytes;
-        self.flow.changed.notify_one();
-    }
-}
-
-/// Sends `texts` to `to` until the end, an error, or until nobody takes them any more.
-pub fn read(texts: Texts, to: &SyncSender<Result<Arrival>>, flow: &Arc<Flow>) {
+/// Sends `texts` to `to` until the input ends or fails, or until the receiver is gone.
+pub(crate) fn read(texts: Texts, to: &SyncSender<Result<QueuedText>>, budget: &Arc<ByteBudget>) {
     for line in texts.lines {
-        let arrival = line.map(|line| Arrival {
-            share: flow.share(line.size_bytes),
+        let queued = line.map(|line| QueuedText {
+            permit: budget.take(line.size_bytes),
             text: line.text,
         });
-        if to.send(arrival).is_err() {
+        if to.send(queued).is_err() {
             return;
         }
     }
@@ -99,11 +27,12 @@ pub fn read(texts: Texts, to: &SyncSender<Result<Arrival>>, flow: &Arc<Flow>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::Line;
+    use crate::input::{Line, Text};
+    use crate::pipeline::budget::MAX_BYTES;
     use std::sync::mpsc::sync_channel;
 
     #[test]
-    fn no_more_is_read_than_may_be_on_its_way() {
+    fn the_bytes_in_the_pipeline_stay_within_the_budget() {
         const LINE_BYTES: u64 = 16 << 20;
         let line = || {
             Ok(Line {
@@ -115,23 +44,23 @@ mod tests {
             lines: Box::new((0..9).map(move |_| line())),
             size_bytes: None,
         };
-        let flow = Arc::new(Flow::default());
+        let budget = Arc::new(ByteBudget::default());
         let (to, from) = sync_channel(TEXTS_AHEAD);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                read(texts, &to, &flow);
+                read(texts, &to, &budget);
                 drop(to);
             });
             let mut kept = Vec::new();
-            for arrival in &from {
-                kept.push(arrival);
-                let on_their_way = flow.bytes().on_their_way;
-                assert!(on_their_way <= BYTES_AHEAD, "{on_their_way}");
+            for queued in &from {
+                kept.push(queued);
+                let in_use = budget.bytes_in_use();
+                assert!(in_use <= MAX_BYTES, "{in_use}");
                 if kept.len() == 2 {
                     kept.clear();
                 }
             }
         });
-        assert_eq!(flow.arrived_bytes(), 9 * LINE_BYTES);
+        assert_eq!(budget.finished_bytes(), 9 * LINE_BYTES);
     }
 }

@@ -1,65 +1,76 @@
-//! Encoded texts → records in the destination, counted as they are written.
+//! The writer's thread: encoded batches → records in the destination, counted as they are written.
 
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use crate::app::request::Request;
 use crate::error::{Error, Kind, Result};
-use crate::input::BadText;
-use crate::output::{Destination, Format};
-use crate::pipeline::Encoded;
-use crate::pipeline::batch::Tokenized;
-use crate::record::Tally;
-use crate::record::{BadRecord, HiddenStates, Record};
-use crate::vectors::TextVectors;
-use crate::vectors::{LayerMerge, Pooling};
-use crate::vectors::{pooling, words};
+use crate::output::{Destination, Format, KEEP_EVERY};
+use crate::pipeline::progress::Progress;
+use crate::pipeline::stitch::Stitcher;
+use crate::pipeline::types::{EncodedBatch, batch_tokens};
+use crate::record::{BadRecord, RunCounts};
+use crate::vectors::VectorOptions;
 
-/// Makes records and hands them to their form of output.
+/// Makes records and gives them to the output format.
 pub struct Writer<'a> {
     output: Box<dyn Format + 'a>,
     destination: Destination,
-    request: &'a Request,
-    /// What has come of the text whose next window is awaited.
-    unfinished: TextVectors,
-    /// All that the output holds.
-    tally: Tally,
+    options: &'a VectorOptions,
+    stitcher: Stitcher<'a>,
+    /// All records that the output holds.
+    counts: RunCounts,
 }
 
-/// One text with all its numbers, or why it has none.
-type Finished = std::result::Result<(Arc<Tokenized>, TextVectors), BadText>;
+/// Writes each batch when it comes, so that whoever waits for a record gets it.
+pub(crate) fn write_all<'a>(
+    mut writer: Writer<'a>,
+    mut progress: Progress,
+    from: &Receiver<EncodedBatch>,
+) -> Result<Writer<'a>> {
+    loop {
+        match from.recv_timeout(KEEP_EVERY) {
+            Ok(batch) => {
+                let tokens = batch_tokens(&batch.windows);
+                writer.write(batch)?;
+                progress.show(writer.counts.records, tokens);
+            }
+            Err(RecvTimeoutError::Timeout) => writer.keep()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(writer),
+        }
+    }
+}
 
 impl<'a> Writer<'a> {
-    /// Writes records of `request` in the form `output` to `destination`, which holds those of
-    /// `tally` already.
+    /// Writes records in the format `output` to `destination`, which already holds those of
+    /// `counts`.
     #[must_use]
     pub fn new(
         output: Box<dyn Format + 'a>,
         destination: Destination,
-        request: &'a Request,
-        tally: Tally,
+        options: &'a VectorOptions,
+        counts: RunCounts,
     ) -> Self {
         Self {
             output,
             destination,
-            request,
-            unfinished: TextVectors::default(),
-            tally,
+            options,
+            stitcher: Stitcher::new(options),
+            counts,
         }
     }
 
-    /// Writes the records of the texts that are complete with `encoded`.
+    /// Writes the records of the texts that `batch` completes.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Output`] where the destination cannot be written.
-    pub fn write(&mut self, encoded: Encoded) -> Result<()> {
-        let finished = self.stitch(encoded);
+    /// [`Kind::Output`] if the destination cannot be written.
+    fn write(&mut self, batch: EncodedBatch) -> Result<()> {
+        let finished = self.stitcher.add(batch);
         let mut records = Vec::with_capacity(finished.len());
         for text in &finished {
-            let index = self.tally.records;
-            let tokenized = text.as_ref().map(|(tokenized, _)| &**tokenized);
-            self.tally.count(tokenized);
+            let index = self.counts.records;
+            let counted = text.as_ref().map(|text| (&text.of.text, &text.of.encoding));
+            self.counts.count(counted);
             records.push(match text {
-                Ok((tokenized, vectors)) => Ok(self.request.record(index, tokenized, vectors)),
+                Ok(text) => Ok(text.record(index, self.options)),
                 Err(bad) => Err(BadRecord {
                     index,
                     message: bad.message.clone(),
@@ -69,123 +80,43 @@ impl<'a> Writer<'a> {
         self.output
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        self.destination.keep(&self.tally, false)
+        self.destination.keep(&self.counts, false)
     }
 
-    /// All that the output holds.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
-    /// The texts that are complete with `encoded`; a text's pieces come one after the other.
-    fn stitch(&mut self, encoded: Encoded) -> Vec<Finished> {
-        let Encoded { pieces, vectors } = encoded;
-        let mut finished = Vec::new();
-        let mut place = 0;
-        for piece in pieces {
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(bad) => {
-                    finished.push(Err(bad));
-                    continue;
-                }
-            };
-            self.unfinished
-                .extend(&piece, place, &vectors, self.request.hidden_size);
-            place += 1;
-            if piece.is_last() {
-                finished.push(Ok((piece.of, std::mem::take(&mut self.unfinished))));
-            }
-        }
-        finished
+    /// All records that the output holds.
+    pub(crate) fn counts(&self) -> &RunCounts {
+        &self.counts
     }
 
     /// Makes the records written so far outlive an interruption; a stream has them already.
     ///
     /// # Errors
-    /// As [`Writer::write`].
-    pub fn keep(&mut self) -> Result<()> {
-        self.destination.keep(&self.tally, true)
+    /// [`Kind::Output`] if the destination cannot be written.
+    pub(crate) fn keep(&mut self) -> Result<()> {
+        self.destination.keep(&self.counts, true)
     }
 
     /// Completes the output.
     ///
     /// # Errors
-    /// As [`Writer::write`].
-    pub fn finish(mut self) -> Result<Tally> {
+    /// [`Kind::Output`] if the destination cannot be written.
+    pub(crate) fn finish(mut self) -> Result<RunCounts> {
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
         let assembly = self.output.assembly();
         if assembly.is_some() {
-            self.destination.keep(&self.tally, true)?;
+            self.destination.keep(&self.counts, true)?;
         }
         self.destination.finish(assembly)?;
-        Ok(self.tally)
+        Ok(self.counts)
     }
 }
 
-/// A failed write as the user reads it; a form of output does not know where it goes.
+/// A failed write as the user reads it; an output format does not know where it writes.
 fn named(error: Error, destination: &Destination) -> Error {
     match error.kind() {
         Kind::Output => error.context(format!("could not write {}", destination.name())),
         _ => error,
-    }
-}
-
-impl Request {
-    /// The record of a text with its `vectors`.
-    fn record<'a>(
-        &self,
-        index: u64,
-        tokenized: &'a Tokenized,
-        vectors: &'a TextVectors,
-    ) -> Record<'a> {
-        let Tokenized { text, encoding, .. } = tokenized;
-        let hidden = self.hidden_size;
-        let last_hidden_state = &vectors.last_hidden_state[..];
-        let pooler_output = vectors.pooler_output.as_deref();
-        let real_rows = last_hidden_state
-            .get(..encoding.attended * hidden)
-            .unwrap_or_default();
-        let words = self
-            .word_pooling
-            .map(|how| words::words(how, text, encoding, real_rows, hidden));
-        Record {
-            index,
-            text,
-            encoding,
-            hidden,
-            last_hidden_state,
-            pooler_output,
-            hidden_states: self.merge(vectors.hidden_states.iter().map(Vec::as_slice).collect()),
-            embedding: self.embedding(real_rows, pooler_output),
-            words: words.unwrap_or_default(),
-        }
-    }
-
-    fn merge<'a>(&self, layers: Vec<&'a [f32]>) -> HiddenStates<'a> {
-        let width = match self.layer_merge {
-            LayerMerge::None => return HiddenStates::Apart(layers),
-            LayerMerge::Concat => layers.len() * self.hidden_size,
-            LayerMerge::Mean | LayerMerge::Sum => self.hidden_size,
-        };
-        let rows = pooling::merge(self.layer_merge, &layers, self.hidden_size);
-        HiddenStates::Merged { rows, width }
-    }
-
-    fn embedding(&self, rows: &[f32], pooler_output: Option<&[f32]>) -> Vec<f32> {
-        let Some(pooling) = self.pooling else {
-            return Vec::new();
-        };
-        let mut embedding = match (pooling, pooler_output) {
-            (Pooling::Pooler, Some(pooler_output)) => pooler_output.to_vec(),
-            _ => pooling::pool(pooling, rows, self.hidden_size),
-        };
-        if self.normalize {
-            pooling::normalize(&mut embedding);
-        }
-        embedding
     }
 }

@@ -1,5 +1,6 @@
 //! One text with its numbers: the table of the fields and the record that holds their values.
 
+mod counts;
 mod field;
 #[allow(
     clippy::module_inception,
@@ -7,11 +8,10 @@ mod field;
 )]
 mod record;
 mod shapes;
-mod tally;
 mod word;
 
+pub use counts::RunCounts;
 pub use field::Field;
 pub use record::{BadRecord, HiddenStates, Record, Value};
 pub use shapes::Shapes;
-pub use tally::Tally;
 pub use word::Word;

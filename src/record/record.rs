@@ -39,7 +39,7 @@ pub enum HiddenStates<'a> {
     /// `[tokens × width]`
     Merged {
         /// The rows end to end.
-        rows: Vec<f32>,
+        rows: &'a [f32],
         /// Width of a row.
         width: usize,
     },

@@ -11,15 +11,17 @@ mod options;
 mod segment;
 mod template;
 mod window;
+mod words;
 
 use anyhow::anyhow;
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{self, Text};
-pub use options::{OnLong, Padding};
+pub use options::{OnLong, Padding, TokenOptions};
 use segment::Segment;
 use template::SpecialTokens;
 pub use window::Window;
+pub use words::{WordSpan, word_runs, words};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`.
 pub const SPECIAL_TOKENS: usize = 2;

@@ -7,6 +7,23 @@
 
 use clap::ValueEnum;
 
+use super::Detail;
+
+/// How the texts of a run become tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenOptions {
+    /// What the records need beyond ids.
+    pub detail: Detail,
+    /// The most tokens in a record, or in a window.
+    pub max_length: usize,
+    /// What happens to a text that is longer.
+    pub on_long: OnLong,
+    /// The number of tokens that consecutive windows share.
+    pub stride: usize,
+    /// How far records are filled up.
+    pub padding: Padding,
+}
+
 /// What happens to a text of more tokens than a record may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnLong {

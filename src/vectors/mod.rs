@@ -1,9 +1,11 @@
-//! Vectors made of vectors: pooling, words, merged layers, stitched windows.
+//! Vectors made of vectors: pooling of tokens and words, merging of layers, stitching of windows.
+//!
+//! This room works on slices of numbers only.
 
 mod options;
-pub mod pooling;
-mod stitch;
-pub mod words;
+mod pooling;
+mod text;
 
-pub use options::{LayerMerge, Pooling, WordPooling};
-pub use stitch::TextVectors;
+pub use options::{LayerMerge, Pooling, VectorOptions, WordPooling};
+pub use pooling::pool_word;
+pub use text::{TextVectors, WindowRows};

@@ -47,3 +47,22 @@ pub enum WordPooling {
     /// The sum over its tokens
     Sum,
 }
+
+/// What is made of the encoder's outputs for one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VectorOptions {
+    /// Width of a row.
+    pub hidden_size: usize,
+    /// Whether all rows of `last_hidden_state` are kept; pooling alone needs no more than one.
+    pub keep_rows: bool,
+    /// How the layers of `hidden_states` become one.
+    pub layer_merge: LayerMerge,
+    /// Width of a row of the merged layers; `None` if they stay apart.
+    pub merged_width: Option<usize>,
+    /// How `embedding` is made.
+    pub pooling: Option<Pooling>,
+    /// Whether `embedding` is scaled to length 1.
+    pub normalize: bool,
+    /// How the vectors of `words` are made.
+    pub word_pooling: Option<WordPooling>,
+}

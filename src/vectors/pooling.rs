@@ -1,22 +1,61 @@
-//! One vector of many: pooling over tokens, merging of layers.
+//! One vector of many rows: pooling over tokens, merging of layers.
 //!
-//! Owns arithmetic on rows, nothing else. Sums are taken in f64 and rounded once.
-//!
-//! Source: `Pooling` and `Normalize` of sentence-transformers for the definitions.
+//! Sums are taken in f64 and rounded once. The definitions are those of `Pooling` and `Normalize`
+//! in sentence-transformers.
 
 use super::options::{LayerMerge, Pooling, WordPooling};
 
-/// One vector of a text's `rows`.
-///
-/// # Shapes
-/// `rows` `[tokens × hidden]`, only real tokens → `[hidden]`; the pooler's own vector is made of
-/// the first row elsewhere, so [`Pooling::Pooler`] gives what it is made of.
-#[must_use]
-pub fn pool(how: Pooling, rows: &[f32], hidden: usize) -> Vec<f32> {
-    match how {
-        Pooling::Cls | Pooling::Pooler => rows[..hidden].to_vec(),
-        Pooling::Mean => mean(rows.chunks_exact(hidden), hidden),
-        Pooling::Max => largest(rows, hidden),
+/// One vector of the rows of a text, which may come a few at a time.
+#[derive(Debug)]
+pub(super) enum Pool {
+    /// `[hidden]`, empty before the first row.
+    First { row: Vec<f32>, hidden: usize },
+    /// `[hidden]` and the number of rows.
+    Mean { sum: Vec<f64>, rows: usize },
+    /// `[hidden]`
+    Max(Vec<f32>),
+}
+
+impl Pool {
+    /// A pool for rows of `hidden` numbers. The pooler's own vector comes from the model, so
+    /// [`Pooling::Pooler`] keeps the row that it is made of.
+    pub(super) fn new(how: Pooling, hidden: usize) -> Self {
+        match how {
+            Pooling::Cls | Pooling::Pooler => Self::First {
+                row: Vec::new(),
+                hidden,
+            },
+            Pooling::Mean => Self::Mean {
+                sum: vec![0.0; hidden],
+                rows: 0,
+            },
+            Pooling::Max => Self::Max(vec![f32::NEG_INFINITY; hidden]),
+        }
+    }
+
+    /// Adds the next rows, all of real tokens.
+    pub(super) fn add(&mut self, new: &[f32]) {
+        match self {
+            Self::First { row, hidden } if row.is_empty() => {
+                row.extend(new.iter().take(*hidden));
+            }
+            Self::First { .. } => {}
+            Self::Mean { sum, rows } => {
+                let width = sum.len();
+                *rows += new.len() / width;
+                add_rows(sum, new.chunks_exact(width));
+            }
+            Self::Max(largest) => keep_largest(largest, new),
+        }
+    }
+
+    /// `[hidden]`
+    pub(super) fn vector(&self) -> Vec<f32> {
+        match self {
+            Self::First { row, .. } => row.clone(),
+            Self::Mean { sum, rows } => divided(sum, *rows),
+            Self::Max(largest) => largest.clone(),
+        }
     }
 }
 
@@ -36,7 +75,7 @@ pub fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
 }
 
 /// `vector` scaled to Euclidean length 1; a vector of zeros stays as it is.
-pub fn normalize(vector: &mut [f32]) {
+pub(super) fn normalize(vector: &mut [f32]) {
     // torch.nn.functional.normalize never divides by less.
     const SMALLEST_NORM: f64 = 1e-12;
     let squares: f64 = vector
@@ -54,8 +93,7 @@ pub fn normalize(vector: &mut [f32]) {
 /// # Shapes
 /// `layers` of `[tokens × hidden]` each → `[tokens × hidden]`, or for concat
 /// `[tokens × (layers × hidden)]`
-#[must_use]
-pub fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
+pub(super) fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
     match how {
         LayerMerge::None | LayerMerge::Concat => {
             let tokens = layers.first().map_or(0, |layer| layer.len() / hidden);
@@ -79,20 +117,27 @@ pub fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
 
 /// The mean of `rows`, each `[width]`.
 fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
-    let count = rows.len().max(1) as f64;
-    sum(rows, width)
-        .into_iter()
-        .map(|value| (value / count) as f32)
-        .collect()
+    let count = rows.len();
+    divided(&sum(rows, width), count)
+}
+
+fn divided(sum: &[f64], count: usize) -> Vec<f32> {
+    let count = count.max(1) as f64;
+    sum.iter().map(|value| (value / count) as f32).collect()
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f64> {
-    rows.fold(vec![0.0; width], |mut sum, row| {
-        sum.iter_mut()
-            .zip(row)
-            .for_each(|(sum, &value)| *sum += f64::from(value));
-        sum
-    })
+    let mut sum = vec![0.0; width];
+    add_rows(&mut sum, rows);
+    sum
+}
+
+fn add_rows<'a>(sum: &mut [f64], rows: impl Iterator<Item = &'a [f32]>) {
+    for row in rows {
+        for (sum, &value) in sum.iter_mut().zip(row) {
+            *sum += f64::from(value);
+        }
+    }
 }
 
 fn rounded(values: Vec<f64>) -> Vec<f32> {
@@ -100,14 +145,17 @@ fn rounded(values: Vec<f64>) -> Vec<f32> {
 }
 
 fn largest(rows: &[f32], hidden: usize) -> Vec<f32> {
-    rows.chunks_exact(hidden)
-        .fold(vec![f32::NEG_INFINITY; hidden], |mut largest, row| {
-            largest
-                .iter_mut()
-                .zip(row)
-                .for_each(|(largest, &value)| *largest = largest.max(value));
-            largest
-        })
+    let mut largest = vec![f32::NEG_INFINITY; hidden];
+    keep_largest(&mut largest, rows);
+    largest
+}
+
+fn keep_largest(largest: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(largest.len()) {
+        for (largest, &value) in largest.iter_mut().zip(row) {
+            *largest = largest.max(value);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +164,12 @@ mod tests {
     use super::*;
 
     const ROWS: [f32; 6] = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0];
+
+    fn pool(how: Pooling, rows: &[f32], hidden: usize) -> Vec<f32> {
+        let mut pool = Pool::new(how, hidden);
+        pool.add(rows);
+        pool.vector()
+    }
 
     #[test]
     fn tokens_are_pooled_as_named() {

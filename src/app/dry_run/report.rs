@@ -13,7 +13,7 @@ use crate::record::Field;
 use crate::tokenize::OnLong;
 
 /// What a dry run has found.
-pub struct Report {
+pub(crate) struct Report {
     counts: Counts,
     sizes: Sizes,
     max_length: usize,
@@ -28,8 +28,8 @@ impl Report {
         Self {
             counts,
             sizes,
-            max_length: request.max_length,
-            on_long: request.on_long,
+            max_length: request.tokens.max_length,
+            on_long: request.tokens.on_long,
             model: context.model.to_owned(),
             commit: context.commit.map(str::to_owned),
             vector_field: vector_field(context),
@@ -38,7 +38,7 @@ impl Report {
 
     /// Texts whose record would be an error.
     #[must_use]
-    pub fn errors(&self) -> u64 {
+    pub(crate) fn errors(&self) -> u64 {
         self.counts.errors
     }
 
@@ -46,7 +46,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Kind::Output`] where it cannot be written.
-    pub fn print(&self, as_json: bool, to: &mut dyn Write) -> Result<()> {
+    pub(crate) fn print(&self, as_json: bool, to: &mut dyn Write) -> Result<()> {
         let printed = if as_json {
             writeln!(to, "{}", self.json())
         } else {

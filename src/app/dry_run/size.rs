@@ -19,17 +19,17 @@ const JSON_WORD_BYTES: u64 = 60;
 
 /// Bytes of the output by form; `None` where the form cannot hold what is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Estimated.
-    pub jsonl: u64,
+    pub(crate) jsonl: u64,
     /// Estimated.
-    pub json: u64,
+    pub(crate) json: u64,
     /// Exact, of `embedding` where it is asked for, else of `pooler_output`.
-    pub npy: Option<u64>,
+    pub(crate) npy: Option<u64>,
     /// Exact, of the numeric fields among those asked for.
-    pub safetensors: u64,
+    pub(crate) safetensors: u64,
     /// Estimated.
-    pub parquet: u64,
+    pub(crate) parquet: u64,
 }
 
 impl Sizes {

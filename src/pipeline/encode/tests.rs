@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::*;
 use crate::input::Text;
-use crate::pipeline::batch::Tokenized;
+use crate::pipeline::types::TokenizedText;
 use crate::tokenize::{Encoding, Window};
 
 /// A device with room for so many tokens; it notes what it has begun and finished.
@@ -32,8 +32,8 @@ impl Device {
         }
     }
 
-    fn start(&self, pieces: &Pieces, is_done: bool) -> Result<Batch<'_>> {
-        let tokens: usize = pieces.iter().flatten().map(tokens).sum();
+    fn start(&self, windows: &WindowBatch, is_done: bool) -> Result<Batch<'_>> {
+        let tokens: usize = batch_tokens(windows);
         if *self.in_use.borrow() + tokens > self.room {
             return Err(Error::new(Kind::Device, OutOfMemory));
         }
@@ -52,25 +52,20 @@ impl Running for Batch<'_> {
         self.is_done
     }
 
-    fn finish(self) -> Result<Vectors> {
+    fn finish(self) -> Result<BatchOutputs> {
         *self.device.in_use.borrow_mut() -= self.tokens;
         let note = format!("finish {}", self.tokens);
         self.device.log.borrow_mut().push(note);
-        Ok(Vectors {
-            first_rows: Vec::new(),
-            last_hidden_state: Vec::new(),
-            pooler_output: None,
-            hidden_states: Vec::new(),
-        })
+        Ok(BatchOutputs::default())
     }
 }
 
-fn piece(tokens: usize) -> Piece {
-    Piece {
-        of: Arc::new(Tokenized {
+fn window(tokens: usize) -> TextWindow {
+    TextWindow {
+        of: Arc::new(TokenizedText {
             text: Text::new(tokens.to_string()),
             encoding: Encoding::default(),
-            share: None,
+            _permit: None,
         }),
         window: Window {
             rows: 0..tokens,
@@ -87,17 +82,18 @@ fn encoded(
 ) -> (Result<Ending>, Vec<Vec<usize>>) {
     let (to_encoder, from) = sync_channel(batches.len());
     for batch in batches {
-        let pieces = batch.iter().map(|tokens| Ok(piece(*tokens))).collect();
-        to_encoder.send(pieces).expect("there is room");
+        let windows = batch.iter().map(|tokens| Ok(window(*tokens))).collect();
+        to_encoder.send(windows).expect("there is room");
     }
     drop(to_encoder);
     let (to, arrived) = sync_channel(100);
-    let start = |pieces: &Pieces| device.start(pieces, on_cpu);
-    let ending = encode(start, &from, &to, &Stop::default(), true);
+    let start = |windows: &WindowBatch| device.start(windows, on_cpu);
+    let send = |batch| to.send(batch).is_ok();
+    let ending = encode(start, &from, send, &Stop::default());
     drop(to);
     let batches = arrived.iter().map(|batch| {
-        let pieces = batch.pieces.iter().flatten();
-        pieces.map(tokens).collect()
+        let windows = batch.windows.iter().flatten();
+        windows.map(TextWindow::tokens).collect()
     });
     (ending, batches.collect())
 }
@@ -168,15 +164,15 @@ fn texts_that_are_errors_keep_their_places_in_a_batch_that_is_split() {
             message: String::new(),
         })
     };
-    let pieces = vec![
+    let windows = vec![
         bad(),
-        Ok(piece(4)),
+        Ok(window(4)),
         bad(),
-        Ok(piece(4)),
-        Ok(piece(1)),
+        Ok(window(4)),
+        Ok(window(1)),
         bad(),
     ];
-    let groups = split(pieces, 5);
+    let groups = split(windows, 5);
     let sizes: Vec<_> = groups.iter().map(Vec::len).collect();
     assert_eq!(sizes, [3, 3]);
 }

@@ -29,7 +29,7 @@ impl Ours {
             "bf16" => Dtype::BF16,
             other => bail!("no dtype is called {other}"),
         };
-        let device = device::open(device.parse().map_err(anyhow::Error::msg)?, false)?;
+        let device = device::open(device.parse().map_err(anyhow::Error::msg)?)?;
         let model = BertModel::load(&tensors, &config, &device, dtype)?;
         Ok(Self { model, device })
     }

@@ -1,39 +1,38 @@
-//! Passing over the texts that an interrupted run has embedded, and making sure that they are those.
+//! Skips the texts that an interrupted run has embedded, and checks that they are the same texts.
 
 use crate::error::{Error, Kind, Result};
 use crate::input::BadText;
-use crate::pipeline::batch::Tokenized;
-use crate::record::Tally;
+use crate::pipeline::types::TokenizedText;
+use crate::record::RunCounts;
 
-/// The texts at the beginning of the input whose records are written.
-pub(super) struct Skipping<'a> {
-    done: &'a Tally,
-    skipped: Tally,
+/// Compares the beginning of the input with the texts whose records are written.
+pub(crate) struct ResumeCheck<'a> {
+    done: &'a RunCounts,
+    skipped: RunCounts,
 }
 
-impl<'a> Skipping<'a> {
-    /// Passes over as many texts as `done` has records.
-    #[must_use]
-    pub(super) fn new(done: &'a Tally) -> Self {
+impl<'a> ResumeCheck<'a> {
+    /// Skips as many texts as `done` has records.
+    pub(crate) fn new(done: &'a RunCounts) -> Self {
         Self {
             done,
-            skipped: Tally::default(),
+            skipped: RunCounts::default(),
         }
     }
 
-    /// Whether the next text of the input is one of them.
+    /// Whether the next text of the input has its record already.
     ///
     /// # Errors
-    /// [`Kind::Usage`] with the last one, where they are not those of the interrupted run.
-    pub(super) fn skips(
+    /// [`Kind::Usage`] at the last of them, if they are not the texts of the interrupted run.
+    pub(crate) fn skips(
         &mut self,
-        text: std::result::Result<&Tokenized, &BadText>,
+        text: std::result::Result<&TokenizedText, &BadText>,
     ) -> Result<bool> {
         let Self { done, skipped } = self;
         if skipped.records == done.records {
             return Ok(false);
         }
-        skipped.count(text);
+        skipped.count(text.map(|text| (&text.text, &text.encoding)));
         if skipped.records < done.records || skipped == *done {
             return Ok(true);
         }
@@ -43,11 +42,11 @@ impl<'a> Skipping<'a> {
         )))
     }
 
-    /// Makes sure that the input has had all of them.
+    /// Checks that the input had all of them.
     ///
     /// # Errors
-    /// [`Kind::Usage`] where it has not.
-    pub(super) fn finish(&self) -> Result<()> {
+    /// [`Kind::Usage`] if it had fewer.
+    pub(crate) fn finish(&self) -> Result<()> {
         let (skipped, done) = (self.skipped.records, self.done.records);
         if skipped == done {
             return Ok(());

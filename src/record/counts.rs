@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
-use crate::input::BadText;
-use crate::pipeline::batch::Tokenized;
+use crate::input::{BadText, Text};
+use crate::tokenize::Encoding;
 
-/// Counts of the records of one output, those of interrupted runs included.
+/// Counts of the records of one output, including those of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct RunCounts {
     /// Records written, bad ones included.
     pub records: u64,
     /// Records that are errors.
@@ -22,12 +22,12 @@ pub struct Tally {
     pub texts: String,
 }
 
-impl Tally {
+impl RunCounts {
     /// Takes the next text into account.
-    pub fn count(&mut self, text: Result<&Tokenized, &BadText>) {
+    pub fn count(&mut self, text: Result<(&Text, &Encoding), &BadText>) {
         self.records += 1;
         let content = match text {
-            Ok(Tokenized { text, encoding, .. }) => {
+            Ok((text, encoding)) => {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
                 // The number of tokens tells how far the record is padded.

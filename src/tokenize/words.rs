@@ -1,40 +1,40 @@
-//! The words of a text with one vector each.
+//! The words of a text: which tokens make a word and where it stands in the text.
 //!
-//! Owns which tokens make a word and where it stands in the text; the words are transformers'
-//! `word_ids` of the fast `BertTokenizer`. Leaves arithmetic to `pooling.rs`.
+//! The words are transformers' `word_ids` of the fast `BertTokenizer`.
 //!
 //! - A word's tokens stand side by side in a record, so it is a range of rows.
 //! - Running text parts at white space and punctuation: `don't` is three words. The span of a word
-//!   reaches from its first token's start to its last token's end, as `word_to_chars` has it.
-//! - Words of the input's own list are told as they were given; their spans count in the list
+//!   reaches from its first token's start to its last token's end, as in `word_to_chars`.
+//! - Words of the input's own list are repeated as they were given. Their spans count in the list
 //!   joined by one space.
-//! - A word without tokens is left out: an empty one, or one that was dropped. One that was cut has
-//!   the vector of what is left of it, and in running text the text and span of that, too.
+//! - A word without tokens is left out: an empty one, or one that was dropped. A word that was cut
+//!   counts with the tokens that are left, and in running text with their text and span.
 
 use std::ops::Range;
 
-use super::options::WordPooling;
-use super::pooling;
+use super::Encoding;
 use crate::input::{Segment, Text};
-use crate::record::Word;
-use crate::tokenize::Encoding;
+
+/// One word of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordSpan {
+    /// The word as it stands in the text.
+    pub text: String,
+    /// `[start, end)` in characters (Unicode scalar values) of its segment.
+    pub span: (u32, u32),
+    /// Which segment of a pair, 0 or 1; `None` if the text has one segment only.
+    pub segment: Option<u8>,
+    /// Its rows in the record.
+    pub tokens: Range<usize>,
+}
 
 /// The words of `text`, the first segment's and then the second's.
-///
-/// # Shapes
-/// `rows` `[tokens × hidden]` → one `[hidden]` a word
 #[must_use]
-pub fn words(
-    how: WordPooling,
-    text: &Text,
-    encoding: &Encoding,
-    rows: &[f32],
-    hidden: usize,
-) -> Vec<Word> {
+pub fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
     let second = text.pair.as_deref().map(RunningText::new);
     let mut first = Finder::new(&text.first);
     let mut found = Vec::new();
-    for (number, tokens) in runs(&encoding.word_ids) {
+    for (number, tokens) in word_runs(&encoding.word_ids) {
         let offsets = &encoding.offset_mapping[tokens.clone()];
         let of_second = second
             .as_ref()
@@ -43,23 +43,18 @@ pub fn words(
             Some(second) => second.find(offsets),
             None => first.find(number, offsets),
         };
-        found.push(Word {
+        found.push(WordSpan {
             text,
             span,
             segment: second.is_some().then_some(u8::from(of_second.is_some())),
-            vector: pooling::pool_word(
-                how,
-                &rows[tokens.start * hidden..tokens.end * hidden],
-                hidden,
-            ),
             tokens,
         });
     }
     found
 }
 
-/// The stretches of tokens that belong to one word, with the word's number in its segment.
-fn runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
+/// The runs of tokens that belong to one word, each with the word's number in its segment.
+pub fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
     let mut start = 0;
     word_ids
         .chunk_by(|one, other| one == other)

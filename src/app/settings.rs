@@ -1,0 +1,124 @@
+//! The options that the output depends on, in one table.
+//!
+//! `--resume` refuses to go on if one of them has changed. The file formats that have room for it
+//! keep some of them as metadata.
+
+use clap::ValueEnum;
+
+use crate::app::request::Request;
+use crate::cli::Arguments;
+use crate::tokenize::{OnLong, TokenOptions};
+use crate::vectors::VectorOptions;
+
+/// One option with its value in this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// As in the metadata: `max_length`.
+    name: &'static str,
+    value: String,
+    in_metadata: bool,
+}
+
+impl Setting {
+    /// As on the command line: `--max-length`.
+    #[must_use]
+    pub(crate) fn flag(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+
+    /// As on the command line.
+    #[must_use]
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// What the file formats keep of `settings`: names and values.
+#[must_use]
+pub(crate) fn metadata(settings: &[Setting]) -> Vec<(&'static str, String)> {
+    let kept = settings.iter().filter(|setting| setting.in_metadata);
+    kept.map(|setting| (setting.name, setting.value.clone()))
+        .collect()
+}
+
+/// Every option that the output depends on, besides the model, the device and the texts.
+#[must_use]
+pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting> {
+    // Without `..`, so that a new part of a request does not compile until it has its place here.
+    let Request {
+        fields,
+        wanted,
+        vectors,
+        tokens,
+        batch_tokens: _,
+        format,
+        dtype,
+    } = request;
+    let VectorOptions {
+        hidden_size: _,
+        keep_rows: _,
+        layer_merge,
+        merged_width: _,
+        pooling,
+        normalize,
+        word_pooling,
+    } = vectors;
+    let TokenOptions {
+        detail: _,
+        max_length,
+        on_long,
+        stride,
+        padding,
+    } = tokens;
+    let has_layers = !wanted.hidden_states.is_empty();
+    let has_windows = *on_long == OnLong::Window;
+    let fields = fields.iter().map(|field| field.name());
+    vec![
+        resumed("format", typed(format)),
+        resumed("pair", or_none(arguments.pair.clone())),
+        resumed("pair_separator", or_none(arguments.pair_separator.clone())),
+        resumed("fields", list(fields)),
+        kept_if(true, "dtype", typed(dtype)),
+        kept_if(true, "max_length", max_length.to_string()),
+        kept_if(true, "on_long", typed(on_long)),
+        kept_if(true, "padding", typed(padding)),
+        kept_if(has_windows, "stride", stride.to_string()),
+        kept_if(
+            pooling.is_some(),
+            "pooling",
+            or_none(pooling.as_ref().map(typed)),
+        ),
+        kept_if(pooling.is_some(), "normalize", normalize.to_string()),
+        kept_if(has_layers, "layers", list(wanted.hidden_states.iter())),
+        kept_if(has_layers, "layer_merge", typed(layer_merge)),
+        resumed("word_pooling", or_none(word_pooling.as_ref().map(typed))),
+    ]
+}
+
+/// An option that only `--resume` compares.
+fn resumed(name: &'static str, value: String) -> Setting {
+    kept_if(false, name, value)
+}
+
+fn kept_if(in_metadata: bool, name: &'static str, value: String) -> Setting {
+    Setting {
+        name,
+        value,
+        in_metadata,
+    }
+}
+
+/// A value as it is typed on the command line.
+fn typed(value: &impl ValueEnum) -> String {
+    let name = value.to_possible_value();
+    name.map_or_else(String::new, |name| name.get_name().to_owned())
+}
+
+fn or_none(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "none".to_owned())
+}
+
+fn list<T: ToString>(values: impl Iterator<Item = T>) -> String {
+    let values: Vec<_> = values.map(|value| value.to_string()).collect();
+    values.join(",")
+}

@@ -1,0 +1,92 @@
+//! One batch through the model: windows → tokens end to end → outputs in host memory.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Batch, BertModel, Outputs, Wanted};
+use crate::ops::{Download, failed};
+use crate::pipeline::encode::Running;
+use crate::pipeline::types::{BatchOutputs, TextWindow, WindowBatch};
+
+/// The outputs of one batch on their way to the host.
+pub(crate) struct Computation {
+    first_rows: Vec<usize>,
+    last_hidden_state: Option<Download>,
+    pooler_output: Option<Download>,
+    hidden_states: Vec<Download>,
+    is_done: bool,
+}
+
+impl Computation {
+    /// Starts computing what is `wanted` of `windows`.
+    ///
+    /// # Errors
+    /// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if fewer tokens
+    /// may fit.
+    pub(crate) fn start(model: &BertModel, wanted: &Wanted, windows: &WindowBatch) -> Result<Self> {
+        let batch = model_batch(windows);
+        let outputs = if batch.sequences.is_empty() {
+            Outputs::default()
+        } else {
+            model.forward(&batch, wanted)?
+        };
+        let is_done = outputs.are_on_the_host();
+        let download = |tensor| Download::start(tensor).map_err(failed);
+        let hidden_states = outputs.hidden_states.into_iter().map(download);
+        Ok(Self {
+            first_rows: batch.sequences.iter().map(|it| it.start).collect(),
+            hidden_states: hidden_states.collect::<Result<_>>()?,
+            last_hidden_state: outputs.last_hidden_state.map(download).transpose()?,
+            pooler_output: outputs.pooler_output.map(download).transpose()?,
+            is_done,
+        })
+    }
+}
+
+/// The tokens of all windows end to end.
+fn model_batch(windows: &WindowBatch) -> Batch {
+    let mut batch = Batch::default();
+    for TextWindow { of, window } in windows.iter().flatten() {
+        let (encoding, rows) = (&of.encoding, window.rows.clone());
+        batch.push(
+            &encoding.window_ids(window),
+            &encoding.token_type_ids[rows.clone()],
+            encoding.attended.min(rows.end) - rows.start,
+        );
+    }
+    batch
+}
+
+impl Running for Computation {
+    fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    fn finish(self) -> Result<BatchOutputs> {
+        let hidden_states = self.hidden_states.into_iter().map(host);
+        let last_hidden_state = self.last_hidden_state.map(host).transpose()?;
+        Ok(BatchOutputs {
+            first_rows: self.first_rows,
+            last_hidden_state: last_hidden_state.unwrap_or_default(),
+            pooler_output: self.pooler_output.map(host).transpose()?,
+            hidden_states: hidden_states.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The numbers that one thread checks at a time.
+const CHECKED_AT_ONCE: usize = 1 << 16;
+
+/// The numbers of a download, all of them finite.
+fn host(download: Download) -> Result<Vec<f32>> {
+    let numbers = download.finish().map_err(failed)?;
+    let is_finite = |part: &[f32]| part.iter().all(|number| number.is_finite());
+    if numbers.par_chunks(CHECKED_AT_ONCE).all(is_finite) {
+        return Ok(numbers);
+    }
+    Err(Error::message(
+        Kind::Model,
+        "its output is not finite: the weights hold NaN, infinity or numbers too large",
+    )
+    .context("could not use the model"))
+}

@@ -1,0 +1,119 @@
+//! Windows with their outputs → whole texts with their vectors, and the record of each.
+
+use crate::pipeline::types::{
+    BatchOutputs, EncodedBatch, FinishedText, TextOrBad, TextWindow, TokenizedText,
+};
+use crate::record::{HiddenStates, Record, Word};
+use crate::tokenize::words;
+use crate::vectors::{TextVectors, VectorOptions, WindowRows, pool_word};
+
+/// Puts the windows of each text together; they arrive one after the other.
+pub(crate) struct Stitcher<'a> {
+    options: &'a VectorOptions,
+    /// The text whose next window is awaited.
+    unfinished: TextVectors,
+}
+
+impl<'a> Stitcher<'a> {
+    pub(crate) fn new(options: &'a VectorOptions) -> Self {
+        Self {
+            options,
+            unfinished: TextVectors::default(),
+        }
+    }
+
+    /// The texts that `batch` completes.
+    pub(crate) fn add(&mut self, batch: EncodedBatch) -> Vec<TextOrBad<FinishedText>> {
+        let EncodedBatch { windows, outputs } = batch;
+        let mut finished = Vec::new();
+        let mut place = 0;
+        for window in windows {
+            let window = match window {
+                Ok(window) => window,
+                Err(bad) => {
+                    finished.push(Err(bad));
+                    continue;
+                }
+            };
+            let rows = outputs.rows_of(&window, place, self.options.hidden_size);
+            let tokens = window.of.encoding.tokens();
+            self.unfinished.add(&rows, tokens, self.options);
+            place += 1;
+            if window.is_last() {
+                finished.push(Ok(FinishedText {
+                    of: window.of,
+                    vectors: std::mem::take(&mut self.unfinished),
+                }));
+            }
+        }
+        finished
+    }
+}
+
+impl BatchOutputs {
+    /// What the text of `window` takes from it; it is good window number `place` of the batch.
+    fn rows_of(&self, window: &TextWindow, place: usize, hidden: usize) -> WindowRows<'_> {
+        let TextWindow { of, window } = window;
+        let first_row = self.first_rows[place] + (window.kept.start - window.rows.start);
+        let kept = first_row * hidden..(first_row + window.kept.len()) * hidden;
+        let take = |rows: &'_ Vec<f32>| -> std::ops::Range<usize> {
+            if rows.is_empty() { 0..0 } else { kept.clone() }
+        };
+        let pooler_output = self.pooler_output.as_ref().filter(|_| window.is_first());
+        WindowRows {
+            attended: of.encoding.attended.saturating_sub(window.kept.start),
+            last_hidden_state: &self.last_hidden_state[take(&self.last_hidden_state)],
+            hidden_states: self
+                .hidden_states
+                .iter()
+                .map(|rows| &rows[kept.clone()])
+                .collect(),
+            pooler_output: pooler_output.map(|rows| &rows[place * hidden..(place + 1) * hidden]),
+        }
+    }
+}
+
+impl FinishedText {
+    /// The text's record, number `index` of the output.
+    pub(crate) fn record(&self, index: u64, options: &VectorOptions) -> Record<'_> {
+        let Self { of, vectors } = self;
+        let layers: Vec<_> = vectors.hidden_states.iter().map(Vec::as_slice).collect();
+        Record {
+            index,
+            text: &of.text,
+            encoding: &of.encoding,
+            hidden: options.hidden_size,
+            last_hidden_state: &vectors.last_hidden_state,
+            pooler_output: vectors.pooler_output.as_deref(),
+            hidden_states: match (options.merged_width, &layers[..]) {
+                (Some(width), [rows]) => HiddenStates::Merged { rows, width },
+                _ => HiddenStates::Apart(layers),
+            },
+            embedding: vectors.embedding(options),
+            words: words_of(of, vectors, options),
+        }
+    }
+}
+
+/// The words of a text with their vectors; none if they were not asked for.
+fn words_of(of: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) -> Vec<Word> {
+    let Some(how) = options.word_pooling else {
+        return Vec::new();
+    };
+    let (rows, hidden) = (&vectors.last_hidden_state, options.hidden_size);
+    let spans = words(&of.text, &of.encoding);
+    spans
+        .into_iter()
+        .map(|word| Word {
+            vector: pool_word(
+                how,
+                &rows[word.tokens.start * hidden..word.tokens.end * hidden],
+                hidden,
+            ),
+            text: word.text,
+            span: word.span,
+            segment: word.segment,
+            tokens: word.tokens,
+        })
+        .collect()
+}

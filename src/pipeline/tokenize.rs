@@ -1,0 +1,83 @@
+//! Texts → tokens, in parallel and in order, with the checks of their length.
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::input::{BadText, Text};
+use crate::pipeline::types::{QueuedText, TextOrBad, TokenizedText};
+use crate::tokenize::{Encoding, OnLong, Padding, TokenOptions, Tokenizer};
+
+/// What turns a text into tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct TextTokenizer<'a> {
+    /// The model's own tokenizer.
+    pub(crate) tokenizer: &'a Tokenizer,
+    /// What the user asked for.
+    pub(crate) options: &'a TokenOptions,
+}
+
+impl TextTokenizer<'_> {
+    /// The texts as tokens. An `Err` outside ends the run, one inside is the text's own.
+    pub(crate) fn tokenize_all(
+        self,
+        queued: Vec<Result<QueuedText>>,
+    ) -> Vec<Result<TextOrBad<TokenizedText>>> {
+        queued
+            .into_par_iter()
+            .map(|queued| self.tokenize(queued?))
+            .collect()
+    }
+
+    fn tokenize(self, queued: QueuedText) -> Result<TextOrBad<TokenizedText>> {
+        let QueuedText { text, permit } = queued;
+        let text = match text {
+            Ok(text) => text,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let options = self.options;
+        let keep = match options.on_long {
+            OnLong::Window => usize::MAX,
+            OnLong::Truncate | OnLong::Error => options.max_length,
+        };
+        let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
+        if let Some(message) = self.why_too_long(&text, &encoding) {
+            return Ok(Err(BadText { message }));
+        }
+        if options.padding == Padding::MaxLength {
+            self.tokenizer.pad(&mut encoding, options.max_length);
+        }
+        Ok(Ok(TokenizedText {
+            text,
+            encoding,
+            _permit: (options.padding != Padding::Longest).then_some(permit),
+        }))
+    }
+
+    /// Why the text's record is an error, if its length makes it one.
+    fn why_too_long(self, text: &Text, encoding: &Encoding) -> Option<String> {
+        let allowed = self.options.max_length;
+        let tokens = encoding.tokens() + encoding.dropped_tokens;
+        if tokens <= allowed {
+            return None;
+        }
+        match self.options.on_long {
+            OnLong::Error => Some(format!(
+                "the text has {tokens} tokens: at most {allowed} are allowed"
+            )),
+            OnLong::Window if text.pair.is_some() => Some(format!(
+                "the pair has {tokens} tokens: at most {allowed} are allowed, \
+                 and windows are for single texts only"
+            )),
+            OnLong::Window | OnLong::Truncate => None,
+        }
+    }
+
+    /// Pads every text to the longest of them.
+    pub(crate) fn pad_to_longest(self, texts: &mut [TextOrBad<TokenizedText>]) {
+        let tokens = texts.iter().flatten().map(|text| text.encoding.tokens());
+        let longest = tokens.max().unwrap_or(0);
+        for text in texts.iter_mut().flatten() {
+            self.tokenizer.pad(&mut text.encoding, longest);
+        }
+    }
+}

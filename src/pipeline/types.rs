@@ -1,0 +1,87 @@
+//! The types that travel between the threads, in the order in which a text becomes each of them:
+//! [`QueuedText`], [`TokenizedText`], [`TextWindow`], [`EncodedBatch`], [`FinishedText`].
+
+use std::sync::Arc;
+
+use crate::input::{BadText, Text};
+use crate::pipeline::budget::BytePermit;
+use crate::tokenize::{Encoding, Window};
+use crate::vectors::TextVectors;
+
+/// A good text as far as it has come, or why the text cannot be embedded.
+pub(crate) type TextOrBad<T> = std::result::Result<T, BadText>;
+
+/// One text between the reader and the tokenizer.
+pub(crate) struct QueuedText {
+    /// The text as it was read.
+    pub(crate) text: TextOrBad<Text>,
+    /// Its part of the bytes that may be in the pipeline.
+    pub(crate) permit: BytePermit,
+}
+
+/// One text with its tokens.
+pub(crate) struct TokenizedText {
+    /// The text as it was read.
+    pub(crate) text: Text,
+    /// Its tokens, all that the record shows.
+    pub(crate) encoding: Encoding,
+    /// Held until the text has its record; `None` if all texts must be in memory at once.
+    pub(crate) _permit: Option<BytePermit>,
+}
+
+/// The part of a text that the encoder takes at once: all of it, or one window of a long text.
+pub(crate) struct TextWindow {
+    /// The text.
+    pub(crate) of: Arc<TokenizedText>,
+    /// The rows of the text that the window covers.
+    pub(crate) window: Window,
+}
+
+/// Windows of texts in input order, with the bad texts among them.
+pub(crate) type WindowBatch = Vec<TextOrBad<TextWindow>>;
+
+/// What the encoder computed for one batch, in host memory.
+#[derive(Default)]
+pub(crate) struct BatchOutputs {
+    /// The first row of each window.
+    pub(crate) first_rows: Vec<usize>,
+    /// `[tokens × hidden]`; empty if not asked for.
+    pub(crate) last_hidden_state: Vec<f32>,
+    /// `[windows × hidden]`; `None` if not asked for or if the checkpoint has no pooler.
+    pub(crate) pooler_output: Option<Vec<f32>>,
+    /// `[layers][tokens × hidden]`
+    pub(crate) hidden_states: Vec<Vec<f32>>,
+}
+
+/// A batch with its outputs.
+pub(crate) struct EncodedBatch {
+    /// In input order.
+    pub(crate) windows: WindowBatch,
+    /// Those of the good windows.
+    pub(crate) outputs: BatchOutputs,
+}
+
+/// One text with all its vectors.
+pub(crate) struct FinishedText {
+    /// The text.
+    pub(crate) of: Arc<TokenizedText>,
+    /// Its vectors.
+    pub(crate) vectors: TextVectors,
+}
+
+impl TextWindow {
+    /// The number of tokens that the encoder computes.
+    pub(crate) fn tokens(&self) -> usize {
+        self.window.rows.len()
+    }
+
+    /// Whether the text is complete after this window.
+    pub(crate) fn is_last(&self) -> bool {
+        self.window.kept.end == self.of.encoding.tokens()
+    }
+}
+
+/// The number of tokens in a batch.
+pub(crate) fn batch_tokens(windows: &WindowBatch) -> usize {
+    windows.iter().flatten().map(TextWindow::tokens).sum()
+}

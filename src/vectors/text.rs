@@ -1,0 +1,137 @@
+//! The vectors of one text, collected window by window.
+//!
+//! A text that fits into one window has just one. The result does not depend on where the windows
+//! are cut: rows are kept, pooled and merged in order, one after the other.
+
+use super::options::{LayerMerge, Pooling, VectorOptions};
+use super::pooling::{Pool, merge, normalize};
+
+/// The rows that a text takes from one window.
+///
+/// # Shapes
+/// Rows are `[taken tokens × hidden]`.
+pub struct WindowRows<'a> {
+    /// How many of the rows are real tokens, which come first; more than there are if all are.
+    pub attended: usize,
+    /// Empty if not computed.
+    pub last_hidden_state: &'a [f32],
+    /// One slice a layer.
+    pub hidden_states: Vec<&'a [f32]>,
+    /// `[hidden]` of the first window; `None` for the others, and if not computed.
+    pub pooler_output: Option<&'a [f32]>,
+}
+
+/// The vectors of one text.
+#[derive(Debug, Default)]
+pub struct TextVectors {
+    /// `[tokens × hidden]`; empty if they are not kept.
+    pub last_hidden_state: Vec<f32>,
+    /// `[hidden]` of the first window; `None` if not computed.
+    pub pooler_output: Option<Vec<f32>>,
+    /// `[layers][tokens × hidden]`; merged, one layer of `[tokens × merged width]`.
+    pub hidden_states: Vec<Vec<f32>>,
+    pool: Option<Pool>,
+}
+
+impl TextVectors {
+    /// Adds the next window of a text that has `tokens` in all.
+    pub fn add(&mut self, rows: &WindowRows, tokens: usize, options: &VectorOptions) {
+        let hidden = options.hidden_size;
+        let states = rows.last_hidden_state;
+        if options.keep_rows {
+            extend(&mut self.last_hidden_state, states, tokens * hidden);
+        }
+        if let Some(pooling) = options.pooling {
+            let real = (rows.attended * hidden).min(states.len());
+            let pool = self.pool.get_or_insert_with(|| Pool::new(pooling, hidden));
+            pool.add(&states[..real]);
+        }
+        self.add_layers(&rows.hidden_states, tokens, options);
+        if let Some(pooler_output) = rows.pooler_output {
+            self.pooler_output = Some(pooler_output.to_vec());
+        }
+    }
+
+    fn add_layers(&mut self, layers: &[&[f32]], tokens: usize, options: &VectorOptions) {
+        let hidden = options.hidden_size;
+        if options.layer_merge == LayerMerge::None || layers.is_empty() {
+            self.hidden_states.resize_with(layers.len(), Vec::new);
+            for (rows, layer) in self.hidden_states.iter_mut().zip(layers) {
+                extend(rows, layer, tokens * hidden);
+            }
+            return;
+        }
+        let merged = merge(options.layer_merge, layers, hidden);
+        self.hidden_states.resize_with(1, Vec::new);
+        for rows in &mut self.hidden_states {
+            let width = options.merged_width.unwrap_or(hidden);
+            extend(rows, &merged, tokens * width);
+        }
+    }
+
+    /// `[hidden]` as `options` ask for; empty if they do not.
+    #[must_use]
+    pub fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
+        let mut embedding = match (options.pooling, &self.pooler_output, &self.pool) {
+            (Some(Pooling::Pooler), Some(pooler_output), _) => pooler_output.clone(),
+            (Some(_), _, Some(pool)) => pool.vector(),
+            _ => return Vec::new(),
+        };
+        if options.normalize {
+            normalize(&mut embedding);
+        }
+        embedding
+    }
+}
+
+/// Appends `more` to rows that will have `total` numbers in the end. The room is reserved once and
+/// exactly: the rows of a long text are most of the memory that it takes.
+fn extend(rows: &mut Vec<f32>, more: &[f32], total: usize) {
+    rows.reserve_exact(total.saturating_sub(rows.len()));
+    rows.extend_from_slice(more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows<'a>(states: &'a [f32], attended: usize, layers: &[&'a [f32]]) -> WindowRows<'a> {
+        WindowRows {
+            attended,
+            last_hidden_state: states,
+            hidden_states: layers.to_vec(),
+            pooler_output: None,
+        }
+    }
+
+    #[test]
+    fn a_text_in_windows_has_the_vectors_of_the_text_in_one() {
+        let numbers: Vec<f32> = (0..40_u8).map(|n| 1.0 / (f32::from(n) - 17.3)).collect();
+        let other: Vec<f32> = numbers.iter().rev().copied().collect();
+        for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
+            for layer_merge in [LayerMerge::None, LayerMerge::Mean, LayerMerge::Concat] {
+                let options = VectorOptions {
+                    hidden_size: 4,
+                    keep_rows: true,
+                    layer_merge,
+                    merged_width: (layer_merge == LayerMerge::Concat).then_some(8),
+                    pooling: Some(pooling),
+                    normalize: true,
+                    word_pooling: None,
+                };
+                let mut whole = TextVectors::default();
+                whole.add(&rows(&numbers, 9, &[&numbers, &other]), 10, &options);
+                let mut stitched = TextVectors::default();
+                for tokens in [0..3, 3..4, 4..10] {
+                    let part = |of: &'_ [f32]| of[tokens.start * 4..tokens.end * 4].to_vec();
+                    let (one, two) = (part(&numbers), part(&other));
+                    let window = rows(&one, 9 - tokens.start, &[&one, &two]);
+                    stitched.add(&window, 10, &options);
+                }
+                assert_eq!(whole.embedding(&options), stitched.embedding(&options));
+                assert_eq!(whole.hidden_states, stitched.hidden_states);
+                assert_eq!(whole.last_hidden_state, stitched.last_hidden_state);
+            }
+        }
+    }
+}
