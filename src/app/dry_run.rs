@@ -12,9 +12,9 @@ use rayon::prelude::*;
 
 use crate::app::request::Request;
 use crate::error::Result;
-use crate::input::Texts;
+use crate::input::{TextOrBad, Texts};
 use crate::output::{Context, JsonLines};
-use crate::pipeline::{self, Plan, TextOrBad, TokenizedText};
+use crate::pipeline::{self, Plan, TokenizedText};
 use crate::record::{BadRecord, Field, Record};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
@@ -101,7 +101,7 @@ fn line_bytes(
             }
             Err(bad) => Err(BadRecord {
                 index,
-                message: bad.message.clone(),
+                bad: bad.clone(),
             }),
         };
         lines.line_bytes(&record)

@@ -1,12 +1,11 @@
 //! Lines of one source as texts, in bounded memory.
-//!
-//! Owns the splitting at LF, the cap on a line's bytes and the check that a line is UTF-8.
 
 use std::io::{self, BufRead, Read};
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{BadText, Line, LineFormat, Source, Text};
+use super::{BadText, InputItem, LineFormat, Place, Source, Text, TextOrBad};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
@@ -36,13 +35,13 @@ impl Lines {
         }
     }
 
-    /// What the source holds, where it is known.
+    /// The bytes of the source, if known.
     #[must_use]
     pub fn size_bytes(&self) -> Option<u64> {
         self.source.size_bytes
     }
 
-    fn next_line(&mut self) -> Result<Option<Line>> {
+    fn next_line(&mut self) -> Result<Option<InputItem>> {
         let mut bytes = Vec::new();
         self.line_number += 1;
         let read = self
@@ -60,37 +59,45 @@ impl Lines {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_LINE_BYTES {
             let size_bytes = read + self.skip_line()?;
-            let text = Err(self.bad("it is longer than 16 MiB"));
-            return Ok(Some(Line { text, size_bytes }));
+            let text = Err(self.bad(BadText::because("it is longer than 16 MiB")));
+            return Ok(Some(InputItem { text, size_bytes }));
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        Ok(Some(Line {
+        Ok(Some(InputItem {
             text: self.text(bytes),
             size_bytes: read,
         }))
     }
 
-    fn text(&self, bytes: Vec<u8>) -> std::result::Result<Text, BadText> {
-        let line = String::from_utf8(bytes).map_err(|error| {
+    fn text(&self, bytes: Vec<u8>) -> TextOrBad<Text> {
+        let text = String::from_utf8(bytes).map_err(|error| {
             let byte = error.utf8_error().valid_up_to() + 1;
-            self.bad(&format!("it is not UTF-8 at byte {byte}"))
-        })?;
-        self.format.parse(line).map_err(|cause| self.bad(&cause))
+            BadText::because(format!("it is not UTF-8 at byte {byte}"))
+        });
+        text.and_then(|line| self.format.parse(line))
+            .map(|text| Text {
+                place: self.place(),
+                ..text
+            })
+            .map_err(|bad| self.bad(bad))
     }
 
-    fn bad(&self, cause: &str) -> BadText {
-        let Self {
-            source,
-            line_number,
-            ..
-        } = self;
+    fn place(&self) -> Place {
+        Place {
+            file: (!self.source.is_only).then(|| Arc::clone(&self.source.name)),
+            line: Some(self.line_number),
+        }
+    }
+
+    /// What is wrong with the line read last, with its place.
+    fn bad(&self, bad: BadText) -> BadText {
+        let (line, name) = (self.line_number, &self.source.name);
         BadText {
-            message: format!(
-                "line {line_number} of `{}` is no text: {cause}",
-                source.name
-            ),
+            message: format!("line {line} of `{name}` is no text: {}", bad.message),
+            id: bad.id,
+            place: self.place(),
         }
     }
 
@@ -110,7 +117,7 @@ impl Lines {
     }
 }
 
-/// The bytes up to a line end or the end of the source; `None` where none came within `limit`.
+/// The bytes up to a line end or the end of the source; `None` if none came within `limit`.
 fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
@@ -131,7 +138,7 @@ fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<Optio
 }
 
 impl Iterator for Lines {
-    type Item = Result<Line>;
+    type Item = Result<InputItem>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.finished {
@@ -153,15 +160,21 @@ mod tests {
         pair_separator: None,
     };
 
-    fn lines(bytes: &[u8]) -> Vec<std::result::Result<Text, BadText>> {
+    fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
         let source = Source::new("x", Cursor::new(bytes.to_vec()));
         Lines::new(source, TEXT)
             .map(|line| line.expect("a cursor can be read").text)
             .collect()
     }
 
+    fn at_line(line: u64, text: &str) -> Text {
+        let mut text = Text::new(text.to_owned());
+        text.place.line = Some(line);
+        text
+    }
+
     fn texts(bytes: &[u8]) -> Vec<String> {
-        let text = |line: std::result::Result<Text, BadText>| match line.map(|text| text.first) {
+        let text = |line: TextOrBad<Text>| match line.map(|text| text.first) {
             Ok(Segment::Text(text)) => text,
             other => panic!("the line is no text: {other:?}"),
         };
@@ -190,7 +203,8 @@ mod tests {
             bad.message,
             "line 2 of `x` is no text: it is not UTF-8 at byte 2"
         );
-        assert_eq!(lines[2], Ok(Text::new("also good".to_owned())));
+        assert_eq!(bad.place.line, Some(2));
+        assert_eq!(lines[2], Ok(at_line(3, "also good")));
     }
 
     #[test]
@@ -199,7 +213,7 @@ mod tests {
         bytes.extend_from_slice(b"\nnext");
         let lines = lines(&bytes);
         assert!(lines[0].is_err());
-        assert_eq!(lines[1], Ok(Text::new("next".to_owned())));
+        assert_eq!(lines[1], Ok(at_line(2, "next")));
     }
 
     #[test]

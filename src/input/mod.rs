@@ -9,9 +9,11 @@ mod id;
 mod jsonl;
 mod lines;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -27,8 +29,19 @@ pub struct Text {
     pub id: Option<Id>,
     /// The first segment.
     pub first: Segment,
-    /// The second segment, where there is one.
+    /// The second segment, if there is one.
     pub pair: Option<String>,
+    /// Where it was read.
+    pub place: Place,
+}
+
+/// Where in the input a text stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user named it; `None` if the input is one source only.
+    pub file: Option<Arc<str>>,
+    /// Number of its line, from 1; `None` for an argument.
+    pub line: Option<u64>,
 }
 
 /// A segment as it was given.
@@ -48,6 +61,28 @@ impl Text {
             id: None,
             first: Segment::Text(text),
             pair: None,
+            place: Place::default(),
+        }
+    }
+
+    /// What the record depends on: a text that was moved to another line stays the same text.
+    pub fn content(&self) -> impl fmt::Debug {
+        let Self {
+            id,
+            first,
+            pair,
+            place: _,
+        } = self;
+        (id, first, pair)
+    }
+
+    /// The text as one that cannot be embedded, for the reason in `message`.
+    #[must_use]
+    pub fn refused(self, message: String) -> BadText {
+        BadText {
+            message,
+            id: self.id,
+            place: self.place,
         }
     }
 
@@ -77,7 +112,8 @@ pub enum LineFormat {
 }
 
 impl LineFormat {
-    fn parse(&self, line: String) -> std::result::Result<Text, String> {
+    /// The text of `line`, or why it is none with what is known of it.
+    fn parse(&self, line: String) -> TextOrBad<Text> {
         match self {
             Self::Text { pair_separator } => Ok(Text::split(line, pair_separator.as_deref())),
             Self::Json => jsonl::parse(&line),
@@ -86,25 +122,42 @@ impl LineFormat {
 }
 
 /// Why one text of the input cannot be embedded; the run goes on without it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BadText {
-    /// The cause as the user reads it, with the place.
+    /// The cause as the user reads it.
     pub message: String,
+    /// The input's own name for the text, if it could be read.
+    pub id: Option<Id>,
+    /// Where it was read.
+    pub place: Place,
 }
+
+impl BadText {
+    /// A text of which only `message` is known.
+    pub fn because(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A good text as far as it has come, or why the text cannot be embedded.
+pub type TextOrBad<T> = std::result::Result<T, BadText>;
 
 /// One text as it was read, good or bad by itself.
 #[derive(Debug)]
-pub struct Line {
+pub struct InputItem {
     /// The text.
-    pub text: std::result::Result<Text, BadText>,
-    /// What it took of the input.
+    pub text: TextOrBad<Text>,
+    /// The bytes that it took of the input.
     pub size_bytes: u64,
 }
 
 /// Texts in input order.
 pub struct Texts {
     /// An error ends the run: the source itself can no longer be read.
-    pub lines: Box<dyn Iterator<Item = Result<Line>> + Send>,
+    pub items: Box<dyn Iterator<Item = Result<InputItem>> + Send>,
     /// Sum of all, where it is known before they are read.
     pub size_bytes: Option<u64>,
 }
@@ -123,15 +176,15 @@ pub fn from_arguments(
         },
         None => Text::split(text, separator.as_deref()),
     };
-    let line = move |argument: String| {
-        Ok(Line {
+    let item = move |argument: String| {
+        Ok(InputItem {
             size_bytes: argument.len() as u64,
             text: Ok(text(argument)),
         })
     };
     Texts {
         size_bytes: Some(texts.iter().map(|text| text.len() as u64).sum()),
-        lines: Box::new(texts.into_iter().map(line)),
+        items: Box::new(texts.into_iter().map(item)),
     }
 }
 
@@ -142,11 +195,16 @@ pub fn from_arguments(
 /// # Errors
 /// [`Kind::Input`] where a file cannot be opened or is a directory.
 pub fn from_files(files: Vec<(PathBuf, LineFormat)>) -> Result<Texts> {
-    let open = |(path, format): (PathBuf, LineFormat)| Ok(Lines::new(open(&path)?, format));
+    let is_only = files.len() == 1;
+    let open = |(path, format): (PathBuf, LineFormat)| {
+        let mut source = open(&path)?;
+        source.is_only = is_only;
+        Ok(Lines::new(source, format))
+    };
     let sources = files.into_iter().map(open).collect::<Result<Vec<_>>>()?;
     Ok(Texts {
         size_bytes: sources.iter().map(Lines::size_bytes).sum(),
-        lines: Box::new(sources.into_iter().flatten()),
+        items: Box::new(sources.into_iter().flatten()),
     })
 }
 
@@ -158,17 +216,20 @@ pub fn standard_input_is_terminal() -> bool {
 
 /// A source of lines with the name that messages give it.
 pub struct Source {
-    name: String,
+    name: Arc<str>,
+    /// Whether the input has no other, so that a record need not name it.
+    is_only: bool,
     /// `None` where only the end will tell.
     size_bytes: Option<u64>,
     reader: Box<dyn BufRead + Send>,
 }
 
 impl Source {
-    /// A source called `name` that reads from `reader`.
+    /// The only source of the input, called `name`, that reads from `reader`.
     pub fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
         Self {
-            name: one_line(name),
+            name: one_line(name).into(),
+            is_only: true,
             size_bytes: None,
             reader: Box::new(reader),
         }

@@ -117,7 +117,7 @@ pub fn open(form: Form, context: Context<'_>) -> Result<Box<dyn Format + '_>> {
 
 /// Why a text without numbers ends the run: `form` has numbers only, and NaN is never one.
 fn no_place(form: Form, bad: &BadRecord) -> Error {
-    Error::message(Kind::Input, &bad.message)
+    Error::message(Kind::Input, &bad.bad.message)
         .context(format!(
             "text {} has no vector, and {} has no place for an error",
             bad.index,

@@ -120,7 +120,7 @@ impl Format for Preview<'_> {
                     to,
                     "text {}: error: {}\n",
                     bad.index,
-                    one_line(&bad.message)
+                    one_line(&bad.bad.message)
                 ),
             }
             .kind(Kind::Output)?;

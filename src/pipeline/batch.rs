@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 
 use crate::error::{Error, Kind, Result};
+use crate::input::TextOrBad;
 use crate::pipeline::read::TEXTS_AHEAD;
 use crate::pipeline::resume_check::ResumeCheck;
 use crate::pipeline::stop::{Ending, POLL, Stop};
 use crate::pipeline::tokenize::TextTokenizer;
-use crate::pipeline::types::{QueuedText, TextOrBad, TextWindow, TokenizedText, WindowBatch};
+use crate::pipeline::types::{QueuedText, TextWindow, TokenizedText, WindowBatch};
 use crate::record::RunCounts;
 use crate::tokenize::{Padding, TokenOptions, Tokenizer};
 

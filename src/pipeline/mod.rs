@@ -22,13 +22,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use crate::error::{Error, Kind, Result};
-use crate::input::Texts;
+use crate::input::{TextOrBad, Texts};
 use crate::model::{BertModel, Wanted};
 use crate::record::RunCounts;
 pub use batch::Plan;
 pub use progress::{Progress, has_terminal};
 pub use stop::{Ending, Stop};
-pub(crate) use types::{TextOrBad, TokenizedText};
+pub(crate) use types::TokenizedText;
 pub use write::Writer;
 
 use budget::ByteBudget;

@@ -13,10 +13,10 @@ pub(crate) const TEXTS_AHEAD: usize = 512;
 
 /// Sends `texts` to `to` until the input ends or fails, or until the receiver is gone.
 pub(crate) fn read(texts: Texts, to: &SyncSender<Result<QueuedText>>, budget: &Arc<ByteBudget>) {
-    for line in texts.lines {
-        let queued = line.map(|line| QueuedText {
-            permit: budget.take(line.size_bytes),
-            text: line.text,
+    for item in texts.items {
+        let queued = item.map(|item| QueuedText {
+            permit: budget.take(item.size_bytes),
+            text: item.text,
         });
         if to.send(queued).is_err() {
             return;
@@ -27,7 +27,7 @@ pub(crate) fn read(texts: Texts, to: &SyncSender<Result<QueuedText>>, budget: &A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::{Line, Text};
+    use crate::input::{InputItem, Text};
     use crate::pipeline::budget::MAX_BYTES;
     use std::sync::mpsc::sync_channel;
 
@@ -35,13 +35,13 @@ mod tests {
     fn the_bytes_in_the_pipeline_stay_within_the_budget() {
         const LINE_BYTES: u64 = 16 << 20;
         let line = || {
-            Ok(Line {
+            Ok(InputItem {
                 text: Ok(Text::new("x".to_owned())),
                 size_bytes: LINE_BYTES,
             })
         };
         let texts = Texts {
-            lines: Box::new((0..9).map(move |_| line())),
+            items: Box::new((0..9).map(move |_| line())),
             size_bytes: None,
         };
         let budget = Arc::new(ByteBudget::default());

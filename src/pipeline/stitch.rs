@@ -1,8 +1,7 @@
 //! Windows with their outputs → whole texts with their vectors, and the record of each.
 
-use crate::pipeline::types::{
-    BatchOutputs, EncodedBatch, FinishedText, TextOrBad, TextWindow, TokenizedText,
-};
+use crate::input::TextOrBad;
+use crate::pipeline::types::{BatchOutputs, EncodedBatch, FinishedText, TextWindow, TokenizedText};
 use crate::record::{HiddenStates, Record, Word};
 use crate::tokenize::words;
 use crate::vectors::{TextVectors, VectorOptions, WindowRows, pool_word};

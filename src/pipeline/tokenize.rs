@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::input::{BadText, Text};
-use crate::pipeline::types::{QueuedText, TextOrBad, TokenizedText};
+use crate::input::{Text, TextOrBad};
+use crate::pipeline::types::{QueuedText, TokenizedText};
 use crate::tokenize::{Encoding, OnLong, Padding, TokenOptions, Tokenizer};
 
 /// What turns a text into tokens.
@@ -41,7 +41,7 @@ impl TextTokenizer<'_> {
         };
         let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
         if let Some(message) = self.why_too_long(&text, &encoding) {
-            return Ok(Err(BadText { message }));
+            return Ok(Err(text.refused(message)));
         }
         if options.padding == Padding::MaxLength {
             self.tokenizer.pad(&mut encoding, options.max_length);

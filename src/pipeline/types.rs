@@ -3,13 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::input::{BadText, Text};
+use crate::input::{Text, TextOrBad};
 use crate::pipeline::budget::BytePermit;
 use crate::tokenize::{Encoding, Window};
 use crate::vectors::TextVectors;
-
-/// A good text as far as it has come, or why the text cannot be embedded.
-pub(crate) type TextOrBad<T> = std::result::Result<T, BadText>;
 
 /// One text between the reader and the tokenizer.
 pub(crate) struct QueuedText {

@@ -73,7 +73,7 @@ impl<'a> Writer<'a> {
                 Ok(text) => Ok(text.record(index, self.options)),
                 Err(bad) => Err(BadRecord {
                     index,
-                    message: bad.message.clone(),
+                    bad: bad.clone(),
                 }),
             });
         }

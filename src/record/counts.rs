@@ -31,7 +31,7 @@ impl RunCounts {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
                 // The number of tokens tells how far the record is padded.
-                format!("{} {text:?}", encoding.tokens())
+                format!("{} {:?}", encoding.tokens(), text.content())
             }
             Err(bad) => {
                 self.errors += 1;

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Field;
 use super::Word;
-use crate::input::{Id, Segment, Text};
+use crate::input::{BadText, Id, Segment, Text};
 use crate::output::Context;
 use crate::tokenize::Encoding;
 
@@ -49,8 +49,8 @@ pub enum HiddenStates<'a> {
 pub struct BadRecord {
     /// Place in the input, from 0.
     pub index: u64,
-    /// Why, as the user reads it.
-    pub message: String,
+    /// Why, with the text's id and place.
+    pub bad: BadText,
 }
 
 impl<'a> Record<'a> {
@@ -107,12 +107,32 @@ impl Record<'_> {
 
 impl Serialize for BadRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let error = serde_json::json!({ "kind": "input", "message": self.message });
-        let mut map = serializer.serialize_map(Some(2))?;
+        let BadText { message, id, place } = &self.bad;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &self.index)?;
+        if let Some(id) = id {
+            map.serialize_entry("id", id)?;
+        }
+        let error = ErrorValue {
+            kind: "input",
+            message,
+            file: place.file.as_deref(),
+            line: place.line,
+        };
         map.serialize_entry("error", &error)?;
         map.end()
     }
+}
+
+/// What stands in a record instead of vectors.
+#[derive(serde::Serialize)]
+struct ErrorValue<'a> {
+    kind: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
 }
 
 /// One field's value as JSON prints it.

@@ -41,7 +41,11 @@ pub(super) fn row<'a>(
     for &field in context.fields {
         let value = match record {
             Ok(record) => record.value(field, context),
-            Err(bad) => (field == Field::Index).then_some(Value::Number(bad.index)),
+            Err(bad) => match field {
+                Field::Index => Some(Value::Number(bad.index)),
+                Field::Id => bad.bad.id.as_ref().map(Value::Id),
+                _ => None,
+            },
         };
         match value {
             Some(Value::Words(words)) => row.extend(word_cells(words, columns_of(field))),
@@ -51,7 +55,7 @@ pub(super) fn row<'a>(
     }
     row.push(match record {
         Ok(_) => Cell::Null,
-        Err(bad) => Cell::Text(Cow::Borrowed(&bad.message)),
+        Err(bad) => Cell::Text(Cow::Borrowed(&bad.bad.message)),
     });
     row
 }

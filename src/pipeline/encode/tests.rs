@@ -159,11 +159,7 @@ fn a_text_for_which_there_is_no_memory_is_an_error_after_the_records_before_it()
 
 #[test]
 fn texts_that_are_errors_keep_their_places_in_a_batch_that_is_split() {
-    let bad = || {
-        Err(crate::input::BadText {
-            message: String::new(),
-        })
-    };
+    let bad = || Err(crate::input::BadText::default());
     let windows = vec![
         bad(),
         Ok(window(4)),

@@ -53,3 +53,34 @@ fn what_is_no_id_is_told() {
         assert_eq!(record["error"]["message"], message);
     }
 }
+
+#[test]
+fn an_error_record_keeps_the_id_the_line_and_one_file_of_several() {
+    let place = Place::new();
+    place.write("a.jsonl", "{\"text\":\"she is she is\",\"id\":\"a7\"}\n");
+    place.write("b.jsonl", "{\"text\":\"is\"}\n{\"text\":3,\"id\":1.50}\n");
+    let (code, stdout, _) = place.run(&[
+        "--max-length",
+        "4",
+        "--on-long",
+        "error",
+        "-f",
+        "a.jsonl",
+        "-f",
+        "b.jsonl",
+        "--fields",
+        "index",
+    ]);
+    assert_eq!(code, 9);
+    let expected = concat!(
+        r#"{"index":0,"id":"a7","error":{"kind":"input","#,
+        r#""message":"the text has 6 tokens: at most 4 are allowed","file":"a.jsonl","line":1}}"#,
+        "\n",
+        r#"{"index":1,"dropped_tokens":0}"#,
+        "\n",
+        r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"line 2 of `b.jsonl` is no text: "#,
+        r#"invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
+        "\n",
+    );
+    assert_eq!(stdout, expected);
+}

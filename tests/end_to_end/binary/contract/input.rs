@@ -89,7 +89,10 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
     let (code, stdout, stderr) = place.run_with_input(&TEXTS, &bytes);
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);
-    let bad = |index: usize, message: &str| json!({"index": index, "error": {"kind": "input", "message": message}});
+    let bad = |index: usize, message: &str| {
+        let line = index + 1;
+        json!({"index": index, "error": {"kind": "input", "message": message, "line": line}})
+    };
     assert_eq!(
         records[1],
         bad(
@@ -177,9 +180,13 @@ fn a_json_line_that_is_no_text_says_why() {
     let (code, stdout, stderr) = place.run(&["-f", "in.jsonl", "--fields", "index,text"]);
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);
-    for (index, (_, cause)) in cases.iter().enumerate() {
+    for (index, (line, cause)) in cases.iter().enumerate() {
         let message = format!("line {} of `in.jsonl` is no text: {cause}", index + 1);
-        let bad = json!({"index": index, "error": {"kind": "input", "message": message}});
+        let told = json!({"kind": "input", "message": message, "line": index + 1});
+        let mut bad = json!({"index": index, "error": told});
+        if line.contains("\"id\"") {
+            bad["id"] = json!(9);
+        }
         assert_eq!(records[index], bad);
     }
     assert_eq!(records[cases.len()]["text"], json!("she"));

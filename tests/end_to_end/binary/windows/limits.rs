@@ -93,7 +93,7 @@ fn a_pair_that_does_not_fit_is_an_error_record() {
     let message =
         "the pair has 21 tokens: at most 20 are allowed, and windows are for single texts only";
     let expected = [
-        json!({"index": 0, "error": {"kind": "input", "message": message}}),
+        json!({"index": 0, "error": {"kind": "input", "message": message, "line": 1}}),
         json!({"index": 1, "dropped_tokens": 0}),
     ];
     let found: Vec<Value> = stdout
