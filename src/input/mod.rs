@@ -66,6 +66,7 @@ impl Text {
     }
 
     /// What the record depends on: a text that was moved to another line stays the same text.
+    #[must_use]
     pub fn content(&self) -> impl fmt::Debug {
         let Self {
             id,
