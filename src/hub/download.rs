@@ -20,11 +20,11 @@ use super::cache::RepositoryCache;
 use super::credentials::Token;
 use super::environment::Environment;
 use super::install::{Installer, cannot_write};
-use super::locate::ModelSource;
 use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
 use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
+use super::snapshot::ModelSource;
 use crate::checkpoint::files;
 use crate::error::{Classify, Kind, Result};
 

@@ -18,11 +18,13 @@ mod progress;
 #[cfg(feature = "hub")]
 mod refusal;
 mod repository;
+mod snapshot;
 mod verify;
 
 pub use credentials::{Proxy, Token};
 #[cfg(feature = "hub")]
 pub use environment::disable_telemetry;
 pub use environment::{Environment, Timeouts};
-pub use locate::{ModelSource, Snapshot, locate};
+pub use locate::locate;
+pub use snapshot::{ModelSource, Snapshot};
 pub use verify::{FileHash, verify};

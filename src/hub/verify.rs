@@ -12,8 +12,8 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::locate::Snapshot;
 use super::repository::is_lower_hex;
+use super::snapshot::Snapshot;
 use crate::checkpoint::files;
 use crate::error::{Classify, Kind, Result};
 use crate::hex::hex;

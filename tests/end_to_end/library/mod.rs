@@ -1,5 +1,6 @@
-//! Tests of the library alone: the cache, the hub on loopback, the files of a model.
+//! Tests of the library alone: the import graph, the cache, the hub on loopback, the files of a model.
 
+mod arrows;
 mod cache;
 #[cfg(feature = "hub")]
 mod hub;
