@@ -2,10 +2,10 @@
 //!
 //! The checks here need the model's configuration; they happen before any weight is read.
 
-use crate::checkpoint::{self, Config};
+use crate::checkpoint::Config;
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
-use crate::model::Wanted;
+use crate::model::OutputSelection;
 use crate::ops::Precision;
 use crate::output::OutputFormat;
 use crate::record::{Field, Shapes};
@@ -18,7 +18,7 @@ pub(crate) struct Request {
     /// Fields of a record, in order.
     pub(crate) fields: Vec<Field>,
     /// What the encoder computes.
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: OutputSelection,
     /// What is made of the encoder's outputs.
     pub(crate) vectors: VectorOptions,
     /// How texts become tokens.
@@ -41,7 +41,7 @@ impl Request {
         let fields = arguments.record_fields();
         let has = |field| fields.contains(&field);
         let pooling = arguments.pooling;
-        let wanted = Wanted {
+        let wanted = OutputSelection {
             last_hidden_state: has(Field::LastHiddenState)
                 || pooling.is_some_and(|pooling| pooling != Pooling::Pooler)
                 || arguments.word_pooling.is_some(),
@@ -107,7 +107,7 @@ impl Request {
 fn vector_options(
     arguments: &Arguments,
     fields: &[Field],
-    wanted: &Wanted,
+    wanted: &OutputSelection,
     config: &Config,
 ) -> VectorOptions {
     let hidden_size = config.hidden_size;
@@ -204,14 +204,4 @@ fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
             "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, and the next one must begin behind its first"
         ),
     ))
-}
-
-impl From<Precision> for checkpoint::Dtype {
-    fn from(typed: Precision) -> Self {
-        match typed {
-            Precision::F32 => Self::F32,
-            Precision::F16 => Self::F16,
-            Precision::Bf16 => Self::BF16,
-        }
-    }
 }

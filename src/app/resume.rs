@@ -1,7 +1,6 @@
 //! What decides the bytes of an output besides the texts, so that a resumed run can be refused that
 //! would write other records than the interrupted one.
 
-use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use crate::app::settings::Setting;
@@ -10,8 +9,7 @@ use crate::error::Result;
 use crate::hex::hex;
 use crate::hub::{self, Snapshot};
 use crate::notes;
-use crate::ops::Level;
-use crate::ops::device;
+use crate::ops::device::{self, Device};
 use crate::output::{Destination, Settings};
 use crate::record::RunCounts;
 
@@ -46,7 +44,7 @@ fn compared(settings: &[Setting], snapshot: &Snapshot, device: &Device) -> Resul
             env!("CARGO_PKG_VERSION").to_owned(),
         ),
         ("the model".to_owned(), model(snapshot)?),
-        ("the device".to_owned(), device_name(device)),
+        ("the device".to_owned(), device::full_name(device)),
     ];
     let typed = settings.iter();
     compared.extend(typed.map(|setting| (setting.flag(), setting.value().to_owned())));
@@ -63,12 +61,4 @@ fn model(snapshot: &Snapshot) -> Result<String> {
         hash.update(format!("{} {}\n", file.file, file.found));
     }
     Ok(format!("sha256 {}", hex(&hash.finalize())))
-}
-
-/// The kernels of each instruction set round in an order of their own.
-fn device_name(device: &Device) -> String {
-    match device {
-        Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
-        other => device::full_name(other),
-    }
 }

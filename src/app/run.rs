@@ -8,15 +8,15 @@ use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, Dtype, Tensors};
+use crate::checkpoint::{Config, Tensors};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::{self, InputFormat, LineFormat, Texts};
 use crate::model::BertModel;
 use crate::notes;
-use crate::ops::OutOfMemory;
 use crate::ops::device;
+use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, Destination, OutputFormat, Unfinished};
 use crate::pipeline::{self, Ending, Plan, Progress, Writer};
 use crate::record::RunCounts;
@@ -76,7 +76,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, request.dtype.into())?;
+    let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
     request.check_pooler(model.has_pooler())?;
     let options = metadata(&options);
     let context = context(&request, &options, &snapshot, &tokenizer);
@@ -180,7 +180,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         config: &config,
         tensors: &tensors,
         tokenizer: &load_tokenizer(&snapshot, &config)?,
-        model: &BertModel::load(&tensors, &config, &device, Dtype::F32)?,
+        model: &BertModel::load(&tensors, &config, &device, Precision::F32)?,
         device: &device,
     };
     test.run(&mut std::io::stdout()).map(|()| Outcome::Done)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Context;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert;
 use serde::Deserialize;
@@ -18,9 +18,9 @@ use crate::cli::DEFAULT_MODEL;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Snapshot};
 use crate::input::Text;
-use crate::model::{Batch, BertModel, Outputs, Wanted};
-use crate::ops::device;
-use crate::ops::failed;
+use crate::model::{Batch, BertModel, OutputSelection};
+use crate::ops::OutputTensor;
+use crate::ops::device::{self, Device};
 use crate::tokenize::{Detail, Encoding, Tokenizer};
 
 /// The notebook that this project follows: its sentence and the values it printed.
@@ -75,12 +75,17 @@ impl SelfTest<'_> {
     pub(crate) fn run(&self, to: &mut dyn Write) -> Result<()> {
         let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
         let (batch, encoding) = self.notebook_batch(&notebook)?;
-        let outputs = self.model.forward(&batch, &Wanted::last_and_pooler())?;
+        let outputs = self
+            .model
+            .forward(&batch, &OutputSelection::last_and_pooler())?;
+        let states = outputs.last_hidden_state.map(numbers).transpose()?;
+        let pooled = outputs.pooler_output.map(numbers).transpose()?;
+        let (states, pooled) = (states.as_deref(), pooled.as_deref());
         let checks = [
             ("files", self.check_files()?),
             ("tokens", self.check_tokens(&notebook, &encoding)),
-            ("encoder", self.check_encoder(&batch, &outputs)?),
-            ("notebook", self.check_notebook(&notebook, &outputs)?),
+            ("encoder", self.check_encoder(&batch, states)?),
+            ("notebook", self.check_notebook(&notebook, states, pooled)?),
         ];
         let failed = checks
             .iter()
@@ -185,11 +190,10 @@ impl SelfTest<'_> {
     }
 
     /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
-    fn check_encoder(&self, batch: &Batch, outputs: &Outputs) -> Result<Verdict> {
+    fn check_encoder(&self, batch: &Batch, ours: Option<&[f32]>) -> Result<Verdict> {
         let stock = self.stock_last_hidden_state(batch)?;
-        let ours = outputs.last_hidden_state.as_ref();
         let difference = ours
-            .map(|ours| largest_difference(&numbers(ours)?, &stock))
+            .map(|ours| largest_difference(ours, &stock))
             .transpose()?;
         let difference = difference.unwrap_or(f32::NAN);
         let figures = format!(
@@ -212,14 +216,15 @@ impl SelfTest<'_> {
             .encoder(self.config)?
             .into_iter()
             .map(|(name, view)| {
-                let tensor = Tensor::from_vec(view.to_f32(), view.shape(), &Device::Cpu);
+                let tensor =
+                    Tensor::from_vec(view.to_f32(), view.shape(), &candle_core::Device::Cpu);
                 Ok((name, tensor.kind(Kind::Device)?))
             });
         let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
-        let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let builder = VarBuilder::from_tensors(tensors, DType::F32, &candle_core::Device::Cpu);
         let forward = || -> candle_core::Result<Vec<f32>> {
             let stock = bert::BertModel::load(builder, &config)?;
-            let row = |ids: Vec<u32>| Tensor::new(ids, &Device::Cpu)?.unsqueeze(0);
+            let row = |ids: Vec<u32>| Tensor::new(ids, &candle_core::Device::Cpu)?.unsqueeze(0);
             let attended = batch
                 .sequences
                 .first()
@@ -258,15 +263,18 @@ impl SelfTest<'_> {
     }
 
     /// The values that the notebook printed, for the model it used.
-    fn check_notebook(&self, notebook: &Notebook, outputs: &Outputs) -> Result<Verdict> {
+    fn check_notebook(
+        &self,
+        notebook: &Notebook,
+        states: Option<&[f32]>,
+        pooled: Option<&[f32]>,
+    ) -> Result<Verdict> {
         if self.snapshot.model != DEFAULT_MODEL {
             return Ok(Verdict::NotRun(format!("its values are {DEFAULT_MODEL}'s")));
         }
-        let (Some(states), Some(pooled)) = (&outputs.last_hidden_state, &outputs.pooler_output)
-        else {
+        let (Some(states), Some(pooled)) = (states, pooled) else {
             return Ok(Verdict::Fail("the checkpoint has no pooler".to_owned()));
         };
-        let (states, pooled) = (numbers(states)?, numbers(pooled)?);
         let first = &pooled[..notebook.pooler_output_first.len()];
         let mut difference = largest_difference(first, &notebook.pooler_output_first)?;
         for (row, expected) in &notebook.last_hidden_state_corners {
@@ -290,9 +298,8 @@ impl SelfTest<'_> {
     }
 }
 
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
-    let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1());
-    numbers.map_err(failed)
+fn numbers(output: OutputTensor) -> Result<Vec<f32>> {
+    output.download()?.finish()
 }
 
 /// The largest absolute difference, NaN where any is.

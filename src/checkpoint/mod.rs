@@ -5,7 +5,7 @@ pub(crate) mod files;
 mod half_precision;
 mod json;
 mod local_file;
-mod names;
+pub(crate) mod names;
 mod safetensors_file;
 mod tensor_view;
 mod tensors;

@@ -8,12 +8,9 @@ use super::Config;
 use super::local_file::model_error;
 use crate::error::Result;
 
-/// The tensor that every BERT has and by which its prefix is found.
-pub(super) const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
-
 /// A size of [`Config`] that is also a dimension of a tensor.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Dimension {
+pub(crate) enum Dimension {
     Vocab,
     Positions,
     Types,
@@ -47,46 +44,113 @@ impl Dimension {
     }
 }
 
-/// A tensor's name, without prefix, and its dimensions.
-type Row = (&'static str, &'static [Dimension]);
+/// The tensors of one module: its weight, and unless it is an embedding its bias.
+///
+/// This is the only list of names. The model loads by it, and a checkpoint is compared with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModuleTensors {
+    /// Before `.weight` and `.bias`; in a layer, after [`layer_prefix`].
+    pub(crate) name: &'static str,
+    /// Of the weight. The bias has the first dimension alone.
+    dimensions: &'static [Dimension],
+    has_bias: bool,
+}
 
-/// The embeddings' tensors.
-pub(super) const EMBEDDINGS: [Row; 5] = [
-    (WORD_EMBEDDINGS, &[Vocab, Hidden]),
-    (
-        "embeddings.position_embeddings.weight",
-        &[Positions, Hidden],
-    ),
-    ("embeddings.token_type_embeddings.weight", &[Types, Hidden]),
-    ("embeddings.LayerNorm.weight", &[Hidden]),
-    ("embeddings.LayerNorm.bias", &[Hidden]),
+impl ModuleTensors {
+    const fn embedding(name: &'static str, dimensions: &'static [Dimension]) -> Self {
+        Self {
+            name,
+            dimensions,
+            has_bias: false,
+        }
+    }
+
+    const fn with_bias(name: &'static str, dimensions: &'static [Dimension]) -> Self {
+        Self {
+            name,
+            dimensions,
+            has_bias: true,
+        }
+    }
+
+    /// The weight's shape in a model of `config`.
+    pub(crate) fn shape(&self, config: &Config) -> Vec<usize> {
+        let dimensions = self.dimensions.iter();
+        dimensions.map(|dimension| dimension.size(config)).collect()
+    }
+
+    /// Its tensors, each with its dimensions.
+    pub(super) fn tensors(self, prefix: &str) -> Vec<NamedTensor> {
+        let name = self.name;
+        let mut tensors = vec![(format!("{prefix}{name}.weight"), self.dimensions)];
+        if self.has_bias {
+            tensors.push((format!("{prefix}{name}.bias"), &self.dimensions[..1]));
+        }
+        tensors
+    }
+}
+
+/// A tensor's name, without the checkpoint's prefix, and its dimensions.
+pub(super) type NamedTensor = (String, &'static [Dimension]);
+
+/// The tensor that every BERT has and by which its prefix is found.
+const WORD_EMBEDDINGS_WEIGHT: &str = "embeddings.word_embeddings.weight";
+
+macro_rules! modules {
+    ($($make:ident $constant:ident = $name:literal $dimensions:expr;)*) => {$(
+        #[doc = concat!("`", $name, "`")]
+        pub(crate) const $constant: ModuleTensors = ModuleTensors::$make($name, &$dimensions);
+    )*};
+}
+
+modules! {
+    embedding WORD_EMBEDDINGS = "embeddings.word_embeddings" [Vocab, Hidden];
+    embedding POSITION_EMBEDDINGS = "embeddings.position_embeddings" [Positions, Hidden];
+    embedding TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings" [Types, Hidden];
+    with_bias EMBEDDINGS_NORM = "embeddings.LayerNorm" [Hidden];
+    with_bias QUERY = "attention.self.query" [Hidden, Hidden];
+    with_bias KEY = "attention.self.key" [Hidden, Hidden];
+    with_bias VALUE = "attention.self.value" [Hidden, Hidden];
+    with_bias ATTENTION_OUTPUT = "attention.output.dense" [Hidden, Hidden];
+    with_bias ATTENTION_NORM = "attention.output.LayerNorm" [Hidden];
+    with_bias INTERMEDIATE = "intermediate.dense" [Intermediate, Hidden];
+    with_bias OUTPUT = "output.dense" [Hidden, Intermediate];
+    with_bias OUTPUT_NORM = "output.LayerNorm" [Hidden];
+    with_bias POOLER = "pooler.dense" [Hidden, Hidden];
+}
+
+const EMBEDDINGS: [ModuleTensors; 4] = [
+    WORD_EMBEDDINGS,
+    POSITION_EMBEDDINGS,
+    TOKEN_TYPE_EMBEDDINGS,
+    EMBEDDINGS_NORM,
 ];
 
-/// One layer's tensors, after `encoder.layer.N.`.
-pub(super) const LAYER: [Row; 16] = [
-    ("attention.self.query.weight", &[Hidden, Hidden]),
-    ("attention.self.query.bias", &[Hidden]),
-    ("attention.self.key.weight", &[Hidden, Hidden]),
-    ("attention.self.key.bias", &[Hidden]),
-    ("attention.self.value.weight", &[Hidden, Hidden]),
-    ("attention.self.value.bias", &[Hidden]),
-    ("attention.output.dense.weight", &[Hidden, Hidden]),
-    ("attention.output.dense.bias", &[Hidden]),
-    ("attention.output.LayerNorm.weight", &[Hidden]),
-    ("attention.output.LayerNorm.bias", &[Hidden]),
-    ("intermediate.dense.weight", &[Intermediate, Hidden]),
-    ("intermediate.dense.bias", &[Intermediate]),
-    ("output.dense.weight", &[Hidden, Intermediate]),
-    ("output.dense.bias", &[Hidden]),
-    ("output.LayerNorm.weight", &[Hidden]),
-    ("output.LayerNorm.bias", &[Hidden]),
+const LAYER: [ModuleTensors; 8] = [
+    QUERY,
+    KEY,
+    VALUE,
+    ATTENTION_OUTPUT,
+    ATTENTION_NORM,
+    INTERMEDIATE,
+    OUTPUT,
+    OUTPUT_NORM,
 ];
 
-/// The pooler's tensors; a checkpoint has both or neither.
-pub(super) const POOLER: [Row; 2] = [
-    ("pooler.dense.weight", &[Hidden, Hidden]),
-    ("pooler.dense.bias", &[Hidden]),
-];
+/// What stands before the names of a layer's modules.
+pub(crate) fn layer_prefix(layer: usize) -> String {
+    format!("encoder.layer.{layer}.")
+}
+
+/// The tensors of the embeddings and of so many layers.
+pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
+    let embeddings = EMBEDDINGS.iter().flat_map(|module| module.tensors(""));
+    let layers = (0..layers).flat_map(|layer| {
+        let prefix = layer_prefix(layer);
+        LAYER.map(|module| module.tensors(&prefix))
+    });
+    embeddings.chain(layers.flatten()).collect()
+}
 
 /// Last parts of prefixes that name a model whose tensors look like BERT's and mean other things.
 const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "camembert"];
@@ -97,16 +161,16 @@ const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "cam
 /// There is no such name, there are several, or the prefix is that of another kind of model.
 pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str> {
     let prefixes: Vec<&str> = names
-        .filter_map(|name| name.strip_suffix(WORD_EMBEDDINGS))
+        .filter_map(|name| name.strip_suffix(WORD_EMBEDDINGS_WEIGHT))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
     match prefixes[..] {
         [] => Err(model_error(format!(
-            "they hold no tensor `{WORD_EMBEDDINGS}`, with or without a prefix: this is no BERT"
+            "they hold no tensor `{WORD_EMBEDDINGS_WEIGHT}`, with or without a prefix: this is no BERT"
         ))),
         [prefix] => check_prefix(prefix).map(|()| prefix),
         [first, second, ..] => Err(model_error(format!(
-            "they hold {} models: `{first}{WORD_EMBEDDINGS}` and `{second}{WORD_EMBEDDINGS}`",
+            "they hold {} models: `{first}{WORD_EMBEDDINGS_WEIGHT}` and `{second}{WORD_EMBEDDINGS_WEIGHT}`",
             prefixes.len()
         ))),
     }
@@ -145,7 +209,7 @@ mod tests {
     #[test]
     fn the_prefix_is_what_stands_before_the_word_embeddings() {
         for expected in ["", "bert.", "0.auto_model.", "model.bert."] {
-            let name = format!("{expected}{WORD_EMBEDDINGS}");
+            let name = format!("{expected}{WORD_EMBEDDINGS_WEIGHT}");
             let names = ["cls.predictions.bias", &name, "embeddings.other"];
             assert_eq!(prefix(names.into_iter()).expect("one prefix"), expected);
         }

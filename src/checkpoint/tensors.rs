@@ -91,13 +91,8 @@ impl Tensors {
                 config.num_hidden_layers
             )));
         }
-        for (name, dimensions) in names::EMBEDDINGS {
-            self.check_tensor(name, dimensions, config)?;
-        }
-        for layer in 0..layers {
-            for (name, dimensions) in names::LAYER {
-                self.check_tensor(&format!("encoder.layer.{layer}.{name}"), dimensions, config)?;
-            }
+        for (name, dimensions) in names::encoder(layers) {
+            self.check_tensor(&name, dimensions, config)?;
         }
         Ok(())
     }
@@ -107,15 +102,6 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::get`].
     pub fn encoder(&self, config: &Config) -> Result<Vec<(String, TensorView)>> {
-        let layers = 0..config.num_hidden_layers;
-        let layers = layers.flat_map(|layer| {
-            let named =
-                move |(name, dimensions)| (format!("encoder.layer.{layer}.{name}"), dimensions);
-            names::LAYER.iter().copied().map(named)
-        });
-        let embeddings = names::EMBEDDINGS
-            .iter()
-            .map(|&(name, dimensions)| (name.to_owned(), dimensions));
         let view = |(name, dimensions): (String, &[Dimension])| {
             let shape: Vec<_> = dimensions
                 .iter()
@@ -124,7 +110,8 @@ impl Tensors {
             let view = self.get(&name, &shape)?;
             Ok((name, view))
         };
-        embeddings.chain(layers).map(view).collect()
+        let named = names::encoder(config.num_hidden_layers);
+        named.into_iter().map(view).collect()
     }
 
     /// Maps the pages of the layers in their order, on a thread of its own.
@@ -150,13 +137,14 @@ impl Tensors {
 
     /// The pooler may be missing, but not half of it.
     fn check_pooler(&self, config: &Config) -> Result<()> {
+        let pooler = names::POOLER.tensors("");
         let mut there = false;
-        for (name, _) in names::POOLER {
+        for (name, _) in &pooler {
             there |= self.stored(name)?.is_some();
         }
         if there {
-            for (name, dimensions) in names::POOLER {
-                self.check_tensor(name, dimensions, config)?;
+            for (name, dimensions) in pooler {
+                self.check_tensor(&name, dimensions, config)?;
             }
         }
         Ok(())

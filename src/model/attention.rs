@@ -2,39 +2,41 @@
 //!
 //! Source: `BertAttention` (`BertSelfAttention`, `BertSelfOutput`) in transformers.
 
-use candle_core::Result as CandleResult;
-
 use super::Loader;
+use crate::checkpoint::names;
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Sequences, States, attention};
+use crate::ops::{Activation, Backend};
 
 /// The attention of one layer.
-pub(super) struct Attention {
-    query_key_value: Linear,
-    output: Linear,
-    layer_norm: LayerNorm,
+pub(super) struct Attention<B: Backend> {
+    query_key_value: B::Linear,
+    output: B::Linear,
+    layer_norm: B::LayerNorm,
     heads: usize,
 }
 
-impl Attention {
-    /// The tensors under `prefix`, `encoder.layer.N.attention`.
-    pub(super) fn load(loader: &Loader, prefix: &str) -> Result<Self> {
-        let hidden = loader.config.hidden_size;
-        let names = ["query", "key", "value"].map(|name| format!("{prefix}.self.{name}"));
+impl<B: Backend> Attention<B> {
+    /// The attention of the layer whose tensors begin with `prefix`.
+    pub(super) fn load(loader: &Loader<B>, prefix: &str) -> Result<Self> {
+        let query_key_value = [names::QUERY, names::KEY, names::VALUE];
         Ok(Self {
-            query_key_value: loader.linear(&names, hidden, hidden)?,
-            output: loader.linear(&[format!("{prefix}.output.dense")], hidden, hidden)?,
-            layer_norm: loader.layer_norm(&format!("{prefix}.output.LayerNorm"))?,
+            query_key_value: loader.linear(prefix, &query_key_value)?,
+            output: loader.linear(prefix, &[names::ATTENTION_OUTPUT])?,
+            layer_norm: loader.layer_norm(prefix, names::ATTENTION_NORM)?,
             heads: loader.config.num_attention_heads,
         })
     }
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
-    pub(super) fn forward(&self, hidden: &States, sequences: &Sequences) -> CandleResult<States> {
-        let query_key_value = self.query_key_value.forward(hidden, Activation::None)?;
-        let context = attention(&query_key_value, sequences, self.heads)?;
-        let output = self.output.forward(&context, Activation::None)?;
-        self.layer_norm.forward(&output, hidden)
+    pub(super) fn forward(
+        &self,
+        hidden: &B::HiddenStates,
+        sequences: &B::Sequences,
+    ) -> Result<B::HiddenStates> {
+        let query_key_value = B::linear(&self.query_key_value, hidden, Activation::None)?;
+        let context = B::attention(&query_key_value, sequences, self.heads)?;
+        let output = B::linear(&self.output, &context, Activation::None)?;
+        B::add_layer_norm(&self.layer_norm, &output, hidden)
     }
 }

@@ -2,47 +2,45 @@
 //!
 //! Source: `BertLayer` (`BertIntermediate`, `BertOutput`) in transformers.
 
-use candle_core::Result as CandleResult;
-
 use super::Loader;
 use super::attention::Attention;
-use crate::checkpoint::HiddenAct;
+use crate::checkpoint::{HiddenAct, names};
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Sequences, States};
+use crate::ops::{Activation, Backend};
 
 /// One layer with its weights.
-pub(super) struct Layer {
-    attention: Attention,
-    intermediate: Linear,
+pub(super) struct Layer<B: Backend> {
+    attention: Attention<B>,
+    intermediate: B::Linear,
     hidden_act: Activation,
-    output: Linear,
-    output_norm: LayerNorm,
+    output: B::Linear,
+    output_norm: B::LayerNorm,
 }
 
-impl Layer {
+impl<B: Backend> Layer<B> {
     /// Layer `number`, from 0.
-    pub(super) fn load(loader: &Loader, number: usize) -> Result<Self> {
-        let prefix = format!("encoder.layer.{number}");
-        let (hidden, intermediate) = (loader.config.hidden_size, loader.config.intermediate_size);
-        let dense = |part: &str| [format!("{prefix}.{part}.dense")];
+    pub(super) fn load(loader: &Loader<B>, number: usize) -> Result<Self> {
+        let prefix = names::layer_prefix(number);
         Ok(Self {
-            attention: Attention::load(loader, &format!("{prefix}.attention"))?,
-            intermediate: loader.linear(&dense("intermediate"), intermediate, hidden)?,
+            attention: Attention::load(loader, &prefix)?,
+            intermediate: loader.linear(&prefix, &[names::INTERMEDIATE])?,
             hidden_act: activation(loader.config.hidden_act),
-            output: loader.linear(&dense("output"), hidden, intermediate)?,
-            output_norm: loader.layer_norm(&format!("{prefix}.output.LayerNorm"))?,
+            output: loader.linear(&prefix, &[names::OUTPUT])?,
+            output_norm: loader.layer_norm(&prefix, names::OUTPUT_NORM)?,
         })
     }
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
-    pub(super) fn forward(&self, hidden: &States, sequences: &Sequences) -> CandleResult<States> {
+    pub(super) fn forward(
+        &self,
+        hidden: &B::HiddenStates,
+        sequences: &B::Sequences,
+    ) -> Result<B::HiddenStates> {
         let attention_output = self.attention.forward(hidden, sequences)?;
-        let intermediate = self
-            .intermediate
-            .forward(&attention_output, self.hidden_act)?;
-        let output = self.output.forward(&intermediate, Activation::None)?;
-        self.output_norm.forward(&output, &attention_output)
+        let intermediate = B::linear(&self.intermediate, &attention_output, self.hidden_act)?;
+        let output = B::linear(&self.output, &intermediate, Activation::None)?;
+        B::add_layer_norm(&self.output_norm, &output, &attention_output)
     }
 }
 

@@ -2,26 +2,22 @@
 //!
 //! Source: `BertPooler` in transformers.
 
-use candle_core::{Result as CandleResult, Tensor};
-
 use super::Loader;
+use crate::checkpoint::names;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Activation, Linear, Sequence, States};
+use crate::ops::{Activation, Backend, OutputTensor, Sequence};
 
 /// The pooler with its weights.
-pub(super) struct Pooler {
-    dense: Linear,
+pub(super) struct Pooler<B: Backend> {
+    dense: B::Linear,
 }
 
-impl Pooler {
-    /// The checkpoint's pooler, `None` where it has none.
-    pub(super) fn load(loader: &Loader) -> Result<Option<Self>> {
-        let hidden = loader.config.hidden_size;
-        let tensors = loader.tensors;
-        let Some(weight) = tensors.find("pooler.dense.weight", &[hidden, hidden])? else {
+impl<B: Backend> Pooler<B> {
+    /// The checkpoint's pooler, or none if it has none.
+    pub(super) fn load(loader: &Loader<B>) -> Result<Option<Self>> {
+        let Some((weight, bias)) = loader.optional(names::POOLER)? else {
             return Ok(None);
         };
-        let bias = tensors.get("pooler.dense.bias", &[hidden])?;
         // Elsewhere infinity shows in the outputs; here tanh makes a 1 of it.
         if !(weight.is_finite() && bias.is_finite()) {
             return Err(Error::message(
@@ -30,15 +26,19 @@ impl Pooler {
             )
             .context("could not use the pooler of the model"));
         }
-        let dense = loader.linear(&["pooler.dense".to_owned()], hidden, hidden)?;
+        let dense = loader.linear("", &[names::POOLER])?;
         Ok(Some(Self { dense }))
     }
 
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
-    pub(super) fn forward(&self, hidden: &States, sequences: &[Sequence]) -> CandleResult<Tensor> {
+    pub(super) fn forward(
+        &self,
+        hidden: &B::HiddenStates,
+        sequences: &[Sequence],
+    ) -> Result<OutputTensor> {
         let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
-        let cls = hidden.select(&first_tokens)?;
-        self.dense.forward(&cls, Activation::Tanh)?.rows()
+        let cls = B::select(hidden, &first_tokens)?;
+        B::rows(&B::linear(&self.dense, &cls, Activation::Tanh)?)
     }
 }

@@ -1,12 +1,13 @@
-//! Where the encoder runs: `auto|cpu|cuda[:N]` → a candle device, or the reason why not.
+//! Where the encoder runs: `auto|cpu|cuda[:N]` → a device, or the reason why not.
 
-use candle_core::{Device, DeviceLocation};
-
+use super::Level;
+#[cfg(feature = "cuda")]
+use super::cuda::{has_gpu, open_gpu};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
-/// Tokens that the encoder takes at once where nothing else is said: enough that weights are read
-/// seldom, few enough that what one operation writes (6 MB at most for base) is still near the cores
+/// The most tokens in a batch unless `--batch-tokens` says otherwise: enough that weights are read
+/// seldom, few enough that the output of one operation (6 MB at most for base) is still in the cache
 /// when the next one reads it.
 pub const BATCH_TOKENS: u32 = 512;
 
@@ -14,9 +15,19 @@ pub const BATCH_TOKENS: u32 = 512;
 pub const GPU_BATCH_TOKENS: u32 = 16_384;
 
 /// Where the encoder runs.
+#[derive(Clone)]
+pub enum Device {
+    /// The CPU.
+    Cpu,
+    /// A GPU by NVIDIA.
+    #[cfg(feature = "cuda")]
+    Cuda(candle_core::CudaDevice),
+}
+
+/// Where the encoder shall run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where one answers, else the CPU.
+    /// A GPU if one answers, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
@@ -62,33 +73,46 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
 /// As `--device` has it: `cpu`, `cuda:N`.
 #[must_use]
 pub fn name(device: &Device) -> String {
-    match device.location() {
-        DeviceLocation::Cpu => "cpu".to_owned(),
-        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(gpu) => format!("cuda:{}", gpu.cuda_stream().context().ordinal()),
     }
 }
 
-/// The device with what it is called: other GPUs round in orders of their own.
+/// The name with the instruction set or the model of GPU: each rounds in an order of its own.
 #[must_use]
 pub fn full_name(device: &Device) -> String {
-    #[cfg(feature = "cuda")]
-    if let Ok(gpu) = device.as_cuda_device()
-        && let Ok(model) = gpu.cuda_stream().context().name()
-    {
-        return format!("{} ({model})", name(device));
+    match device {
+        Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(gpu) => match gpu.cuda_stream().context().name() {
+            Ok(model) => format!("{} ({model})", name(device)),
+            Err(_) => name(device),
+        },
     }
-    name(device)
 }
 
-/// Tokens that the encoder takes at once where nothing else is said. A GPU needs many at once to be
-/// busy, and of what they need, 1 GB at most for base, it has plenty.
+/// The most tokens in a batch unless `--batch-tokens` says otherwise. A GPU is busy only with many
+/// at once, and has plenty of memory for them: 1 GB at most for base.
 #[must_use]
 pub fn batch_tokens(device: &Device) -> usize {
-    if device.is_cpu() {
-        BATCH_TOKENS as usize
-    } else {
-        GPU_BATCH_TOKENS as usize
+    match device {
+        Device::Cpu => BATCH_TOKENS as usize,
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => GPU_BATCH_TOKENS as usize,
+    }
+}
+
+/// Waits until the device has done what was asked of it; the CPU always has.
+///
+/// # Errors
+/// [`Kind::Device`] if it has failed.
+pub fn synchronize(device: &Device) -> Result<()> {
+    match device {
+        Device::Cpu => Ok(()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(gpu) => super::cuda::synchronize(gpu),
     }
 }
 
@@ -125,128 +149,28 @@ pub fn reuse_memory() {
     }
 }
 
+/// The GPU with this number.
+#[cfg(feature = "cuda")]
+fn cuda(ordinal: usize) -> Result<Device> {
+    let gpu = open_gpu(ordinal);
+    gpu.map(Device::Cuda)
+        .map_err(|cause| cause.context(unusable(ordinal)))
+}
+
 #[cfg(not(feature = "cuda"))]
 fn cuda(ordinal: usize) -> Result<Device> {
-    refused(
-        ordinal,
-        Error::message(Kind::Device, "this build has no CUDA"),
-        "build with --features cuda, or use --device cpu",
-    )
+    Err(Error::message(Kind::Device, "this build has no CUDA")
+        .context(unusable(ordinal))
+        .with_tip("build with --features cuda, or use --device cpu"))
+}
+
+fn unusable(ordinal: usize) -> String {
+    format!("could not use the device `cuda:{ordinal}`")
 }
 
 #[cfg(not(feature = "cuda"))]
 fn has_gpu() -> bool {
     false
-}
-
-#[cfg(feature = "cuda")]
-use nvidia::{cuda, has_gpu};
-
-fn refused<T>(ordinal: usize, cause: Error, tip: impl Into<String>) -> Result<T> {
-    let what = format!("could not use the device `cuda:{ordinal}`");
-    Err(cause.context(what).with_tip(tip))
-}
-
-/// GPUs by NVIDIA, through candle.
-#[cfg(feature = "cuda")]
-mod nvidia {
-    use candle_core::Device;
-    use candle_core::cuda_backend::WrapErr;
-    use candle_core::cuda_backend::cudarc::driver::sys::cudaError_enum;
-    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
-
-    use super::refused;
-    use crate::error::{Error, Kind, Result};
-    use crate::ops::failed;
-
-    /// The libraries without which nothing works, each with the names under which it is looked for;
-    /// the driver is the first.
-    const LIBRARIES: [&[&str]; 4] = [
-        &["libcuda.so.1"],
-        &["libcublas.so.13", "libcublas.so.12", "libcublas.so"],
-        &["libcurand.so.10", "libcurand.so"],
-        &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
-    ];
-
-    /// The oldest compute capability that CUDA 13 compiles for.
-    const TURING: (i32, i32) = (7, 5);
-
-    pub(super) fn cuda(ordinal: usize) -> Result<Device> {
-        if let Some(place) = LIBRARIES.iter().position(|names| !is_there(names)) {
-            let what = match place {
-                0 => "there is no NVIDIA driver",
-                _ => "CUDA's libraries are not installed",
-            };
-            let cause = format!("{what}: {} was not found", LIBRARIES[place][0]);
-            let cause = Error::message(Kind::Device, cause);
-            return refused(ordinal, cause, "use --device cpu");
-        }
-        let count = match CudaContext::device_count() {
-            Err(DriverError(cudaError_enum::CUDA_ERROR_NO_DEVICE)) => 0,
-            counted => counted
-                .w()
-                .map_err(failed)
-                .or_else(|cause| refused(ordinal, cause, "use --device cpu"))?,
-        };
-        if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
-            let (cause, tip) = match count {
-                0 => ("there is no GPU".to_owned(), "use --device cpu"),
-                1 => ("there is 1 GPU, cuda:0".to_owned(), "use --device cuda:0"),
-                _ => (
-                    format!("there are {count} GPUs, cuda:0 to cuda:{}", count - 1),
-                    "use --device cuda:0",
-                ),
-            };
-            return refused(ordinal, Error::message(Kind::Device, cause), tip);
-        }
-        open(ordinal).or_else(|cause| refused(ordinal, cause, "use --device cpu"))
-    }
-
-    /// Whether the driver is there, and something that it drives.
-    pub(super) fn has_gpu() -> bool {
-        is_there(LIBRARIES[0]) && CudaContext::device_count().is_ok_and(|count| count > 0)
-    }
-
-    /// The GPU with a stream of its own: candle's usual one is another in each thread.
-    fn open(ordinal: usize) -> Result<Device> {
-        let device = Device::new_cuda_with_stream(ordinal).map_err(failed)?;
-        let gpu = device.as_cuda_device().map_err(failed)?;
-        // SAFETY: every tensor is made, used and freed on this one stream, in order; the one other
-        // stream, of downloads, waits by events of its own, and keeps its tensor until it has ended.
-        unsafe {
-            gpu.disable_event_tracking();
-        }
-        let stream = gpu.cuda_stream();
-        let capability = stream.context().compute_capability();
-        let (major, minor) = capability.w().map_err(failed)?;
-        if (major, minor) < TURING {
-            let got = format!("the GPU is too old: compute capability {major}.{minor}");
-            let (major, minor) = TURING;
-            let cause = format!("{got}, at least {major}.{minor} is needed");
-            return Err(Error::message(Kind::Device, cause));
-        }
-        Ok(device)
-    }
-
-    /// Whether a library of one of the `names` can be loaded; it stays so.
-    #[cfg(unix)]
-    fn is_there(names: &[&str]) -> bool {
-        names.iter().any(|name| {
-            std::ffi::CString::new(*name).is_ok_and(|name| {
-                // SAFETY: the name ends with a zero byte; what the libraries do when they are loaded
-                // they do for whoever uses a GPU.
-                unsafe {
-                    !libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null()
-                }
-            })
-        })
-    }
-
-    /// The system has loaded them, or this process would not have started.
-    #[cfg(not(unix))]
-    fn is_there(_: &[&str]) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, BertModel, Outputs, Wanted};
-use crate::ops::{Download, failed};
+use crate::model::{Batch, BertModel, OutputSelection, Outputs};
+use crate::ops::{Download, OutputTensor};
 use crate::pipeline::encode::Running;
 use crate::pipeline::types::{BatchOutputs, TextWindow, WindowBatch};
 
@@ -14,7 +14,6 @@ pub(crate) struct Computation {
     last_hidden_state: Option<Download>,
     pooler_output: Option<Download>,
     hidden_states: Vec<Download>,
-    is_done: bool,
 }
 
 impl Computation {
@@ -23,22 +22,24 @@ impl Computation {
     /// # Errors
     /// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if fewer tokens
     /// may fit.
-    pub(crate) fn start(model: &BertModel, wanted: &Wanted, windows: &WindowBatch) -> Result<Self> {
+    pub(crate) fn start(
+        model: &BertModel,
+        wanted: &OutputSelection,
+        windows: &WindowBatch,
+    ) -> Result<Self> {
         let batch = model_batch(windows);
         let outputs = if batch.sequences.is_empty() {
             Outputs::default()
         } else {
             model.forward(&batch, wanted)?
         };
-        let is_done = outputs.are_on_the_host();
-        let download = |tensor| Download::start(tensor).map_err(failed);
+        let download = OutputTensor::download;
         let hidden_states = outputs.hidden_states.into_iter().map(download);
         Ok(Self {
             first_rows: batch.sequences.iter().map(|it| it.start).collect(),
             hidden_states: hidden_states.collect::<Result<_>>()?,
             last_hidden_state: outputs.last_hidden_state.map(download).transpose()?,
             pooler_output: outputs.pooler_output.map(download).transpose()?,
-            is_done,
         })
     }
 }
@@ -59,7 +60,9 @@ fn model_batch(windows: &WindowBatch) -> Batch {
 
 impl Running for Computation {
     fn is_done(&self) -> bool {
-        self.is_done
+        let one = [&self.last_hidden_state, &self.pooler_output];
+        let mut all = one.into_iter().flatten().chain(&self.hidden_states);
+        all.all(Download::is_done)
     }
 
     fn finish(self) -> Result<BatchOutputs> {
@@ -79,7 +82,7 @@ const CHECKED_AT_ONCE: usize = 1 << 16;
 
 /// The numbers of a download, all of them finite.
 fn host(download: Download) -> Result<Vec<f32>> {
-    let numbers = download.finish().map_err(failed)?;
+    let numbers = download.finish()?;
     let is_finite = |part: &[f32]| part.iter().all(|number| number.is_finite());
     if numbers.par_chunks(CHECKED_AT_ONCE).all(is_finite) {
         return Ok(numbers);

@@ -23,7 +23,7 @@ use std::thread;
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{TextOrBad, Texts};
-use crate::model::{BertModel, Wanted};
+use crate::model::{BertModel, OutputSelection};
 use crate::record::RunCounts;
 pub use batch::Plan;
 pub use progress::{Progress, has_terminal};
@@ -43,7 +43,7 @@ pub struct Run<'a> {
     /// Turns tokens into vectors.
     pub model: &'a BertModel,
     /// Which outputs are computed.
-    pub wanted: &'a Wanted,
+    pub wanted: &'a OutputSelection,
     /// How texts become batches.
     pub plan: Plan<'a>,
     /// Ends the run early.

@@ -91,16 +91,16 @@ void check(const std::string &what, Index grid, Tensor<T> &before, const Oracle 
 
 static double activation_of(double x, unsigned activation) {
     switch (activation) {
-    case 1: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
-    case 2: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case 3: return std::max(x, 0.0);
-    case 4: return std::tanh(x);
+    case ACTIVATION_GELU: return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+    case ACTIVATION_GELU_TANH: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case ACTIVATION_RELU: return std::max(x, 0.0);
+    case ACTIVATION_TANH: return std::tanh(x);
     default: return x;
     }
 }
 
 template <typename T> void prove_bias_activation(size_t tokens, size_t features) {
-    for (unsigned activation = 0; activation < 5; ++activation)
+    for (unsigned activation = 0; activation <= ACTIVATION_TANH; ++activation)
         for (unsigned width : {1u, 4u}) {
             if (features % width) continue;
             Tensor<T> y(tokens * features, 2.0);
@@ -304,15 +304,16 @@ template <typename T>
 void prove_attention(const std::vector<Sequence> &sequences, unsigned heads, unsigned head_dim,
                      bool with_bias) {
     AttentionCase<T> attention(sequences, heads, head_dim, with_bias);
-    auto kernel = head_dim <= 64 ? Type<T>::attention_64 : Type<T>::attention_128;
-    attention.check("attention", kernel, head_dim <= 64 ? 64 : 32, {3e-6});
+    auto kernel = head_dim <= SMALL_HEAD ? Type<T>::attention_64 : Type<T>::attention_128;
+    const unsigned queries = head_dim <= SMALL_HEAD ? SMALL_HEAD_QUERIES : LARGE_HEAD_QUERIES;
+    attention.check("attention", kernel, queries, {3e-6});
     if constexpr (std::is_same_v<T, f16>) {
-        auto kernel = head_dim <= 64 ? tensor_attention_f16_64 : tensor_attention_f16_128;
-        attention.check("tensor_attention", kernel, 128, attention.rounded);
+        auto kernel = head_dim <= SMALL_HEAD ? tensor_attention_f16_64 : tensor_attention_f16_128;
+        attention.check("tensor_attention", kernel, TENSOR_QUERIES, attention.rounded);
     }
     if constexpr (std::is_same_v<T, bf16>) {
-        auto kernel = head_dim <= 64 ? tensor_attention_bf16_64 : tensor_attention_bf16_128;
-        attention.check("tensor_attention", kernel, 128, attention.rounded);
+        auto kernel = head_dim <= SMALL_HEAD ? tensor_attention_bf16_64 : tensor_attention_bf16_128;
+        attention.check("tensor_attention", kernel, TENSOR_QUERIES, attention.rounded);
     }
 }
 

@@ -33,7 +33,8 @@ OPERATIONS = [
     ("tensor_attention", TYPES[1:], HEADS, ARCHITECTURES[1:]),
 ]
 # The options of gpu.rs.
-OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17"]
+DEFINITIONS = subprocess.check_output([Path(__file__).with_name("definitions")], text=True).split()
+OPTIONS = ["--gpu-architecture=compute_{}", "--std=c++17", *DEFINITIONS]
 MAX_SHARED_BYTES = 48 * 1024
 # ptxas spills a register or two of the attention for the sake of one more block a processor (8
 # bytes a thread at most when this was written); more would be a defect.

@@ -3,15 +3,15 @@
 //! The source is transformers' `BertEmbeddings`, whose order of addition is kept: word and token type
 //! first, then position. Only the rows that the ids name are read.
 
-use super::layer_norm::{Norm, for_each_panels, normalize, panels_of_part};
-use super::panel::{Panels, pack};
+use super::layer_norm::{NormParameters, for_each_part, normalize, panels_of_part};
+use super::panel::{PanelLayout, pack};
 use super::scratch::Scratch;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::SharedOut;
 
 /// The three embedding tables, row-major.
 #[derive(Clone, Copy)]
-pub(crate) struct Tables<'a> {
+pub(crate) struct EmbeddingTables<'a> {
     /// `word_embeddings.weight`, `[vocab, hidden]`
     pub(crate) word: &'a [f32],
     /// `position_embeddings.weight`, `[max positions, hidden]`
@@ -23,7 +23,7 @@ pub(crate) struct Tables<'a> {
 /// The ids of each token.
 #[allow(clippy::struct_field_names, reason = "transformers' names")]
 #[derive(Clone, Copy)]
-pub(crate) struct Ids<'a> {
+pub(crate) struct TokenIds<'a> {
     /// Rows of the word table, `[tokens]`.
     pub(crate) input_ids: &'a [u32],
     /// Rows of the token type table, `[tokens]`.
@@ -39,7 +39,12 @@ pub(crate) struct Ids<'a> {
 ///
 /// # Panics
 /// If an id is not in its table, or a slice has not the size that its shape asks for.
-pub(crate) fn embeddings(ids: Ids<'_>, tables: Tables<'_>, norm: Norm<'_>, out: SharedOut<'_>) {
+pub(crate) fn embeddings(
+    ids: TokenIds<'_>,
+    tables: EmbeddingTables<'_>,
+    norm: NormParameters<'_>,
+    out: SharedOut<'_>,
+) {
     let panels = norm.panels(ids.input_ids.len());
     assert_eq!(out.size(), panels.size(), "out is [tokens, hidden]");
     assert_eq!(
@@ -52,7 +57,7 @@ pub(crate) fn embeddings(ids: Ids<'_>, tables: Tables<'_>, norm: Norm<'_>, out: 
         panels.tokens,
         "one position a token"
     );
-    for_each_panels(panels, |index| {
+    for_each_part(panels, |index| {
         let kernel = Lookup {
             ids,
             tables,
@@ -66,10 +71,10 @@ pub(crate) fn embeddings(ids: Ids<'_>, tables: Tables<'_>, norm: Norm<'_>, out: 
 }
 
 struct Lookup<'a> {
-    ids: Ids<'a>,
-    tables: Tables<'a>,
-    norm: Norm<'a>,
-    panels: Panels,
+    ids: TokenIds<'a>,
+    tables: EmbeddingTables<'a>,
+    norm: NormParameters<'a>,
+    panels: PanelLayout,
     index: usize,
     out: SharedOut<'a>,
 }

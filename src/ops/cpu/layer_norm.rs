@@ -3,7 +3,7 @@
 //! Lanes run along tokens, so no sum crosses lanes. The source is "Layer Normalization" (Ba et al.
 //! 2016), `torch.nn.LayerNorm`: biased variance.
 
-use super::panel::{Panel, Panels};
+use super::panel::{Panel, PanelLayout};
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 
@@ -18,7 +18,7 @@ const MAX_WIDTH: usize = 32;
 
 /// Scale, shift and epsilon of a layer norm.
 #[derive(Clone, Copy)]
-pub(crate) struct Norm<'a> {
+pub(crate) struct NormParameters<'a> {
     /// `LayerNorm.weight`, `[hidden]`
     pub(crate) gamma: &'a [f32],
     /// `LayerNorm.bias`, `[hidden]`
@@ -37,7 +37,7 @@ pub(crate) struct Norm<'a> {
 pub(crate) fn add_layer_norm(
     x: &[f32],
     residual: &[f32],
-    norm: Norm<'_>,
+    norm: NormParameters<'_>,
     tokens: usize,
     out: SharedOut<'_>,
 ) {
@@ -45,7 +45,7 @@ pub(crate) fn add_layer_norm(
     assert_eq!(x.len(), panels.size(), "x is [tokens, hidden]");
     assert_eq!(residual.len(), x.len(), "residual is [tokens, hidden]");
     assert_eq!(out.size(), x.len(), "out is [tokens, hidden]");
-    for_each_panels(panels, |index| {
+    for_each_part(panels, |index| {
         let kernel = AddNorm {
             terms: [x, residual],
             norm,
@@ -57,23 +57,23 @@ pub(crate) fn add_layer_norm(
     });
 }
 
-impl Norm<'_> {
+impl NormParameters<'_> {
     /// The panels of so many tokens.
     ///
     /// # Panics
     /// If gamma and beta are not of one size, or empty.
-    pub(super) fn panels(&self, tokens: usize) -> Panels {
+    pub(super) fn panels(&self, tokens: usize) -> PanelLayout {
         let features = self.gamma.len();
         assert!(
             features > 0 && self.beta.len() == features,
             "gamma, beta are [hidden]"
         );
-        Panels { tokens, features }
+        PanelLayout { tokens, features }
     }
 }
 
 /// Calls `work(panel)` for each of [`MAX_WIDTH`] tokens, in parallel if it pays.
-pub(super) fn for_each_panels(panels: Panels, work: impl Fn(usize) + Sync) {
+pub(super) fn for_each_part(panels: PanelLayout, work: impl Fn(usize) + Sync) {
     let count = panels.tokens.div_ceil(MAX_WIDTH);
     if panels.size() < MIN_PARALLEL {
         return (0..count).for_each(work);
@@ -83,7 +83,10 @@ pub(super) fn for_each_panels(panels: Panels, work: impl Fn(usize) + Sync) {
 
 /// The panels of the level that lie in part `index` of [`MAX_WIDTH`] tokens.
 #[inline(always)]
-pub(super) fn panels_of_part<S: Simd>(panels: Panels, index: usize) -> impl Iterator<Item = Panel> {
+pub(super) fn panels_of_part<S: Simd>(
+    panels: PanelLayout,
+    index: usize,
+) -> impl Iterator<Item = Panel> {
     let each = MAX_WIDTH / super::panel::panel_tokens::<S>();
     let end = panels.count::<S>().min((index + 1) * each);
     (index * each..end).map(move |index| panels.panel::<S>(index))
@@ -92,8 +95,8 @@ pub(super) fn panels_of_part<S: Simd>(panels: Panels, index: usize) -> impl Iter
 struct AddNorm<'a> {
     /// `x` and the residual.
     terms: [&'a [f32]; 2],
-    norm: Norm<'a>,
-    panels: Panels,
+    norm: NormParameters<'a>,
+    panels: PanelLayout,
     index: usize,
     out: SharedOut<'a>,
 }
@@ -128,7 +131,12 @@ impl Kernel for AddNorm<'_> {
 /// The first mean is only a guess to subtract; what is left of it in the second pass corrects mean and
 /// variance, so both are exact to about one rounding whatever the token's offset.
 #[inline(always)]
-pub(super) fn normalize<S: Simd>(simd: S, norm: Norm<'_>, panel: &mut [f32], width: usize) {
+pub(super) fn normalize<S: Simd>(
+    simd: S,
+    norm: NormParameters<'_>,
+    panel: &mut [f32],
+    width: usize,
+) {
     for lane in (0..width).step_by(S::LANES) {
         let (guess, left, scale) = moments(simd, norm, panel, width, lane);
         for (feature, values) in panel.chunks_exact_mut(width).enumerate() {
@@ -148,7 +156,7 @@ pub(super) fn normalize<S: Simd>(simd: S, norm: Norm<'_>, panel: &mut [f32], wid
 #[inline(always)]
 fn moments<S: Simd>(
     simd: S,
-    norm: Norm<'_>,
+    norm: NormParameters<'_>,
     panel: &[f32],
     width: usize,
     lane: usize,

@@ -6,22 +6,6 @@
 
 use super::simd::{EXPONENT_MAGIC, Simd};
 
-/// What follows a linear layer, by the names of transformers' `ACT2FN`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `gelu`: `x * Φ(x)` with the normal distribution function itself.
-    Gelu,
-    /// `gelu_new`, `gelu_pytorch_tanh`: Hendrycks and Gimpel's approximation by tanh.
-    GeluTanh,
-    /// `relu`
-    Relu,
-    /// `tanh`
-    Tanh,
-}
-
 /// `coefficients[0] + x * (coefficients[1] + x * ...)`
 #[inline(always)]
 fn polynomial<S: Simd>(simd: S, x: S::Vector, coefficients: &[f32]) -> S::Vector {

@@ -1,7 +1,7 @@
-//! The kernels of the CPU: plain slices in, plain slices out.
+//! The CPU: its kernels take plain slices and write plain slices; `backend.rs` calls them.
 //!
-//! Owns the arithmetic on lanes and its dispatch at run time to AVX-512, AVX2 with FMA, or the
-//! baseline. Leaves tensors to `ops/`.
+//! The kernels are written once over lanes and run on AVX-512, AVX2 with FMA, or the baseline,
+//! whichever the machine has.
 //!
 //! What decided the design:
 //! - Lanes run along tokens, never along k. A sum then has one order, k upwards in blocks from zero,
@@ -25,6 +25,8 @@
 )]
 
 mod attention;
+mod backend;
+mod buffer;
 mod embeddings;
 mod layer_norm;
 mod linear;
@@ -35,17 +37,17 @@ mod scratch;
 mod simd;
 mod threads;
 mod tile;
+mod weights;
 
-pub use attention::Sequence;
-pub(crate) use attention::attention;
-pub(crate) use embeddings::{Ids, Tables, embeddings};
-pub(crate) use layer_norm::{Norm, add_layer_norm};
-pub(crate) use linear::{Projection, Weight, linear};
-pub use math::Activation;
-pub(crate) use panel::Panels;
-pub(crate) use rows::{rows, select};
+use attention::attention;
+pub(crate) use backend::Cpu;
+use embeddings::{EmbeddingTables, TokenIds, embeddings};
+use layer_norm::{NormParameters, add_layer_norm};
+use linear::linear;
+use panel::PanelLayout;
+use rows::{rows, select};
 pub use simd::Level;
-pub(crate) use threads::SharedOut;
+use threads::SharedOut;
 
 #[cfg(test)]
 mod oracle;

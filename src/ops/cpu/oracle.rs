@@ -1,6 +1,6 @@
 //! The kernels as their definitions read, in f64: what the tests compare with.
 
-use super::attention::Sequence;
+use crate::ops::Sequence;
 
 /// Values spread evenly over (-1, 1), the same on every machine.
 pub(crate) fn values(count: usize, seed: u64) -> Vec<f32> {

@@ -23,7 +23,7 @@ pub(crate) const fn padded_tokens<S: Simd>(tokens: usize) -> usize {
 
 /// The tokens of a batch in panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Panels {
+pub(crate) struct PanelLayout {
     /// Tokens of the batch, without the padding of the last panel.
     pub(crate) tokens: usize,
     /// Values of each token.
@@ -45,17 +45,17 @@ pub(crate) struct Panel {
 
 /// Some neighbouring tokens of one panel.
 #[derive(Clone, Copy)]
-pub(crate) struct Run {
+pub(crate) struct TokenSpan {
     /// Where the first one's feature 0 lies in the batch.
     pub(crate) start: usize,
     /// From one feature to the next.
     pub(crate) width: usize,
-    /// How many tokens come before it in the sequence of runs.
+    /// How many tokens come before it in the sequence of spans.
     pub(crate) before: usize,
     pub(crate) tokens: usize,
 }
 
-impl Panels {
+impl PanelLayout {
     /// f32 values of the batch at the level in use.
     pub(crate) fn size(self) -> usize {
         self.tokens.next_multiple_of(Level::current().lanes()) * self.features
@@ -81,7 +81,11 @@ impl Panels {
 
     /// The parts of the panels that hold `tokens` tokens from `first` on.
     #[inline(always)]
-    pub(crate) fn runs<S: Simd>(self, first: usize, tokens: usize) -> impl Iterator<Item = Run> {
+    pub(crate) fn spans<S: Simd>(
+        self,
+        first: usize,
+        tokens: usize,
+    ) -> impl Iterator<Item = TokenSpan> {
         let mut before = 0;
         std::iter::from_fn(move || {
             if before == tokens {
@@ -90,14 +94,14 @@ impl Panels {
             let token = first + before;
             let panel = self.panel::<S>(token / panel_tokens::<S>());
             let lane = token - panel.first;
-            let run = Run {
+            let span = TokenSpan {
                 start: panel.start + lane,
                 width: panel.width,
                 before,
                 tokens: (panel.tokens - lane).min(tokens - before),
             };
-            before += run.tokens;
-            Some(run)
+            before += span.tokens;
+            Some(span)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Between panels and rows: what leaves the encoder, and the pooler's tokens.
 
-use super::layer_norm::{for_each_panels, panels_of_part};
-use super::panel::{Panels, unpack};
+use super::layer_norm::{for_each_part, panels_of_part};
+use super::panel::{PanelLayout, unpack};
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::SharedOut;
 
@@ -12,14 +12,14 @@ use super::threads::SharedOut;
 ///
 /// # Panics
 /// If a slice has not the size that its shape asks for.
-pub(crate) fn rows(x: &[f32], panels: Panels, out: SharedOut<'_>) {
+pub(crate) fn rows(x: &[f32], panels: PanelLayout, out: SharedOut<'_>) {
     assert_eq!(x.len(), panels.size(), "x is [tokens, features]");
     assert_eq!(
         out.size(),
         panels.tokens * panels.features,
         "out is [tokens, features]"
     );
-    for_each_panels(panels, |index| {
+    for_each_part(panels, |index| {
         let kernel = Unpack {
             x,
             panels,
@@ -32,7 +32,7 @@ pub(crate) fn rows(x: &[f32], panels: Panels, out: SharedOut<'_>) {
 
 struct Unpack<'a> {
     x: &'a [f32],
-    panels: Panels,
+    panels: PanelLayout,
     index: usize,
     out: SharedOut<'a>,
 }
@@ -58,8 +58,8 @@ impl Kernel for Unpack<'_> {
 ///
 /// # Panics
 /// If a slice has not the size that its shape asks for, or a token is not there.
-pub(crate) fn select(x: &[f32], from: Panels, chosen: &[usize], out: SharedOut<'_>) {
-    let to = Panels {
+pub(crate) fn select(x: &[f32], from: PanelLayout, chosen: &[usize], out: SharedOut<'_>) {
+    let to = PanelLayout {
         tokens: chosen.len(),
         ..from
     };
@@ -81,10 +81,10 @@ pub(crate) fn select(x: &[f32], from: Panels, chosen: &[usize], out: SharedOut<'
 
 struct Select<'a> {
     x: &'a [f32],
-    from: Panels,
+    from: PanelLayout,
     chosen: &'a [usize],
     out: SharedOut<'a>,
-    to: Panels,
+    to: PanelLayout,
 }
 
 impl Kernel for Select<'_> {
@@ -98,9 +98,9 @@ impl Kernel for Select<'_> {
             let to = self.out.at(panel.start, panel.width * features);
             for lane in 0..panel.width {
                 let chosen = self.chosen.get(panel.first + lane);
-                let run = chosen.and_then(|&token| self.from.runs::<S>(token, 1).next());
+                let span = chosen.and_then(|&token| self.from.spans::<S>(token, 1).next());
                 for feature in 0..features {
-                    let value = run.map_or(0.0, |run| self.x[run.start + feature * run.width]);
+                    let value = span.map_or(0.0, |span| self.x[span.start + feature * span.width]);
                     // SAFETY: within the panel, which at() checked.
                     unsafe { to.add(feature * panel.width + lane).write(value) }
                 }

@@ -3,20 +3,20 @@
 /// One cache line of f32.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct CacheLine([f32; 16]);
 
 /// A buffer that grows and is reused; its contents between uses are unspecified.
 #[derive(Default)]
-pub(crate) struct Scratch(Vec<Line>);
+pub(crate) struct Scratch(Vec<CacheLine>);
 
 impl Scratch {
     /// At least `count` values, rounded up to whole cache lines.
     pub(crate) fn floats(&mut self, count: usize) -> &mut [f32] {
         let lines = count.div_ceil(16);
         if self.0.len() < lines {
-            self.0.resize(lines, Line([0.0; 16]));
+            self.0.resize(lines, CacheLine([0.0; 16]));
         }
-        // SAFETY: a Line is 16 f32 without padding, and the borrow of self covers them.
+        // SAFETY: a CacheLine is 16 f32 without padding, and the borrow of self covers them.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), lines * 16) }
     }
 }

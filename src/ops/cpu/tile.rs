@@ -15,11 +15,11 @@ const LINE: usize = 16;
 
 /// The right-hand operand: `value(output, k)` lies at `start + output * output_stride + k * k_stride`.
 #[derive(Clone, Copy)]
-pub(crate) struct Values {
+pub(crate) struct StridedOperand {
     pub(crate) start: *const f32,
     pub(crate) output_stride: usize,
     pub(crate) k_stride: usize,
-    /// Values from each one to one that will be read soon and is brought into L2; zero for none.
+    /// Distance from each value to one that will be read soon and is brought into L2; zero for none.
     pub(crate) prefetch: usize,
 }
 
@@ -36,7 +36,7 @@ pub(crate) unsafe fn tiles<S: Simd>(
     simd: S,
     panel: &[f32],
     width: usize,
-    values: Values,
+    values: StridedOperand,
     outputs: usize,
     first: bool,
     sums: *mut f32,
@@ -49,7 +49,7 @@ pub(crate) unsafe fn tiles<S: Simd>(
         let start = unsafe { values.start.add(output * values.output_stride) };
         let tile = Tile {
             panel: panel.as_ptr(),
-            values: Values { start, ..values },
+            values: StridedOperand { start, ..values },
             depth,
             first,
         };
@@ -79,7 +79,7 @@ fn tile_outputs<S: Simd>(outputs: usize) -> usize {
 
 struct Tile {
     panel: *const f32,
-    values: Values,
+    values: StridedOperand,
     depth: usize,
     first: bool,
 }
@@ -187,7 +187,7 @@ unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
     accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],
     panel: *const f32,
     thirds: [*const f32; 4],
-    values: Values,
+    values: StridedOperand,
     k: usize,
 ) {
     let mut tokens = [simd.splat(0.0); VECTORS];

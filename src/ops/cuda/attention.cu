@@ -6,7 +6,7 @@
 // Sources: online softmax, Milakov and Gimelshein 2018 (arXiv:1805.02867); attention in tiles, Dao
 // et al. 2022 (arXiv:2205.14135).
 
-// Some queries of one sequence; the order of ops::cuda's tiles.
+// Some queries of one sequence, in the order of tiles.rs.
 struct Tile {
     unsigned start;       // first token of the sequence
     unsigned tokens;      // of the sequence, padding included
@@ -169,8 +169,12 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
 
 // Tiles as large as 48 KiB of shared memory allow.
 template <typename T, int DIM> struct Attention;
-template <typename T> struct Attention<T, 64> { static constexpr int QUERIES = 64, KEYS = 32; };
-template <typename T> struct Attention<T, 128> { static constexpr int QUERIES = 32, KEYS = 16; };
+template <typename T> struct Attention<T, SMALL_HEAD> {
+    static constexpr int QUERIES = SMALL_HEAD_QUERIES, KEYS = 32;
+};
+template <typename T> struct Attention<T, LARGE_HEAD> {
+    static constexpr int QUERIES = LARGE_HEAD_QUERIES, KEYS = 16;
+};
 
 #define KERNEL_attention(T, DIM)                                                                   \
     KERNEL attention_##T##_##DIM(T *context, const T *query_key_value, const float *bias,          \

@@ -1,6 +1,5 @@
-//! What stands behind an error of candle's on a GPU, in words.
+//! An error of candle on a GPU → an error as the user reads it.
 
-use candle_core::Error;
 use candle_core::cuda_backend::CudaError;
 use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
 use candle_core::cuda_backend::cudarc::cublas::sys::cublasStatus_t;
@@ -8,8 +7,31 @@ use candle_core::cuda_backend::cudarc::driver::DriverError;
 use candle_core::cuda_backend::cudarc::driver::sys::cudaError_enum;
 use candle_core::cuda_backend::cudarc::nvrtc::CompileError;
 
+use crate::error::{Error, Kind};
+use crate::ops::OutOfMemory;
+
+/// The error of an operation, a [`Kind::Device`]; caused by [`OutOfMemory`] if that was it.
+pub(super) fn failed(cause: candle_core::Error) -> Error {
+    if is_out_of_memory(&cause) {
+        return Error::new(Kind::Device, OutOfMemory)
+            .with_tip("use --device cpu, or --dtype f16 where it was f32");
+    }
+    match cuda_says(&cause) {
+        Some(words) => Error::message(Kind::Device, words).with_tip("use --device cpu"),
+        None => Error::new(Kind::Device, without_backtrace(cause)),
+    }
+}
+
+/// Candle's error names the place in its code if `RUST_BACKTRACE` is set, for whatever purpose.
+fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
+        error => error,
+    }
+}
+
 /// Whether the GPU, or the host's memory for its results, had no room.
-pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
+fn is_out_of_memory(error: &candle_core::Error) -> bool {
     matches!(
         cuda_error(error),
         Some(
@@ -19,8 +41,8 @@ pub(in super::super) fn is_out_of_memory(error: &Error) -> bool {
     )
 }
 
-/// What CUDA's libraries say of their error, none where it is another's.
-pub(in super::super) fn cuda_says(error: &Error) -> Option<String> {
+/// What CUDA's libraries say of their error, or none if it is another's.
+fn cuda_says(error: &candle_core::Error) -> Option<String> {
     Some(match cuda_error(error)? {
         CudaError::Cuda(error) => words(*error),
         CudaError::Cublas(CublasError(status)) => format!("cuBLAS failed ({status:?})"),
@@ -39,7 +61,8 @@ pub(in super::super) fn cuda_says(error: &Error) -> Option<String> {
     })
 }
 
-fn cuda_error(error: &Error) -> Option<&CudaError> {
+fn cuda_error(error: &candle_core::Error) -> Option<&CudaError> {
+    use candle_core::Error;
     match error {
         Error::WithBacktrace { inner, .. }
         | Error::Context { inner, .. }

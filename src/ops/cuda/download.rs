@@ -11,11 +11,12 @@ use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
 use candle_core::{DType, Error, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
+use super::cause::failed;
 use super::gpu::Gpu;
 use super::launch::pointer;
 
 /// One tensor that is being copied.
-pub(in super::super) struct Download {
+pub struct CudaDownload {
     gpu: Arc<Gpu>,
     /// Not freed while it is read.
     _tensor: Tensor,
@@ -25,9 +26,13 @@ pub(in super::super) struct Download {
     done: Option<CudaEvent>,
 }
 
-impl Download {
+impl CudaDownload {
     /// Asks for the numbers of `tensor`, contiguous and f32.
-    pub(in super::super) fn start(tensor: &Tensor) -> Result<Self> {
+    pub(in crate::ops) fn start(tensor: &Tensor) -> crate::error::Result<Self> {
+        Self::begin(tensor).map_err(failed)
+    }
+
+    fn begin(tensor: &Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
         let Storage::Cuda(cuda) = &*storage else {
             bail!("a download is from a GPU")
@@ -63,8 +68,12 @@ impl Download {
         Ok(())
     }
 
-    /// The numbers, waited for.
-    pub(in super::super) fn finish(mut self) -> Result<Vec<f32>> {
+    /// Waits for the numbers.
+    pub(in crate::ops) fn finish(self) -> crate::error::Result<Vec<f32>> {
+        self.numbers().map_err(failed)
+    }
+
+    fn numbers(mut self) -> Result<Vec<f32>> {
         if let Some(done) = &self.done {
             done.synchronize().w()?;
         }
@@ -82,7 +91,7 @@ impl Download {
     }
 }
 
-impl Drop for Download {
+impl Drop for CudaDownload {
     fn drop(&mut self) {
         if self.to.is_none() {
             return;

@@ -15,6 +15,8 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_
 use candle_core::cuda_backend::{DeviceId, WrapErr};
 use candle_core::{DType, Result, bail};
 
+use super::definitions;
+
 /// The kernels' source; NVRTC compiles it for the GPU at hand.
 const SOURCE: &str = concat!(
     include_str!("kernels.cu"),
@@ -95,12 +97,12 @@ impl Gpu {
     fn compile(&self, kernel: &str) -> Result<Ptx> {
         // The program of an Ampere runs on whatever is newer, known to this NVRTC or not.
         let (major, minor) = self.compute_capability.min(AMPERE);
+        let mut options = definitions::as_options();
+        options.push(format!("--gpu-architecture=compute_{major}{minor}"));
+        options.push("--std=c++17".to_owned());
         let options = CompileOptions {
             name: Some("kernels.cu".to_owned()),
-            options: vec![
-                format!("--gpu-architecture=compute_{major}{minor}"),
-                "--std=c++17".to_owned(),
-            ],
+            options,
             ..CompileOptions::default()
         };
         compile_ptx_with_opts(SOURCE.to_owned() + kernel, options).w()

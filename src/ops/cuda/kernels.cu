@@ -1,17 +1,12 @@
-// The encoder's operations on a GPU, beside the matrix products, which are cuBLAS's.
+// The encoder's operations on a GPU, except the matrix products, which are cuBLAS's.
 //
-// Owns the arithmetic: sums, softmax and normalization in f32 whatever the vectors are stored as.
-// Leaves memory, launches and the checks of every index and shape to the Rust files beside it.
-// Compiled by NVRTC when it is first used, without a header, and by g++ for tests/cuda/prove, which
-// has its own words for what is between #ifdef __CUDACC__ and its #endif.
+// Sums, softmax and normalization are in f32, whatever type the vectors are stored in. The Rust files
+// beside this one launch the kernels and check every index and shape before. NVRTC compiles this file
+// when it is first used, without a header, and g++ compiles it for tests/cuda/prove, which has its own
+// definitions of what is between #ifdef __CUDACC__ and its #endif. Numbers that Rust needs too
+// (THREADS, VALUES, ACTIVATION_...) are macros: definitions.rs.
 //
 // Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). The other files follow this one.
-
-// Threads of every block.
-constexpr unsigned THREADS = 256;
-
-// Numbers of a row that a thread holds for the layer norm: rows of up to 4096.
-constexpr unsigned VALUES = 16;
 
 using f32 = float;
 struct f16 { unsigned short bits; };
@@ -53,13 +48,12 @@ __device__ inline void narrow(float value, bf16 &to) {
     to.bits = value == value ? rounded >> 16 : bits >> 16 | 0x40;
 }
 
-// The order of ops::Activation.
 __device__ inline float activate(float x, unsigned activation) {
     switch (activation) {
-    case 1: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-    case 2: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-    case 3: return x < 0.0f ? 0.0f : x;
-    case 4: return tanhf(x);
+    case ACTIVATION_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    case ACTIVATION_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    case ACTIVATION_RELU: return x < 0.0f ? 0.0f : x;
+    case ACTIVATION_TANH: return tanhf(x);
     default: return x;
     }
 }

@@ -11,7 +11,7 @@ use candle_core::{
     CpuStorage, CudaStorage, DType, Error, InplaceOp1, Layout, Result, Storage, Tensor, bail,
 };
 
-use super::THREADS;
+use super::definitions::THREADS;
 use super::gpu::Gpu;
 
 /// A kernel with what it takes after its output.
@@ -54,24 +54,24 @@ impl<'a> Argument<'a> {
     }
 
     /// As the driver takes it.
-    fn value(self) -> Result<Value> {
+    fn value(self) -> Result<KernelValue> {
         Ok(match self {
-            Self::Nothing => Value::Pointer(0),
-            Self::Number(number) => Value::Number(number),
-            Self::Float(number) => Value::Float(number),
+            Self::Nothing => KernelValue::Pointer(0),
+            Self::Number(number) => KernelValue::Number(number),
+            Self::Float(number) => KernelValue::Float(number),
             Self::Tensor(tensor) => {
                 let (storage, layout) = tensor.storage_and_layout();
                 let Storage::Cuda(storage) = &*storage else {
                     bail!("a kernel takes tensors of the GPU")
                 };
-                Value::Pointer(pointer(storage, layout)?)
+                KernelValue::Pointer(pointer(storage, layout)?)
             }
         })
     }
 }
 
 /// An argument as the driver takes it.
-enum Value {
+enum KernelValue {
     Pointer(u64),
     Number(u32),
     Float(f32),
@@ -108,9 +108,9 @@ impl InplaceOp1 for Launch<'_> {
         launch.arg(&out);
         for argument in &arguments {
             match argument {
-                Value::Pointer(pointer) => launch.arg(pointer),
-                Value::Number(number) => launch.arg(number),
-                Value::Float(number) => launch.arg(number),
+                KernelValue::Pointer(pointer) => launch.arg(pointer),
+                KernelValue::Number(number) => launch.arg(number),
+                KernelValue::Float(number) => launch.arg(number),
             };
         }
         let config = LaunchConfig {

@@ -104,6 +104,7 @@ __device__ inline void fetch(T (&to)[KEYS][WIDTH], const T *from, unsigned long 
 template <typename T, int DIM>
 __device__ void tensor_attention(T *context, const T *query_key_value, const float *bias,
                                  const Tile *tiles, unsigned head_dim, float scale) {
+    static_assert(TENSOR_QUERIES == THREADS / 32 * 16, "a warp has 16 queries");
     // Of a block; two blocks are in shared memory, one on its way while the other is computed with.
     constexpr int KEYS = 4096 / DIM;
     // Rows are four banks apart, so that the eight rows of a matrix never meet.

@@ -1,14 +1,18 @@
 //! The sequences of a batch as the attention kernel takes them: cut into tiles of queries.
 
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use super::super::Sequence;
-use super::MAX_HEAD_DIM;
+use super::definitions::{
+    LARGE_HEAD, LARGE_HEAD_QUERIES, SMALL_HEAD, SMALL_HEAD_QUERIES, TENSOR_QUERIES,
+};
 use super::gpu::{AMPERE, Gpu};
+use super::upload::Upload;
+use crate::checkpoint::Dtype;
+use crate::ops::Sequence;
 
 /// A kernel for attention, and what it is made for.
 #[derive(Clone, Copy)]
-pub(super) struct Kernel {
+pub(super) struct AttentionKernel {
     pub(super) operation: &'static str,
     /// Features of a head at most, its variant.
     pub(super) features: usize,
@@ -17,18 +21,18 @@ pub(super) struct Kernel {
 }
 
 /// Those of `attention.cu`.
-const ON_CORES: [Kernel; 2] = [
-    Kernel::new("attention", 64, 64),
-    Kernel::new("attention", MAX_HEAD_DIM, 32),
+const ON_CORES: [AttentionKernel; 2] = [
+    AttentionKernel::new("attention", SMALL_HEAD, SMALL_HEAD_QUERIES),
+    AttentionKernel::new("attention", LARGE_HEAD, LARGE_HEAD_QUERIES),
 ];
 
 /// Those of `tensor_attention.cu`, for half precision.
-const ON_TENSOR_CORES: [Kernel; 2] = [
-    Kernel::new("tensor_attention", 64, 128),
-    Kernel::new("tensor_attention", MAX_HEAD_DIM, 128),
+const ON_TENSOR_CORES: [AttentionKernel; 2] = [
+    AttentionKernel::new("tensor_attention", SMALL_HEAD, TENSOR_QUERIES),
+    AttentionKernel::new("tensor_attention", LARGE_HEAD, TENSOR_QUERIES),
 ];
 
-impl Kernel {
+impl AttentionKernel {
     const fn new(operation: &'static str, features: usize, queries: usize) -> Self {
         Self {
             operation,
@@ -37,10 +41,10 @@ impl Kernel {
         }
     }
 
-    /// The smallest one for heads of `head_dim` features, in vectors like `x`.
-    fn of(head_dim: usize, x: &Tensor) -> Result<Self> {
-        let gpu = Gpu::of(x.device().as_cuda_device()?)?;
-        let kernels = if x.dtype() != DType::F32 && gpu.compute_capability >= AMPERE {
+    /// The smallest one for heads of `head_dim` features, in vectors of the model's type.
+    fn of(head_dim: usize, model: &Upload) -> Result<Self> {
+        let gpu = Gpu::of(model.device.as_cuda_device()?)?;
+        let kernels = if model.dtype != Dtype::F32 && gpu.compute_capability >= AMPERE {
             ON_TENSOR_CORES
         } else {
             ON_CORES
@@ -53,23 +57,19 @@ impl Kernel {
 }
 
 /// The table of tiles of one batch on the GPU.
-pub(in super::super) struct Tiles {
+pub(crate) struct Tiles {
     /// `[tiles, 4]`: `Tile` of `attention.cu`
     pub(super) table: Tensor,
     /// Tokens of all sequences.
     pub(super) tokens: usize,
     /// Whose tiles they are.
-    pub(super) kernel: Kernel,
+    pub(super) kernel: AttentionKernel,
 }
 
 impl Tiles {
-    /// Uploads the tiles of `sequences`, whose vectors are like `x`.
-    pub(in super::super) fn upload(
-        sequences: &[Sequence],
-        head_dim: usize,
-        x: &Tensor,
-    ) -> Result<Self> {
-        let kernel = Kernel::of(head_dim, x)?;
+    /// Uploads the tiles of `sequences`.
+    pub(super) fn upload(sequences: &[Sequence], head_dim: usize, model: &Upload) -> Result<Self> {
+        let kernel = AttentionKernel::of(head_dim, model)?;
         let mut numbers = Vec::new();
         let mut tokens = 0;
         for sequence in sequences {
@@ -88,7 +88,7 @@ impl Tiles {
         }
         let shape = (numbers.len() / 4, 4);
         Ok(Self {
-            table: Tensor::from_vec(numbers, shape, x.device())?,
+            table: Tensor::from_vec(numbers, shape, &model.device)?,
             tokens,
             kernel,
         })

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use bert_embed::checkpoint::{Config, Dtype, Tensors};
-use bert_embed::model::{Batch, BertModel, Outputs, Wanted};
-use bert_embed::ops::device;
-use candle_core::Device;
+use bert_embed::checkpoint::{Config, Tensors};
+use bert_embed::model::{Batch, BertModel, OutputSelection, Outputs};
+use bert_embed::ops::Precision;
+use bert_embed::ops::device::{self, Device};
 
 use crate::Engine;
 
@@ -24,9 +24,9 @@ impl Ours {
         let tensors = Tensors::open(directory)?;
         tensors.check(&config)?;
         let dtype = match dtype {
-            "f32" => Dtype::F32,
-            "f16" => Dtype::F16,
-            "bf16" => Dtype::BF16,
+            "f32" => Precision::F32,
+            "f16" => Precision::F16,
+            "bf16" => Precision::Bf16,
             other => bail!("no dtype is called {other}"),
         };
         let device = device::open(device.parse().map_err(anyhow::Error::msg)?)?;
@@ -50,7 +50,9 @@ impl Ours {
     }
 
     fn encode(&self, batch: &Batch) -> Result<Outputs> {
-        Ok(self.model.forward(batch, &Wanted::last_and_pooler())?)
+        Ok(self
+            .model
+            .forward(batch, &OutputSelection::last_and_pooler())?)
     }
 }
 
@@ -58,7 +60,7 @@ impl Engine for Ours {
     fn run(&self, batch: &[Vec<u32>]) -> Result<()> {
         let outputs = self.forward(batch)?;
         // A GPU may only have begun.
-        self.device.synchronize()?;
+        device::synchronize(&self.device)?;
         drop(outputs);
         Ok(())
     }
@@ -68,7 +70,7 @@ impl Engine for Ours {
         for outputs in self.forward(batch)? {
             let states = outputs.last_hidden_state;
             let states = states.context("the last hidden state was asked for")?;
-            rows.extend(states.flatten_all()?.to_vec1::<f32>()?);
+            rows.extend(states.download()?.finish()?);
         }
         Ok(rows)
     }

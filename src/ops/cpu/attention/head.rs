@@ -1,19 +1,20 @@
 //! The context of one head of one sequence.
 
 use super::super::math::exp;
-use super::super::panel::{Panels, padded_tokens, panel_tokens};
+use super::super::panel::{PanelLayout, padded_tokens, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{Values, tiles};
-use super::{Queries, Sequence};
+use super::super::tile::{StridedOperand, tiles};
+use super::QueryRun;
+use crate::ops::Sequence;
 
 /// Keys whose products are summed from zero before they join the total, to halve the rounding error.
 const KEY_BLOCK: usize = 128;
 
 /// A thread's copies of what it works on, each token's place counted from its sequence's beginning.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(super) struct AttentionBuffers {
     queries: Scratch,
     keys: Scratch,
     values: Scratch,
@@ -24,12 +25,12 @@ pub(super) struct Buffers {
 #[allow(clippy::struct_field_names, reason = "head_dim is the config's word")]
 pub(super) struct Head<'a> {
     pub(super) qkv: &'a [f32],
-    pub(super) unit: Queries,
-    pub(super) from: Panels,
+    pub(super) unit: QueryRun,
+    pub(super) from: PanelLayout,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
-    pub(super) to: Panels,
-    pub(super) buffers: &'a mut Buffers,
+    pub(super) to: PanelLayout,
+    pub(super) buffers: &'a mut AttentionBuffers,
 }
 
 impl Kernel for Head<'_> {
@@ -46,9 +47,9 @@ impl Kernel for Head<'_> {
             to,
             buffers,
         } = self;
-        let Queries { sequence, head, .. } = unit;
+        let QueryRun { sequence, head, .. } = unit;
         let keys = sequence.keys();
-        let part = |part: usize| Part {
+        let part = |part: usize| HeadSlice {
             values: qkv,
             panels: from,
             first: part * to.features + head * head_dim,
@@ -71,7 +72,7 @@ impl Kernel for Head<'_> {
             let totals = softmax(simd, scores, width, 1.0 / (head_dim as f32).sqrt());
             mix(simd, scores, width, value, context);
             divide(simd, context, width, totals);
-            let target = Target {
+            let target = ContextTarget {
                 out,
                 panels: to,
                 feature: head * head_dim,
@@ -96,26 +97,26 @@ impl Sequence {
 
 /// The features of a head's queries, keys or values in the panels of the batch.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+struct HeadSlice<'a> {
     values: &'a [f32],
-    panels: Panels,
+    panels: PanelLayout,
     /// Its first feature.
     first: usize,
     features: usize,
 }
 
-impl Part<'_> {
+impl HeadSlice<'_> {
     /// Copies `tokens` tokens from `first` on next to each other, wherever panels part them.
     ///
     /// # Shapes
     /// `to`: `[features, stride]`
     #[inline(always)]
     fn gather<S: Simd>(&self, simd: S, first: usize, tokens: usize, to: &mut [f32], stride: usize) {
-        for run in self.panels.runs::<S>(first, tokens) {
+        for span in self.panels.spans::<S>(first, tokens) {
             for feature in 0..self.features {
-                let from = run.start + (self.first + feature) * run.width;
-                let from = &self.values[from..][..run.tokens];
-                let to = &mut to[feature * stride + run.before..][..run.tokens];
+                let from = span.start + (self.first + feature) * span.width;
+                let from = &self.values[from..][..span.tokens];
+                let to = &mut to[feature * stride + span.before..][..span.tokens];
                 copy(simd, from, to);
             }
         }
@@ -145,7 +146,7 @@ fn score<S: Simd>(
     }
     let (keys, head_dim) = (scores.len() / width, queries.len() / width);
     assert!(key.len() >= keys * head_dim);
-    let values = Values {
+    let values = StridedOperand {
         start: key.as_ptr(),
         output_stride: 1,
         k_stride: keys,
@@ -171,7 +172,7 @@ fn mix<S: Simd>(simd: S, probs: &[f32], width: usize, value: &[f32], context: &m
     let (keys, head_dim) = (probs.len() / width, context.len() / width);
     assert!(value.len() >= keys * head_dim);
     for (block, probs) in probs.chunks(KEY_BLOCK * width).enumerate() {
-        let values = Values {
+        let values = StridedOperand {
             start: value[block * KEY_BLOCK..].as_ptr(),
             output_stride: keys,
             k_stride: 1,
@@ -232,28 +233,28 @@ fn divide<S: Simd>(simd: S, context: &mut [f32], width: usize, totals: [S::Vecto
 
 /// Where a head's context of some queries goes in the panels of the batch.
 #[derive(Clone, Copy)]
-struct Target<'a> {
+struct ContextTarget<'a> {
     out: SharedOut<'a>,
-    panels: Panels,
+    panels: PanelLayout,
     feature: usize,
     token: usize,
     tokens: usize,
 }
 
-impl Target<'_> {
+impl ContextTarget<'_> {
     /// Copies `context` there, wherever panels part the queries.
     ///
     /// # Shapes
     /// `context`: `[head_dim, width]`
     #[inline(always)]
     fn scatter<S: Simd>(self, simd: S, context: &[f32], width: usize) {
-        for run in self.panels.runs::<S>(self.token, self.tokens) {
+        for span in self.panels.spans::<S>(self.token, self.tokens) {
             for (feature, context) in (self.feature..).zip(context.chunks_exact(width)) {
-                let at = self.out.at(run.start + feature * run.width, run.tokens);
+                let at = self.out.at(span.start + feature * span.width, span.tokens);
                 // SAFETY: at() checked the end; the tokens of the head are this unit's own. What was
                 // there is not read.
-                let to = unsafe { std::slice::from_raw_parts_mut(at, run.tokens) };
-                copy(simd, &context[run.before..][..run.tokens], to);
+                let to = unsafe { std::slice::from_raw_parts_mut(at, span.tokens) };
+                copy(simd, &context[span.before..][..span.tokens], to);
             }
         }
     }

@@ -6,31 +6,19 @@
 //! that softmax runs down columns without crossing lanes. The source is `eager_attention_forward` of
 //! transformers' BERT.
 
-use self::head::{Buffers, Head};
-use super::panel::Panels;
+use self::head::{AttentionBuffers, Head};
+use super::panel::PanelLayout;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_unit};
+use crate::ops::Sequence;
 
 mod head;
 
 /// Units that each thread should find at least, so that a thread held up elsewhere costs little.
 const UNITS_A_THREAD: usize = 4;
 
-/// Queries of a unit: at least this many, a multiple of every level's panel.
+/// The fewest queries of a work item, a multiple of every level's panel.
 const MIN_QUERIES: usize = 32;
-
-/// A run of tokens that attend to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    /// First token.
-    pub start: usize,
-    /// Tokens, padding included.
-    pub tokens: usize,
-    /// Tokens that are attended to, the first ones; the others are padding. If it is zero, every token
-    /// attends to all equally, as transformers' eager attention does under such a mask; its SDPA
-    /// gives a context of zero instead.
-    pub attended: usize,
-}
 
 /// Writes the context: `softmax(query · keyᵀ / √head_dim) · value` of every sequence and head.
 ///
@@ -51,11 +39,11 @@ pub(crate) fn attention(
     out: SharedOut<'_>,
 ) {
     let hidden = heads * head_dim;
-    let to = Panels {
+    let to = PanelLayout {
         tokens: tokens(sequences),
         features: hidden,
     };
-    let from = Panels {
+    let from = PanelLayout {
         features: 3 * hidden,
         ..to
     };
@@ -63,7 +51,7 @@ pub(crate) fn attention(
     assert_eq!(out.size(), to.size(), "out is [tokens, hidden]");
     let units = units(sequences, heads);
     let level = Level::current();
-    for_each_unit(units.len(), Buffers::default, |buffers, unit| {
+    for_each_unit(units.len(), AttentionBuffers::default, |buffers, unit| {
         let head = Head {
             qkv,
             unit: units[unit],
@@ -95,7 +83,7 @@ fn tokens(sequences: &[Sequence]) -> usize {
 /// Writes zero to the lanes without a token, for no head does.
 struct ClearPadding<'a> {
     out: SharedOut<'a>,
-    panels: Panels,
+    panels: PanelLayout,
 }
 
 impl Kernel for ClearPadding<'_> {
@@ -119,7 +107,7 @@ impl Kernel for ClearPadding<'_> {
 
 /// Some queries of one head of one sequence.
 #[derive(Clone, Copy)]
-struct Queries {
+struct QueryRun {
     sequence: Sequence,
     head: usize,
     first: usize,
@@ -127,7 +115,7 @@ struct Queries {
 }
 
 /// Cuts the work by sequence and head, and long sequences by queries where threads would idle.
-fn units(sequences: &[Sequence], heads: usize) -> Vec<Queries> {
+fn units(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
     let wanted = UNITS_A_THREAD * rayon::current_num_threads();
     let parts = wanted.div_ceil((sequences.len() * heads).max(1));
     let mut units = Vec::new();
@@ -138,7 +126,7 @@ fn units(sequences: &[Sequence], heads: usize) -> Vec<Queries> {
             .next_multiple_of(MIN_QUERIES);
         for head in 0..heads {
             for first in (0..sequence.tokens).step_by(size) {
-                units.push(Queries {
+                units.push(QueryRun {
                     sequence,
                     head,
                     first,

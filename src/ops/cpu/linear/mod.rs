@@ -6,14 +6,14 @@
 
 use half::{bf16, f16};
 
-use self::unit::{Columns, Unit};
-use super::math::Activation;
-use super::panel::Panels;
+use self::work_item::{Columns, WorkItem};
+use super::panel::PanelLayout;
 use super::scratch::Scratch;
 use super::simd::{Level, dispatch};
 use super::threads::{SharedOut, for_each_unit};
+use crate::ops::Activation;
 
-mod unit;
+mod work_item;
 
 /// f32 values of `x` in a unit's panels: 768 KB, within the L2 of Cascade Lake (1 MB).
 const PANELS_FLOATS: usize = 192 * 1024;
@@ -46,7 +46,7 @@ impl Weight<'_> {
 
 /// One weight matrix and its bias.
 #[derive(Clone, Copy)]
-pub(crate) struct Projection<'a> {
+pub(crate) struct WeightMatrix<'a> {
     /// `[out_features, in_features]`, row-major.
     pub(crate) weight: Weight<'a>,
     /// `[out_features]`
@@ -67,16 +67,16 @@ pub(crate) struct Projection<'a> {
 /// If a slice has not the size that its shape asks for.
 pub(crate) fn linear(
     x: &[f32],
-    from: Panels,
-    projections: &[Projection<'_>],
+    from: PanelLayout,
+    projections: &[WeightMatrix<'_>],
     activation: Activation,
     out: SharedOut<'_>,
 ) {
-    let Panels {
+    let PanelLayout {
         tokens,
         features: in_features,
     } = from;
-    let to = Panels {
+    let to = PanelLayout {
         tokens,
         features: projections.iter().map(|it| it.out_features).sum(),
     };
@@ -102,7 +102,7 @@ pub(crate) fn linear(
     let level = Level::current();
     for_each_unit(blocks * columns.len(), Scratch::default, |wide, unit| {
         let first_token = unit / columns.len() * block_tokens;
-        let unit = Unit {
+        let unit = WorkItem {
             x,
             from,
             first_token,
@@ -125,7 +125,7 @@ fn block_tokens(in_features: usize) -> usize {
 
 /// Cuts the projections into runs of columns, enough for all threads but no more.
 fn column_blocks<'a>(
-    projections: &'a [Projection<'a>],
+    projections: &'a [WeightMatrix<'a>],
     out_features: usize,
     token_blocks: usize,
 ) -> Vec<Columns<'a>> {

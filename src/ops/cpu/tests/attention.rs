@@ -1,8 +1,9 @@
 //! `attention`.
 
-use super::super::attention::{Sequence, attention};
+use super::super::attention::attention;
 use super::super::oracle::{self, values};
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
+use crate::ops::Sequence;
 
 /// Lengths with every remainder of a panel, a padded sequence, one that attends to nothing.
 fn sequences() -> (Vec<Sequence>, usize) {

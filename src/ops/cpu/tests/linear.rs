@@ -2,11 +2,11 @@
 
 use half::{bf16, f16};
 
-use super::super::linear::{Projection, Weight, linear};
-use super::super::math::Activation;
+use super::super::linear::{Weight, WeightMatrix, linear};
 use super::super::oracle::{self, values};
-use super::super::panel::Panels;
+use super::super::panel::PanelLayout;
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
+use crate::ops::Activation;
 
 fn one_linear(
     x: &[f32],
@@ -15,7 +15,7 @@ fn one_linear(
     bias: &[f32],
     activation: Activation,
 ) -> Vec<f32> {
-    let projection = Projection {
+    let projection = WeightMatrix {
         weight: Weight::F32(weight),
         bias: Some(bias),
         out_features: bias.len(),
@@ -27,10 +27,10 @@ fn one_linear(
 fn projected(
     x: &[f32],
     in_features: usize,
-    projections: &[Projection<'_>],
+    projections: &[WeightMatrix<'_>],
     activation: Activation,
 ) -> Vec<f32> {
-    let from = Panels {
+    let from = PanelLayout {
         tokens: x.len() / in_features,
         features: in_features,
     };
@@ -126,7 +126,7 @@ fn projections_side_by_side_equal_single_ones() {
         let projections: Vec<_> = weights
             .iter()
             .zip(sizes)
-            .map(|(weight, out_features)| Projection {
+            .map(|(weight, out_features)| WeightMatrix {
                 weight: Weight::F32(weight),
                 bias: None,
                 out_features,
@@ -156,7 +156,7 @@ fn narrow_weights_give_the_bits_of_the_same_numbers_in_f32() {
         let widened_half: Vec<_> = half.iter().map(|it| it.to_f32()).collect();
         let widened_brain: Vec<_> = brain.iter().map(|it| it.to_f32()).collect();
         let run = |weight| {
-            let projection = Projection {
+            let projection = WeightMatrix {
                 weight,
                 bias: None,
                 out_features: outputs,

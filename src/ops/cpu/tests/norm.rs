@@ -1,12 +1,12 @@
 //! `add_layer_norm` and `embeddings`.
 
-use super::super::embeddings::{Ids, Tables, embeddings};
-use super::super::layer_norm::{Norm, add_layer_norm};
+use super::super::embeddings::{EmbeddingTables, TokenIds, embeddings};
+use super::super::layer_norm::{NormParameters, add_layer_norm};
 use super::super::oracle::{self, values};
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
 
 /// Rows in, rows out.
-fn normalized(x: &[f32], residual: &[f32], norm: Norm<'_>) -> Vec<f32> {
+fn normalized(x: &[f32], residual: &[f32], norm: NormParameters<'_>) -> Vec<f32> {
     let hidden = norm.gamma.len();
     let tokens = x.len() / hidden;
     let (x, residual) = (to_panels(x, hidden), to_panels(residual, hidden));
@@ -28,7 +28,7 @@ fn add_layer_norm_is_within_rounding_of_the_oracle_and_equal_in_any_batch() {
                 .collect();
             let residual = values(rows * hidden, 7);
             let (gamma, beta) = (values(hidden, 8), values(hidden, 9));
-            let norm = Norm {
+            let norm = NormParameters {
                 gamma: &gamma,
                 beta: &beta,
                 eps: 1e-12,
@@ -73,17 +73,17 @@ fn embeddings_add_and_normalize_the_rows_named_by_the_ids() {
         );
         let (gamma, beta) = (values(hidden, 4), values(hidden, 5));
         let (input_ids, token_type_ids, position_ids) = ([10, 0, 3, 3], [0, 1, 1, 0], [0, 8, 2, 5]);
-        let ids = Ids {
+        let ids = TokenIds {
             input_ids: &input_ids,
             token_type_ids: &token_type_ids,
             position_ids: &position_ids,
         };
-        let tables = Tables {
+        let tables = EmbeddingTables {
             word: &word,
             position: &position,
             token_type: &token_type,
         };
-        let norm = Norm {
+        let norm = NormParameters {
             gamma: &gamma,
             beta: &beta,
             eps: 1e-12,

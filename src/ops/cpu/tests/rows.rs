@@ -1,7 +1,7 @@
 //! `rows` and `select`.
 
 use super::super::oracle::values;
-use super::super::panel::Panels;
+use super::super::panel::PanelLayout;
 use super::super::rows::{rows, select};
 use super::{at_each_level, to_panels, to_rows, with_threads, written};
 
@@ -11,7 +11,7 @@ fn rows_are_the_tokens_in_order_and_select_takes_some() {
         for (tokens, features) in [(1, 1), (5, 33), (16, 16), (31, 12), (70, 768), (129, 37)] {
             let expected = values(tokens * features, 1);
             let x = to_panels(&expected, features);
-            let panels = Panels { tokens, features };
+            let panels = PanelLayout { tokens, features };
             // Rows have no padding; what `written` has too much stays as it is.
             let mut out = vec![std::mem::MaybeUninit::new(f32::NAN); tokens * features];
             with_threads(3, || {

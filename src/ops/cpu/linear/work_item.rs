@@ -3,15 +3,16 @@
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::super::math::{self, Activation};
-use super::super::panel::{Panel, Panels, panel_tokens};
+use super::super::math;
+use super::super::panel::{Panel, PanelLayout, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{Values, tiles};
-use super::{Projection, Weight};
+use super::super::tile::{StridedOperand, tiles};
+use super::{Weight, WeightMatrix};
+use crate::ops::Activation;
 
-/// Values of k that are summed from zero before they join the total; it halves the rounding error
+/// Values of k that are summed from zero before they join the total. It halves the rounding error
 /// beside 768, keeps a tile's weights (12 KB) in L1, and costs nothing measurable.
 pub(super) const K_BLOCK: usize = 256;
 
@@ -20,7 +21,7 @@ const LINE_BYTES: usize = 64;
 
 /// A run of output columns of one projection.
 pub(super) struct Columns<'a> {
-    pub(super) projection: &'a Projection<'a>,
+    pub(super) projection: &'a WeightMatrix<'a>,
     /// First column in the projection.
     pub(super) first: usize,
     pub(super) count: usize,
@@ -29,22 +30,22 @@ pub(super) struct Columns<'a> {
 }
 
 /// One unit of work.
-pub(super) struct Unit<'a> {
+pub(super) struct WorkItem<'a> {
     /// The panels of all tokens.
     pub(super) x: &'a [f32],
-    pub(super) from: Panels,
+    pub(super) from: PanelLayout,
     /// The unit's tokens: whole panels.
     pub(super) first_token: usize,
     pub(super) tokens: usize,
     pub(super) columns: &'a Columns<'a>,
     pub(super) activation: Activation,
     pub(super) out: SharedOut<'a>,
-    pub(super) to: Panels,
+    pub(super) to: PanelLayout,
     /// A thread's copy of narrow weights.
     pub(super) wide: &'a mut Scratch,
 }
 
-impl Kernel for Unit<'_> {
+impl Kernel for WorkItem<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -60,7 +61,7 @@ impl Kernel for Unit<'_> {
     }
 }
 
-impl Unit<'_> {
+impl WorkItem<'_> {
     /// The unit's panels by their place among all.
     #[inline(always)]
     fn panels<S: Simd>(&self) -> std::ops::Range<usize> {
@@ -96,7 +97,7 @@ impl Unit<'_> {
             } else {
                 0
             };
-            let values = Values { prefetch, ..values };
+            let values = StridedOperand { prefetch, ..values };
             let panel = &self.x[from.start + k * from.width..][..depth * from.width];
             let sums = self.sums(to, output, outputs);
             // SAFETY: there are values for these outputs and `depth` of k; the sums are this unit's
@@ -114,10 +115,10 @@ impl Unit<'_> {
         outputs: usize,
         k: usize,
         depth: usize,
-    ) -> Values {
+    ) -> StridedOperand {
         let in_features = self.from.features;
         let first = (self.columns.first + output) * in_features + k;
-        let rows = Rows {
+        let rows = WeightRows {
             first,
             stride: in_features,
             count: outputs,
@@ -128,7 +129,7 @@ impl Unit<'_> {
         match self.columns.projection.weight {
             Weight::F32(weight) => {
                 let size = (outputs - 1) * in_features + depth;
-                return Values {
+                return StridedOperand {
                     start: weight[first..][..size].as_ptr(),
                     output_stride: in_features,
                     k_stride: 1,
@@ -138,7 +139,7 @@ impl Unit<'_> {
             Weight::F16(weight) => rows.widen(simd, weight, from_f16, wide),
             Weight::Bf16(weight) => rows.widen(simd, weight, from_bf16, wide),
         }
-        Values {
+        StridedOperand {
             start: wide.as_ptr(),
             output_stride: depth,
             k_stride: 1,
@@ -148,7 +149,7 @@ impl Unit<'_> {
 }
 
 /// Some rows of a weight and a block of their k.
-struct Rows {
+struct WeightRows {
     /// First number of the first row.
     first: usize,
     /// From one row to the next.
@@ -159,7 +160,7 @@ struct Rows {
     next: usize,
 }
 
-impl Rows {
+impl WeightRows {
     /// Copies the rows next to each other, as f32.
     #[inline(always)]
     fn widen<S: Simd, T>(
@@ -196,7 +197,7 @@ fn from_bf16(from: &[bf16], wide: &mut [f32]) {
     }
 }
 
-impl Unit<'_> {
+impl WorkItem<'_> {
     /// Adds the bias and applies the activation, in place.
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, output: usize, outputs: usize) {

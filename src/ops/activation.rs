@@ -1,0 +1,17 @@
+//! The functions that may follow a linear layer.
+
+/// What follows a linear layer, by the names of transformers' `ACT2FN`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `gelu`: `x * Φ(x)` with the normal distribution function itself.
+    Gelu,
+    /// `gelu_new`, `gelu_pytorch_tanh`: Hendrycks and Gimpel's approximation by tanh.
+    GeluTanh,
+    /// `relu`
+    Relu,
+    /// `tanh`
+    Tanh,
+}

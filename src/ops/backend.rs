@@ -1,0 +1,138 @@
+//! What a kind of device must be able to do for the encoder.
+
+use super::{Activation, OutputTensor, Sequence};
+use crate::checkpoint::TensorView;
+use crate::error::Result;
+
+/// The weight of a linear layer and its bias, as the checkpoint stores them.
+pub(crate) struct Projection {
+    /// `[out_features, in_features]`
+    pub(crate) weight: TensorView,
+    /// `[out_features]`
+    pub(crate) bias: TensorView,
+}
+
+/// The parameters of a layer normalization, as the checkpoint stores them.
+pub(crate) struct NormTensors {
+    /// The scale, `[hidden]`
+    pub(crate) weight: TensorView,
+    /// The shift, `[hidden]`
+    pub(crate) bias: TensorView,
+    /// Added to the variance.
+    pub(crate) eps: f64,
+}
+
+/// The three embedding tables, or one list of ids for each.
+#[derive(Clone, Copy)]
+pub(crate) struct PerEmbedding<T> {
+    pub(crate) word: T,
+    pub(crate) token_type: T,
+    pub(crate) position: T,
+}
+
+impl<T> PerEmbedding<T> {
+    /// The same three, each through `function`.
+    pub(crate) fn try_map<U>(self, function: impl Fn(T) -> Result<U>) -> Result<PerEmbedding<U>> {
+        Ok(PerEmbedding {
+            word: function(self.word)?,
+            token_type: function(self.token_type)?,
+            position: function(self.position)?,
+        })
+    }
+}
+
+/// The operations of the encoder on one kind of device.
+///
+/// `load_…` brings parameters to the device in the precision that the backend was made for. The
+/// other functions compute. On a GPU they return before the numbers are there.
+///
+/// # Errors
+/// [`crate::error::Kind::Device`] if the device fails, caused by [`super::OutOfMemory`] if its
+/// memory is too small.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// One vector a token, in an order of the device's own.
+    type HiddenStates;
+    /// One or more projections of the same input, their outputs side by side.
+    type Linear: Send + Sync;
+    /// A layer normalization.
+    type LayerNorm: Send + Sync;
+    /// The embedding tables with their normalization.
+    type Embeddings: Send + Sync;
+    /// Where the sequences of a batch lie.
+    type Sequences;
+
+    /// Refuses a model that the device's kernels are not made for.
+    fn check_sizes(&self, _hidden_size: usize, _head_dim: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn load_linear(&self, projections: &[Projection]) -> Result<Self::Linear>;
+
+    fn load_layer_norm(&self, norm: &NormTensors) -> Result<Self::LayerNorm>;
+
+    /// # Shapes
+    /// tables `[rows, hidden]`
+    fn load_embeddings(
+        &self,
+        tables: PerEmbedding<TensorView>,
+        norm: &NormTensors,
+    ) -> Result<Self::Embeddings>;
+
+    /// The sequences of a batch, which must follow each other without gaps.
+    fn sequences(&self, sequences: &[Sequence], head_dim: usize) -> Result<Self::Sequences>;
+
+    /// The normalized sum of each token's rows: word and token type first, then position, as
+    /// `BertEmbeddings` in transformers adds them.
+    ///
+    /// # Shapes
+    /// three lists of `tokens` ids → `[tokens, hidden]`
+    ///
+    /// # Errors
+    /// Also if an id is not a row of its table.
+    fn embeddings(
+        embeddings: &Self::Embeddings,
+        ids: PerEmbedding<&[u32]>,
+    ) -> Result<Self::HiddenStates>;
+
+    /// activation(x · Wᵀ + b)
+    ///
+    /// # Shapes
+    /// `x` `[tokens, in_features]` → `[tokens, out_features of all projections]`
+    fn linear(
+        linear: &Self::Linear,
+        x: &Self::HiddenStates,
+        activation: Activation,
+    ) -> Result<Self::HiddenStates>;
+
+    /// The context of each token: softmax(query · keyᵀ / √`head_dim`) · value.
+    ///
+    /// Source: Vaswani et al. 2017, section 3.2 (arXiv:1706.03762). Padding tokens get a context
+    /// too, but no token attends to them.
+    ///
+    /// # Shapes
+    /// `query_key_value` `[tokens, 3 × hidden]`, hidden = `heads` × `head_dim` → `[tokens, hidden]`
+    fn attention(
+        query_key_value: &Self::HiddenStates,
+        sequences: &Self::Sequences,
+        heads: usize,
+    ) -> Result<Self::HiddenStates>;
+
+    /// The normalization of `x + residual`.
+    ///
+    /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the squared
+    /// distances, taken in a second pass: E[x²] − E[x]² loses the digits of a row with a large mean.
+    ///
+    /// # Shapes
+    /// `x`, `residual` `[tokens, hidden]` → `[tokens, hidden]`
+    fn add_layer_norm(
+        norm: &Self::LayerNorm,
+        x: &Self::HiddenStates,
+        residual: &Self::HiddenStates,
+    ) -> Result<Self::HiddenStates>;
+
+    /// The vectors of some tokens, in the order of `tokens`.
+    fn select(x: &Self::HiddenStates, tokens: &[usize]) -> Result<Self::HiddenStates>;
+
+    /// The vectors as rows in f32, token after token.
+    fn rows(x: &Self::HiddenStates) -> Result<OutputTensor>;
+}

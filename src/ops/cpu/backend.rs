@@ -1,0 +1,210 @@
+//! The operations of the CPU: parameters where the checkpoint has them, vectors in panels.
+
+use super::buffer::{AlignedValues, written_by};
+use super::weights::{Parameter, ProjectionParameters, TableRows};
+use super::{NormParameters, PanelLayout, SharedOut};
+use crate::checkpoint::{Dtype, TensorView};
+use crate::error::Result;
+use crate::ops::cpu as kernels;
+use crate::ops::{
+    Activation, Backend, NormTensors, OutputTensor, PerEmbedding, Precision, Projection, Sequence,
+};
+
+/// The CPU, computing in f32 with parameters of a chosen precision.
+pub(crate) struct Cpu {
+    /// What parameters are rounded to.
+    dtype: Dtype,
+}
+
+impl Cpu {
+    pub(crate) fn new(precision: Precision) -> Self {
+        Self {
+            dtype: precision.dtype(),
+        }
+    }
+}
+
+/// One vector a token, in panels (`panel.rs`).
+pub(crate) struct PanelStates {
+    values: AlignedValues,
+    layout: PanelLayout,
+}
+
+impl PanelStates {
+    /// What `kernel` writes.
+    ///
+    /// # Safety
+    /// `kernel` must write every panel, and zero in the lanes without a token.
+    unsafe fn written_by(layout: PanelLayout, kernel: impl FnOnce(SharedOut)) -> Self {
+        // SAFETY: the caller's promise.
+        let values = unsafe { AlignedValues::written_by(layout.size(), kernel) };
+        Self { values, layout }
+    }
+}
+
+/// The parameters of a layer normalization.
+pub(crate) struct CpuLayerNorm {
+    weight: Parameter,
+    bias: Parameter,
+    eps: f32,
+}
+
+impl CpuLayerNorm {
+    fn get(&self) -> NormParameters<'_> {
+        NormParameters {
+            gamma: self.weight.values(),
+            beta: self.bias.values(),
+            eps: self.eps,
+        }
+    }
+}
+
+/// The embedding tables in the checkpoint; few of their rows are ever read.
+pub(crate) struct CpuEmbeddings {
+    tables: PerEmbedding<TensorView>,
+    layer_norm: CpuLayerNorm,
+    /// What the rows are rounded to when they are read.
+    dtype: Dtype,
+}
+
+impl Backend for Cpu {
+    type HiddenStates = PanelStates;
+    type Linear = Vec<ProjectionParameters>;
+    type LayerNorm = CpuLayerNorm;
+    type Embeddings = CpuEmbeddings;
+    type Sequences = Vec<Sequence>;
+
+    fn load_linear(&self, projections: &[Projection]) -> Result<Self::Linear> {
+        let load = |projection| ProjectionParameters::load(projection, self.dtype);
+        Ok(projections.iter().map(load).collect())
+    }
+
+    fn load_layer_norm(&self, norm: &NormTensors) -> Result<CpuLayerNorm> {
+        Ok(CpuLayerNorm {
+            weight: Parameter::load(&norm.weight, self.dtype),
+            bias: Parameter::load(&norm.bias, self.dtype),
+            eps: norm.eps as f32,
+        })
+    }
+
+    fn load_embeddings(
+        &self,
+        tables: PerEmbedding<TensorView>,
+        norm: &NormTensors,
+    ) -> Result<CpuEmbeddings> {
+        Ok(CpuEmbeddings {
+            tables,
+            layer_norm: self.load_layer_norm(norm)?,
+            dtype: self.dtype,
+        })
+    }
+
+    fn sequences(&self, sequences: &[Sequence], _head_dim: usize) -> Result<Vec<Sequence>> {
+        Ok(sequences.to_vec())
+    }
+
+    fn embeddings(embeddings: &CpuEmbeddings, ids: PerEmbedding<&[u32]>) -> Result<PanelStates> {
+        let PerEmbedding {
+            word,
+            token_type,
+            position,
+        } = &embeddings.tables;
+        let rows = |table, ids| TableRows::of(table, ids, embeddings.dtype);
+        let word = rows(word, ids.word)?;
+        let token_type = rows(token_type, ids.token_type)?;
+        let position = rows(position, ids.position)?;
+        let norm = embeddings.layer_norm.get();
+        let layout = norm.panels(word.ids.len());
+        let ids = kernels::TokenIds {
+            input_ids: &word.ids,
+            token_type_ids: &token_type.ids,
+            position_ids: &position.ids,
+        };
+        let tables = kernels::EmbeddingTables {
+            word: &word.values,
+            position: &position.values,
+            token_type: &token_type.values,
+        };
+        let kernel = |out: SharedOut| kernels::embeddings(ids, tables, norm, out);
+        // SAFETY: the kernel writes every panel.
+        Ok(unsafe { PanelStates::written_by(layout, kernel) })
+    }
+
+    fn linear(
+        linear: &Self::Linear,
+        x: &PanelStates,
+        activation: Activation,
+    ) -> Result<PanelStates> {
+        let weights: Vec<_> = linear.iter().map(ProjectionParameters::get).collect();
+        let layout = PanelLayout {
+            tokens: x.layout.tokens,
+            features: weights.iter().map(|it| it.out_features).sum(),
+        };
+        // SAFETY: the kernel writes every output of every panel.
+        Ok(unsafe {
+            PanelStates::written_by(layout, |out| {
+                kernels::linear(&x.values, x.layout, &weights, activation, out);
+            })
+        })
+    }
+
+    fn attention(
+        query_key_value: &PanelStates,
+        sequences: &Vec<Sequence>,
+        heads: usize,
+    ) -> Result<PanelStates> {
+        let PanelStates { values, layout } = query_key_value;
+        let head_dim = layout.features / 3 / heads;
+        let layout = PanelLayout {
+            features: heads * head_dim,
+            ..*layout
+        };
+        // SAFETY: the kernel writes every token's context, and zero if a lane has no token.
+        Ok(unsafe {
+            PanelStates::written_by(layout, |out| {
+                kernels::attention(values, sequences, heads, head_dim, out);
+            })
+        })
+    }
+
+    fn add_layer_norm(
+        norm: &CpuLayerNorm,
+        x: &PanelStates,
+        residual: &PanelStates,
+    ) -> Result<PanelStates> {
+        // SAFETY: the kernel writes every panel.
+        Ok(unsafe {
+            PanelStates::written_by(x.layout, |out| {
+                kernels::add_layer_norm(
+                    &x.values,
+                    &residual.values,
+                    norm.get(),
+                    x.layout.tokens,
+                    out,
+                );
+            })
+        })
+    }
+
+    fn select(x: &PanelStates, tokens: &[usize]) -> Result<PanelStates> {
+        let layout = PanelLayout {
+            tokens: tokens.len(),
+            ..x.layout
+        };
+        // SAFETY: the kernel writes every panel, and zero if a lane has no token.
+        Ok(unsafe {
+            PanelStates::written_by(layout, |out| {
+                kernels::select(&x.values, x.layout, tokens, out);
+            })
+        })
+    }
+
+    fn rows(x: &PanelStates) -> Result<OutputTensor> {
+        let PanelLayout { tokens, features } = x.layout;
+        let kernel = |out: SharedOut| kernels::rows(&x.values, x.layout, out);
+        // SAFETY: the kernel writes every row.
+        Ok(OutputTensor::Host(unsafe {
+            written_by(tokens * features, kernel)
+        }))
+    }
+}

@@ -1,0 +1,118 @@
+//! Parameters in the host's memory: the checkpoint's own bytes if the kernels can read them.
+
+use std::borrow::Cow;
+
+use super::linear::{Weight, WeightMatrix};
+use crate::checkpoint::{Dtype, TensorView};
+use crate::error::{Error, Kind, Result};
+use crate::ops::Projection;
+
+/// A parameter in f32.
+pub(crate) enum Parameter {
+    /// The checkpoint's own bytes.
+    Mapped(TensorView),
+    /// Converted from half precision.
+    Converted(Vec<f32>),
+}
+
+impl Parameter {
+    /// `view` rounded to `dtype` if its type is wider.
+    pub(crate) fn load(view: &TensorView, dtype: Dtype) -> Self {
+        let view = view.at_most(dtype);
+        match view.as_f32() {
+            Some(_) => Self::Mapped(view),
+            None => Self::Converted(view.to_f32()),
+        }
+    }
+
+    /// The numbers in the order of the checkpoint.
+    pub(crate) fn values(&self) -> &[f32] {
+        match self {
+            // Mapped parameters are f32, see `load`.
+            Self::Mapped(view) => view.as_f32().unwrap_or_default(),
+            Self::Converted(values) => values,
+        }
+    }
+}
+
+/// The weight and the bias of one projection.
+pub(crate) struct ProjectionParameters {
+    weight: MatrixParameter,
+    bias: Parameter,
+}
+
+/// A weight as the kernels read it.
+enum MatrixParameter {
+    /// As it is stored: in one of the three types, on the boundaries of its numbers.
+    InPlace(TensorView),
+    /// In f32, if the checkpoint does not keep the boundaries.
+    Copied(Vec<f32>),
+}
+
+impl ProjectionParameters {
+    /// The parameters, rounded to `dtype` if their type is wider.
+    pub(crate) fn load(projection: &Projection, dtype: Dtype) -> Self {
+        let view = projection.weight.at_most(dtype);
+        let weight = match in_place(&view) {
+            Some(_) => MatrixParameter::InPlace(view),
+            None => MatrixParameter::Copied(view.to_f32()),
+        };
+        let bias = Parameter::load(&projection.bias, dtype);
+        Self { weight, bias }
+    }
+
+    /// The kernel's view of them.
+    pub(crate) fn get(&self) -> WeightMatrix<'_> {
+        let weight = match &self.weight {
+            // Weights in place can be read in place, see `load`.
+            MatrixParameter::InPlace(view) => in_place(view).unwrap_or(Weight::F32(&[])),
+            MatrixParameter::Copied(weight) => Weight::F32(weight),
+        };
+        let bias = self.bias.values();
+        WeightMatrix {
+            weight,
+            bias: Some(bias),
+            out_features: bias.len(),
+        }
+    }
+}
+
+fn in_place(view: &TensorView) -> Option<Weight<'_>> {
+    None.or_else(|| view.as_f32().map(Weight::F32))
+        .or_else(|| view.as_f16().map(Weight::F16))
+        .or_else(|| view.as_bf16().map(Weight::Bf16))
+}
+
+/// Some rows of a table: the table itself in place, or a copy of these rows if it must be converted.
+pub(crate) struct TableRows<'a> {
+    pub(crate) values: Cow<'a, [f32]>,
+    pub(crate) ids: Cow<'a, [u32]>,
+}
+
+impl<'a> TableRows<'a> {
+    /// The rows `ids` of `table`, rounded to `dtype` if its type is wider. No other row is read.
+    ///
+    /// # Errors
+    /// If the table has no such row.
+    pub(crate) fn of(table: &'a TensorView, ids: &'a [u32], dtype: Dtype) -> Result<Self> {
+        let rows = table.shape().first().copied().unwrap_or_default();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
+            let cause = format!("embeddings: row {id} of a table of {rows} rows");
+            return Err(Error::message(Kind::Device, cause));
+        }
+        if let Some(values) = table.as_f32()
+            && dtype == Dtype::F32
+        {
+            return Ok(Self {
+                values: values.into(),
+                ids: ids.into(),
+            });
+        }
+        let row = |id: &u32| Some(table.row(*id as usize)?.at_most(dtype).to_f32());
+        let values: Vec<f32> = ids.iter().filter_map(row).flatten().collect();
+        Ok(Self {
+            values: values.into(),
+            ids: (0..ids.len() as u32).collect::<Vec<_>>().into(),
+        })
+    }
+}
