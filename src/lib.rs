@@ -35,5 +35,6 @@ pub mod ops;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+mod table;
 pub mod tokenize;
 pub mod vectors;

@@ -1,10 +1,9 @@
 //! What a run would do, without an encoder: texts, errors, tokens, and the size of the output.
 //!
-//! Owns the counts; memory grows with the number of different token counts, not with the input.
-//! The words and numbers of the report are in `report.rs`, the sizes in `size.rs`.
+//! Memory grows with the number of different token counts, not with the input. The words and numbers
+//! of the report are in `report.rs`.
 
 mod report;
-mod size;
 
 use std::collections::BTreeMap;
 
@@ -13,12 +12,11 @@ use rayon::prelude::*;
 use crate::app::request::Request;
 use crate::error::Result;
 use crate::input::{TextOrBad, Texts};
-use crate::output::{Context, JsonLines};
+use crate::output::{Context, JsonLines, Measured};
 use crate::pipeline::{self, Plan, TokenizedText};
-use crate::record::{BadRecord, Field, Record};
+use crate::record::{BadRecord, Field, Record, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
-pub(crate) use size::Sizes;
 
 /// What is known of the texts when all are tokenized.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,22 +31,9 @@ pub(crate) struct Counts {
     pub(crate) too_long: u64,
     /// Tokens that would be cut away.
     pub(crate) dropped_tokens: u64,
-    /// Tokens of the records, those of windows once and `[PAD]` of `--padding max-length` included.
-    pub(crate) rows: u64,
-    /// Tokens of the longest record.
-    pub(crate) longest_record: u64,
-    /// Words with a vector.
-    pub(crate) words: u64,
-    /// Bytes of the JSON lines without any vector.
-    pub(crate) json_bytes: u64,
-}
-
-impl Counts {
-    /// Good texts.
-    #[must_use]
-    pub(crate) fn texts(&self) -> u64 {
-        self.records - self.errors
-    }
+    /// What the size of the output depends on: tokens of windows count once, those that
+    /// `--padding max-length` adds count too.
+    pub(crate) measured: Measured,
 }
 
 /// Reads and tokenizes `texts` as a run would.
@@ -82,9 +67,10 @@ pub(crate) fn measure(
         }
         Ok(())
     })?;
-    let to_longest = request.tokens.padding == Padding::Longest;
-    let sizes = Sizes::new(&counts, to_longest, &context);
-    Ok(Report::new(counts, sizes, request, &context))
+    if request.tokens.padding == Padding::Longest {
+        counts.measured = counts.measured.padded_to_longest();
+    }
+    Ok(Report::new(counts, request, &context))
 }
 
 /// The bytes of each text's JSON line without any vector; the first text has number `first`.
@@ -112,7 +98,7 @@ fn line_bytes(
 impl Counts {
     fn add(&mut self, text: &TextOrBad<TokenizedText>, json_bytes: usize, request: &Request) {
         self.records += 1;
-        self.json_bytes += json_bytes as u64;
+        self.measured.json_bytes += json_bytes as u64;
         let Ok(TokenizedText { encoding, .. }) = text else {
             self.errors += 1;
             return;
@@ -127,12 +113,14 @@ impl Counts {
             }
         }
         self.dropped_tokens += encoding.dropped_tokens as u64;
-        let rows = encoding.tokens() as u64;
-        self.rows += rows;
-        self.longest_record = self.longest_record.max(rows);
-        if request.fields.contains(&Field::Words) {
-            self.words += word_runs(&encoding.word_ids).count() as u64;
-        }
+        let tokens = encoding.tokens() as u64;
+        let words = if request.fields.contains(&Field::Words) {
+            word_runs(&encoding.word_ids).count() as u64
+        } else {
+            0
+        };
+        self.measured.totals.add(&Totals::of_text(tokens, words));
+        self.measured.longest_record = self.measured.longest_record.max(tokens);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
 use crate::ops::Precision;
 use crate::output::OutputFormat;
-use crate::record::{Field, Shapes};
+use crate::record::{Dimensions, Field, Source};
 use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 
@@ -39,21 +39,13 @@ impl Request {
     /// [`Kind::Usage`] if the model does not have such a layer or so many positions.
     pub(crate) fn new(arguments: &Arguments, config: &Config, batch_tokens: usize) -> Result<Self> {
         let fields = arguments.record_fields();
-        let has = |field| fields.contains(&field);
-        let pooling = arguments.pooling;
-        let wanted = OutputSelection {
-            last_hidden_state: has(Field::LastHiddenState)
-                || pooling.is_some_and(|pooling| pooling != Pooling::Pooler)
-                || arguments.word_pooling.is_some(),
-            pooler_output: has(Field::PoolerOutput) || pooling == Some(Pooling::Pooler),
-            hidden_states: layers(&arguments.layers, has(Field::HiddenStates), config)?,
-        };
+        let (wanted, detail) = work(&fields, arguments, config)?;
         let batch_tokens = arguments
             .batch_tokens
             .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
             vectors: vector_options(arguments, &fields, &wanted, config),
-            tokens: token_options(arguments, &fields, config)?,
+            tokens: token_options(arguments, detail, config)?,
             wanted,
             batch_tokens,
             format: arguments.output_format(),
@@ -81,27 +73,59 @@ impl Request {
                 "use --pooling cls or --pooling mean",
             );
         }
-        if self.fields == [Field::PoolerOutput] && self.format == OutputFormat::Npy {
-            return refuse(
-                "could not write `pooler_output` as npy",
-                "use --fields embedding --pooling mean",
-            );
-        }
-        if self.format == OutputFormat::Safetensors {
-            self.fields.retain(|&field| field != Field::PoolerOutput);
+        if !self.format.spec().takes_nulls {
+            let is_there = |field: &Field| field.spec().source != Source::Pooler;
+            self.fields.retain(is_there);
+            if self.fields.is_empty() {
+                return refuse(
+                    &format!("could not write `pooler_output` as {}", self.format.name()),
+                    "use --fields embedding --pooling mean",
+                );
+            }
         }
         Ok(())
     }
 
-    /// What the shapes of the fields depend on.
+    /// The sizes of the fields' dimensions.
     #[must_use]
-    pub(crate) fn shapes(&self) -> Shapes {
-        Shapes {
+    pub(crate) fn dimensions(&self) -> Dimensions {
+        Dimensions {
             hidden: self.vectors.hidden_size,
+            embedding: self.vectors.hidden_size,
             layers: self.wanted.hidden_states.len(),
             merged_width: self.vectors.merged_width,
         }
     }
+}
+
+/// What the encoder and the tokenizer have to do for `fields`.
+fn work(
+    fields: &[Field],
+    arguments: &Arguments,
+    config: &Config,
+) -> Result<(OutputSelection, Detail)> {
+    let (mut wanted, mut detail) = (OutputSelection::default(), Detail::default());
+    for field in fields {
+        match field.spec().source {
+            Source::Input | Source::InputIfAny | Source::Tokenizer => {}
+            Source::Offsets => detail.offsets = true,
+            Source::LastLayer => wanted.last_hidden_state = true,
+            Source::Pooler => wanted.pooler_output = true,
+            Source::Layers => wanted.hidden_states = layers(&arguments.layers, config)?,
+            Source::Pooling => match arguments.pooling {
+                Some(Pooling::Pooler) => wanted.pooler_output = true,
+                Some(Pooling::Cls | Pooling::Mean | Pooling::Max) => {
+                    wanted.last_hidden_state = true;
+                }
+                None => {}
+            },
+            Source::WordPooling => {
+                wanted.last_hidden_state = true;
+                detail.offsets = true;
+            }
+        }
+    }
+    Ok((wanted, detail))
 }
 
 fn vector_options(
@@ -126,28 +150,25 @@ fn vector_options(
     }
 }
 
-fn token_options(arguments: &Arguments, fields: &[Field], config: &Config) -> Result<TokenOptions> {
+fn token_options(arguments: &Arguments, detail: Detail, config: &Config) -> Result<TokenOptions> {
     let max_length = max_length(arguments.max_length, config)?;
-    let offsets = [Field::OffsetMapping, Field::WordIds, Field::Words];
     Ok(TokenOptions {
-        detail: Detail {
-            offsets: offsets.iter().any(|field| fields.contains(field)),
-        },
+        detail,
         max_length,
         on_long: arguments.on_long,
         stride: stride(arguments, max_length)?,
         // A tensor [batch, seq] needs rows of one length.
-        padding: match (arguments.output_format(), arguments.padding) {
-            (OutputFormat::Json, Padding::None) => Padding::Longest,
-            (_, padding) => padding,
+        padding: match arguments.padding {
+            Padding::None if !arguments.output_format().spec().takes_ragged => Padding::Longest,
+            padding => padding,
         },
     })
 }
 
 /// The numbers of the hidden states in `--layers`; all of them if none is named.
-fn layers(typed: &[i64], wanted: bool, config: &Config) -> Result<Vec<usize>> {
+fn layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
     let count = config.num_hidden_layers + 1;
-    if typed.is_empty() && wanted {
+    if typed.is_empty() {
         return Ok((0..count).collect());
     }
     let number = |&layer: &i64| {

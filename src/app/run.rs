@@ -145,7 +145,8 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let nothing_done = RunCounts::default();
     let plan = plan(arguments, &request, &tokenizer, &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
-    let as_json = arguments.format == Some(OutputFormat::Json);
+    let is_report = |format: OutputFormat| format.spec().is_report;
+    let as_json = arguments.format.is_some_and(is_report);
     report.print(as_json, &mut std::io::stdout())?;
     Ok(complete(report.errors()))
 }
@@ -161,7 +162,7 @@ fn context<'a>(
         tokenizer,
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
-        shapes: request.shapes(),
+        dimensions: request.dimensions(),
         options,
     }
 }
@@ -229,10 +230,10 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
         return Err(Error::message(Kind::Output, cause).context(what));
     }
     let format = arguments.output_format();
-    let unfinished = match (format, arguments.resume) {
-        (OutputFormat::Json | OutputFormat::Preview, _) => Unfinished::Dropped,
-        (_, false) => Unfinished::Kept,
-        (_, true) => Unfinished::Resumed,
+    let unfinished = match (format.spec().not_resumable, arguments.resume) {
+        (Some(_), _) => Unfinished::Dropped,
+        (None, false) => Unfinished::Kept,
+        (None, true) => Unfinished::Resumed,
     };
     let destination = Destination::open(path, unfinished)?;
     if destination.is_file() {
@@ -249,7 +250,7 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
     if arguments.resume {
         return stream("--resume");
     }
-    if format.needs_file() {
+    if format.spec().needs_file {
         return stream(&format!("--format {ending}"));
     }
     Ok(destination)
@@ -302,10 +303,8 @@ fn plan<'a>(
 /// Says on standard error what no record can say by itself.
 fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
-        let fate = match request.format {
-            OutputFormat::Safetensors => "left out",
-            _ => "null",
-        };
+        let takes_nulls = request.format.spec().takes_nulls;
+        let fate = if takes_nulls { "null" } else { "left out" };
         notes::warning(&format!(
             "the checkpoint has no pooler: pooler_output is {fate}"
         ));

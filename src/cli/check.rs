@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Arguments, Field, InputFormat, OnLong, OutputFormat, Padding};
+use super::{Arguments, Field, InputFormat, OnLong, Padding};
 use crate::error::{Error, Kind, Result};
+use crate::output::NotResumable;
 
 /// What `--self-test` would not heed: it has a text, fields and numbers of its own.
 pub(super) const NOT_FOR_SELF_TEST: [&str; 22] = [
@@ -131,16 +132,12 @@ impl Arguments {
     }
 
     fn check_resume(&self) -> Result<()> {
-        match self.output_format() {
-            OutputFormat::Json if self.resume => usage(
-                "--resume and --format json do not go together: one document is printed when all texts are there",
-                "use --format jsonl",
+        match self.output_format().spec().not_resumable {
+            Some(NotResumable { option, why, tip }) if self.resume => usage(
+                &format!("--resume and {option} do not go together: {why}"),
+                tip,
             ),
-            OutputFormat::Preview if self.resume => usage(
-                "--resume and --preview do not go together: a preview is printed, not kept",
-                "leave --preview out",
-            ),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -160,9 +157,13 @@ impl Arguments {
                 "leave --padding out",
             );
         }
-        if self.output_format() == OutputFormat::Json {
+        let format = self.output_format();
+        if !format.spec().takes_ragged {
+            let name = format.name();
             return usage(
-                "--format json and --on-long window do not go together: a batch tensor needs records of one length",
+                &format!(
+                    "--format {name} and --on-long window do not go together: a batch tensor needs records of one length"
+                ),
                 "use --format jsonl",
             );
         }

@@ -1,12 +1,9 @@
-//! The form of the output, and what each form can hold.
-//!
-//! Owns [`OutputFormat`] and the checks of `--format` against the other options; they need no model.
-
-use clap::ValueEnum;
+//! The checks of `--format` against the other options; they need no model.
 
 use super::check::usage;
 use super::{Arguments, Field, OutputFormat};
 use crate::error::Result;
+use crate::output::Fields;
 
 impl Arguments {
     /// The form of the output: as asked for, or by the ending of the file.
@@ -15,45 +12,32 @@ impl Arguments {
         if self.preview {
             return OutputFormat::Preview;
         }
-        // In a dry run `--format json` is the form of the report.
         let typed = self
             .format
-            .filter(|&format| !(self.dry_run && format == OutputFormat::Json));
+            .filter(|format| !(self.dry_run && format.spec().is_report));
         let by_ending = || self.output.as_deref().and_then(OutputFormat::by_ending);
         typed.or_else(by_ending).unwrap_or(OutputFormat::Jsonl)
     }
 
-    /// What a record holds when --fields is not given.
-    pub(super) fn default_fields(&self) -> Vec<Field> {
-        let mut fields = Field::DEFAULT.to_vec();
-        match self.output_format() {
-            OutputFormat::Npy => fields.clear(),
-            OutputFormat::Safetensors => fields.retain(|field| field.is_numeric()),
-            OutputFormat::Jsonl
-            | OutputFormat::Json
-            | OutputFormat::Parquet
-            | OutputFormat::Preview => {}
-        }
-        fields
-    }
-
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) where the form cannot hold what is asked for, or has nowhere to go.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold what is asked for, or
+    /// has nowhere to go.
     pub(super) fn check_format(&self) -> Result<()> {
         let format = self.output_format();
-        match format {
-            OutputFormat::Npy => check_npy(&self.record_fields())?,
-            OutputFormat::Safetensors => check_safetensors(&self.record_fields())?,
-            OutputFormat::Parquet if !cfg!(feature = "parquet") => {
-                return usage(
-                    "this build has no --format parquet",
-                    "cargo build --release --features parquet, or use --format safetensors",
-                );
-            }
-            _ => {}
+        let (spec, name) = (format.spec(), format.name());
+        if !spec.is_built {
+            return usage(
+                &format!("this build has no --format {name}"),
+                &format!("cargo build --release --features {name}, or use --format safetensors"),
+            );
         }
-        if format.needs_file() && self.output.is_none() && !self.dry_run {
-            let name = format.name();
+        let fields = self.record_fields();
+        match spec.fields {
+            Fields::Any => {}
+            Fields::Numeric => check_numeric(format, &fields)?,
+            Fields::OneVector => check_one_vector(format, &fields)?,
+        }
+        if spec.needs_file && self.output.is_none() && !self.dry_run {
             return usage(
                 &format!("--format {name} needs a file: it cannot be written to standard output"),
                 &format!("-o vectors.{name}"),
@@ -63,39 +47,39 @@ impl Arguments {
     }
 }
 
-fn check_npy(fields: &[Field]) -> Result<()> {
-    let tip = "--fields pooler_output, or --fields embedding --pooling mean";
-    match fields {
-        [field] if field.has_fixed_width() => Ok(()),
-        [] => usage(
-            "npy holds one field, pooler_output or embedding: neither was asked for",
-            tip,
-        ),
-        _ => {
-            let names: Vec<_> = fields.iter().map(|field| field.name()).collect();
-            let names = names.join(", ");
-            usage(
-                &format!("npy holds one field, pooler_output or embedding: got {names}"),
-                tip,
-            )
-        }
-    }
+fn check_one_vector(format: OutputFormat, fields: &[Field]) -> Result<()> {
+    let got = match fields {
+        [field] if format.holds(*field) => return Ok(()),
+        [] => "neither was asked for".to_owned(),
+        _ => format!("got {}", names(fields.iter().copied(), ", ")),
+    };
+    let (name, allowed) = (format.name(), held(format, " or "));
+    usage(
+        &format!("{name} holds one field, {allowed}: {got}"),
+        "--fields pooler_output, or --fields embedding --pooling mean",
+    )
 }
 
-fn check_safetensors(fields: &[Field]) -> Result<()> {
-    let Some(field) = fields.iter().find(|field| !field.is_numeric()) else {
+fn check_numeric(format: OutputFormat, fields: &[Field]) -> Result<()> {
+    let Some(field) = fields.iter().find(|&&field| !format.holds(field)) else {
         return Ok(());
     };
-    let allowed = Field::value_variants()
-        .iter()
-        .filter(|field| field.is_numeric());
-    let allowed: Vec<_> = allowed.map(|field| field.name()).collect();
+    let (name, field, allowed) = (format.name(), field.name(), held(format, ", "));
     usage(
-        &format!(
-            "safetensors holds numbers only: `{}` is not among {}",
-            field.name(),
-            allowed.join(", ")
-        ),
+        &format!("{name} holds numbers only: `{field}` is not among {allowed}"),
         "leave it out, or use --format jsonl",
     )
+}
+
+/// The names of the fields that `--fields` takes and the format holds.
+fn held(format: OutputFormat, separator: &str) -> String {
+    let fields = Field::ALL.iter().copied();
+    names(
+        fields.filter(|&field| field.spec().is_typed && format.holds(field)),
+        separator,
+    )
+}
+
+fn names(fields: impl Iterator<Item = Field>, separator: &str) -> String {
+    fields.map(Field::name).collect::<Vec<_>>().join(separator)
 }

@@ -21,8 +21,8 @@ use crate::error::exit;
 use crate::input::InputFormat;
 use crate::ops::Precision;
 use crate::ops::device::DeviceChoice;
-use crate::output::OutputFormat;
-use crate::record::Field;
+use crate::output::{Fields, OutputFormat};
+use crate::record::{Field, Selection};
 use crate::tokenize::{OnLong, Padding};
 use crate::vectors::{LayerMerge, Pooling, WordPooling};
 
@@ -250,11 +250,15 @@ impl Arguments {
     /// The fields of a record in the contract's order, with those that other options ask for.
     #[must_use]
     pub fn record_fields(&self) -> Vec<Field> {
-        let mut fields = if self.fields.is_empty() {
-            self.default_fields()
-        } else {
-            self.fields.clone()
+        let format = self.output_format();
+        let selected = |when| {
+            let fields = Field::ALL.iter().copied();
+            fields.filter(move |field| field.spec().selection == when && format.holds(*field))
         };
+        let mut fields = self.fields.clone();
+        if fields.is_empty() && format.spec().fields != Fields::OneVector {
+            fields.extend(selected(Selection::ByDefault));
+        }
         if !self.layers.is_empty() {
             fields.push(Field::HiddenStates);
         }
@@ -264,12 +268,10 @@ impl Arguments {
         if self.word_pooling.is_some() {
             fields.push(Field::Words);
         }
-        if fields.contains(&Field::Text) {
-            fields.push(Field::TextPair);
+        for field in fields.clone() {
+            fields.extend(selected(Selection::With(field)));
         }
-        if self.output_format() != OutputFormat::Npy {
-            fields.push(Field::DroppedTokens);
-        }
+        fields.extend(selected(Selection::Always));
         fields.sort_unstable();
         fields.dedup();
         fields

@@ -5,15 +5,14 @@
 
 use std::io::{self, Write};
 
-use super::{Context, Format};
+use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
-use crate::record::Field;
-use crate::record::{BadRecord, Record};
+use crate::record::{Record, Source};
 
 /// Collects the fields of every record as JSON text.
-pub struct Document<'a> {
+pub(super) struct Document<'a> {
     context: Context<'a>,
-    /// The values of each field, one a record; `None` where the record has none.
+    /// The values of each field, one a record; `None` if the record does not have it.
     columns: Vec<Vec<Option<String>>>,
     errors: Vec<Option<String>>,
 }
@@ -21,7 +20,7 @@ pub struct Document<'a> {
 impl<'a> Document<'a> {
     /// A document with the fields of `context`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(super) fn new(context: Context<'a>) -> Self {
         let columns = context.fields.iter().map(|_| Vec::new()).collect();
         Self {
             context,
@@ -32,29 +31,19 @@ impl<'a> Document<'a> {
 
     fn push(&mut self, record: &Record) -> serde_json::Result<()> {
         for (column, &field) in self.columns.iter_mut().zip(self.context.fields) {
-            let value = record.value(field, self.context);
-            column.push(
-                value
-                    .map(|value| serde_json::to_string(&value))
-                    .transpose()?,
-            );
+            let value = record.value(field, self.context.tokenizer);
+            let json = value.map(|value| serde_json::to_string(&value));
+            column.push(json.transpose()?);
         }
         Ok(())
     }
 
     fn print(&self, to: &mut dyn Write) -> io::Result<()> {
-        write!(
-            to,
-            "{{\"model\":{}",
-            serde_json::to_string(self.context.model)?
-        )?;
-        write!(
-            to,
-            ",\"revision\":{}",
-            serde_json::to_string(&self.context.commit)?
-        )?;
+        let model = serde_json::to_string(self.context.model)?;
+        let revision = serde_json::to_string(&self.context.commit)?;
+        write!(to, "{{\"model\":{model},\"revision\":{revision}")?;
         for (column, &field) in self.columns.iter().zip(self.context.fields) {
-            let optional = matches!(field, Field::Id | Field::TextPair);
+            let optional = field.spec().source == Source::InputIfAny;
             if !optional || column.iter().any(Option::is_some) {
                 print_list(field.name(), column, to)?;
             }
@@ -76,12 +65,8 @@ fn print_list(name: &str, values: &[Option<String>], to: &mut dyn Write) -> io::
     to.write_all(b"]")
 }
 
-impl Format for Document<'_> {
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        _to: &mut dyn Write,
-    ) -> Result<()> {
+impl RecordWriter for Document<'_> {
+    fn write(&mut self, records: &[RecordOrBad], _to: &mut dyn Write) -> Result<()> {
         for record in records {
             match record {
                 Ok(record) => self.push(record).kind(Kind::Internal)?,

@@ -1,4 +1,5 @@
-//! The forms of output by name; the doc comments are the help.
+//! The table of the output formats: what each is called and what it can do. A new format is a row
+//! here, a file of its own, and the line of [`super::open`] that makes its writer.
 
 #![allow(
     clippy::doc_markdown,
@@ -7,57 +8,172 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
+use super::size::{self, Measured, Size};
+use super::{Context, npy, safetensors};
+use crate::record::Field;
+use crate::table::table;
 
-/// The form of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// One JSON object a text, one a line
-    Jsonl,
-    /// One JSON document with the batch tensors of transformers
-    Json,
-    /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
-    /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be read
-    /// ends the run (exit 3), for a row cannot be an error
-    Npy,
-    /// The numeric fields as tensors: those of tokens laid end to end, text i from row `offsets[i]` to
-    /// `offsets[i + 1]`; in word_ids -1 is no word. Needs -o FILE, and for a moment up to twice its
-    /// size on the disk; a text that cannot be read ends the run (exit 3)
-    Safetensors,
-    /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and the
-    /// column error is null where all is well. Needs -o FILE, and for a moment up to twice its size on
-    /// the disk
-    Parquet,
-    /// For the eye, see --preview
-    #[value(skip)]
-    Preview,
+/// What a format is called and what it can do.
+#[derive(Clone, Copy)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each answers a question of its own"
+)]
+pub struct FormatSpec {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Whether `--format` takes it.
+    pub is_typed: bool,
+    /// Whether the end of a file's name asks for it.
+    pub is_ending: bool,
+    /// Whether this build has it.
+    pub is_built: bool,
+    /// Whether a dry run with it reports in JSON.
+    pub is_report: bool,
+    /// Which fields it can hold.
+    pub fields: Fields,
+    /// Whether a vector may be null.
+    pub takes_nulls: bool,
+    /// Whether it has a place for a text that is an error.
+    pub takes_errors: bool,
+    /// Whether texts may have different numbers of tokens.
+    pub takes_ragged: bool,
+    /// Whether it needs a file; others can be written to a pipe.
+    pub needs_file: bool,
+    /// Why an interrupted run cannot be resumed, if it cannot.
+    pub not_resumable: Option<NotResumable>,
+    /// How large its file will be.
+    pub size: fn(&Context, &Measured) -> Size,
+}
+
+/// Which fields a format can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fields {
+    /// All of them.
+    Any,
+    /// Numbers.
+    Numeric,
+    /// One that has one vector a text.
+    OneVector,
+}
+
+/// Why an interrupted run cannot be resumed.
+#[derive(Debug, Clone, Copy)]
+pub struct NotResumable {
+    /// The option that asked for the format.
+    pub option: &'static str,
+    /// The reason.
+    pub why: &'static str,
+    /// What the user can do.
+    pub tip: &'static str,
+}
+
+/// JSON Lines; the others say how they differ.
+const JSONL: FormatSpec = FormatSpec {
+    name: "jsonl",
+    is_typed: true,
+    is_ending: true,
+    is_built: true,
+    is_report: false,
+    fields: Fields::Any,
+    takes_nulls: true,
+    takes_errors: true,
+    takes_ragged: true,
+    needs_file: false,
+    not_resumable: None,
+    size: size::json_lines,
+};
+
+table! {
+    /// The form of the output.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum OutputFormat: FormatSpec {
+        /// One JSON object a text, one a line
+        Jsonl = JSONL;
+        /// One JSON document with the batch tensors of transformers
+        Json = FormatSpec {
+            name: "json",
+            is_report: true,
+            takes_ragged: false,
+            not_resumable: Some(NotResumable {
+                option: "--format json",
+                why: "one document is printed when all texts are there",
+                tip: "use --format jsonl",
+            }),
+            size: size::document,
+            ..JSONL
+        };
+        /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
+        /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be
+        /// read ends the run (exit 3), for a row cannot be an error
+        Npy = FormatSpec {
+            name: "npy",
+            fields: Fields::OneVector,
+            takes_nulls: false,
+            takes_errors: false,
+            needs_file: true,
+            size: npy::size,
+            ..JSONL
+        };
+        /// The numeric fields as tensors: those of tokens laid end to end, text i from row
+        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Needs -o FILE, and for a
+        /// moment up to twice its size on the disk; a text that cannot be read ends the run (exit 3)
+        Safetensors = FormatSpec {
+            name: "safetensors",
+            fields: Fields::Numeric,
+            takes_nulls: false,
+            takes_errors: false,
+            needs_file: true,
+            size: safetensors::size,
+            ..JSONL
+        };
+        /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and
+        /// the column error is null where all is well. Needs -o FILE, and for a moment up to twice
+        /// its size on the disk
+        Parquet = FormatSpec {
+            name: "parquet",
+            is_built: cfg!(feature = "parquet"),
+            needs_file: true,
+            size: size::parquet,
+            ..JSONL
+        };
+        /// For the eye, see --preview
+        Preview = FormatSpec {
+            name: "preview",
+            is_typed: false,
+            is_ending: false,
+            not_resumable: Some(NotResumable {
+                option: "--preview",
+                why: "a preview is printed, not kept",
+                tip: "leave --preview out",
+            }),
+            ..JSONL
+        };
+    }
 }
 
 impl OutputFormat {
     /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Jsonl => "jsonl",
-            Self::Json => "json",
-            Self::Npy => "npy",
-            Self::Safetensors => "safetensors",
-            Self::Parquet => "parquet",
-            Self::Preview => "preview",
+        self.spec().name
+    }
+
+    /// Whether it can hold `field`.
+    #[must_use]
+    pub fn holds(self, field: Field) -> bool {
+        match self.spec().fields {
+            Fields::Any => true,
+            Fields::Numeric => field.is_numeric(),
+            Fields::OneVector => field.is_vector(),
         }
     }
 
-    /// Whether it cannot be written to a pipe.
-    #[must_use]
-    pub fn needs_file(self) -> bool {
-        matches!(self, Self::Npy | Self::Safetensors | Self::Parquet)
-    }
-
-    /// The form that `path` ends in.
+    /// The format that the name of the file at `path` ends in.
     #[must_use]
     pub fn by_ending(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?;
-        let known = [Self::Json, Self::Npy, Self::Safetensors, Self::Parquet];
-        known.into_iter().find(|format| format.name() == ending)
+        let mut known = Self::ALL.iter().copied();
+        known.find(|format| format.spec().is_ending && format.name() == ending)
     }
 }

@@ -5,11 +5,11 @@ use std::io::Write;
 use rayon::prelude::*;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{Context, Format};
+use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
-use crate::record::{BadRecord, Record};
+use crate::record::Record;
 
-/// Writes each record as it comes.
+/// Writes each record when it comes.
 pub struct JsonLines<'a> {
     context: Context<'a>,
 }
@@ -21,7 +21,7 @@ impl<'a> JsonLines<'a> {
         Self { context }
     }
 
-    fn line(&self, record: &std::result::Result<Record, BadRecord>) -> serde_json::Result<Vec<u8>> {
+    fn line(&self, record: &RecordOrBad) -> serde_json::Result<Vec<u8>> {
         let mut line = Vec::new();
         match record {
             Ok(record) => self.object(record, &mut line)?,
@@ -31,11 +31,11 @@ impl<'a> JsonLines<'a> {
         Ok(line)
     }
 
-    /// The bytes of the record's line.
+    /// The number of bytes in the record's line.
     ///
     /// # Errors
-    /// [`Kind::Internal`] where it cannot be printed, which no record is known to cause.
-    pub fn line_bytes(&self, record: &std::result::Result<Record, BadRecord>) -> Result<usize> {
+    /// [`Kind::Internal`] if it cannot be printed, which no record is known to cause.
+    pub fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())
     }
@@ -44,7 +44,7 @@ impl<'a> JsonLines<'a> {
         let mut serializer = serde_json::Serializer::new(line);
         let mut map = serializer.serialize_map(None)?;
         for &field in self.context.fields {
-            if let Some(value) = record.value(field, self.context) {
+            if let Some(value) = record.value(field, self.context.tokenizer) {
                 map.serialize_entry(field.name(), &value)?;
             }
         }
@@ -52,13 +52,9 @@ impl<'a> JsonLines<'a> {
     }
 }
 
-impl Format for JsonLines<'_> {
-    /// Numbers are formatted in parallel, lines written in order.
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        to: &mut dyn Write,
-    ) -> Result<()> {
+impl RecordWriter for JsonLines<'_> {
+    /// Numbers are formatted in parallel, lines are written in order.
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         let lines: serde_json::Result<Vec<_>> =
             records.par_iter().map(|record| self.line(record)).collect();
         for line in lines.kind(Kind::Internal)? {

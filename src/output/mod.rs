@@ -1,7 +1,5 @@
-//! The records' form: JSON Lines, one JSON document, npy, safetensors, parquet, and text for the eye.
-//!
-//! Owns the JSON contract. Sees slices and shapes, never tensors. Numbers are f32, printed as the
-//! shortest text that reads back to the same bits. Leaves what is computed to `run.rs`.
+//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text for
+//! people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
 mod bytes;
 mod document;
@@ -14,29 +12,27 @@ mod parquet;
 mod partial;
 mod preview;
 mod safetensors;
+mod size;
 mod state;
 
 use std::fs::File;
 use std::io::{BufReader, Write};
 
-pub use document::Document;
 pub use file::{Destination, Unfinished};
+pub use format::{Fields, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
-pub use npy::Npy;
-#[cfg(feature = "parquet")]
-pub use parquet::Parquet;
 pub use partial::KEEP_EVERY;
-pub use preview::Preview;
-pub use safetensors::{Safetensors, size_bytes as safetensors_size_bytes};
+pub use size::{Measured, Size};
 pub use state::Settings;
 
 use crate::error::{Error, Kind, Result};
-use crate::record::{BadRecord, Field, Record, Shapes};
+use crate::record::{BadRecord, Dimensions, Field, Record};
 use crate::tokenize::Tokenizer;
-use OutputFormat as Form;
-pub use format::OutputFormat;
 
-/// What a form of output knows of the run.
+/// A good record or a bad one.
+pub type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
+
+/// What a format knows of the run.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The fields of a record, in order.
@@ -47,81 +43,114 @@ pub struct Context<'a> {
     pub model: &'a str,
     /// Commit of the model on the hub, `None` for a directory.
     pub commit: Option<&'a str>,
-    /// What the shapes of the fields depend on.
-    pub shapes: Shapes,
-    /// Options that the numbers depend on, by name.
+    /// The sizes of the fields' dimensions.
+    pub dimensions: Dimensions,
+    /// The options that the numbers depend on, by name.
     pub options: &'a [(&'static str, String)],
 }
 
-/// One form of output. Records come in input order, a few at a time.
+/// Writes records in one format. They come in input order, some at a time.
 ///
-/// What [`Format::write`] appends must depend on the record alone: an interrupted run is continued
-/// by another one that has not seen the records before.
-pub trait Format: Send {
+/// What [`RecordWriter::write`] appends must depend on the record alone: an interrupted run is
+/// continued by another one that has not seen the records before.
+pub trait RecordWriter: Send {
     /// Appends the next records to `to`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Output`] where the destination cannot be written.
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        to: &mut dyn Write,
-    ) -> Result<()>;
+    /// [`Kind::Output`] if the destination cannot be written.
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()>;
 
     /// Appends what could not be written before all records were there.
     ///
     /// # Errors
-    /// As [`Format::write`].
+    /// As [`RecordWriter::write`].
     fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
         Ok(())
     }
 
-    /// What makes the file out of all that was appended, where that is not the file itself: because
-    /// the file begins with what is known at the end.
+    /// Makes the file out of all that was appended, if that is not the file itself: because the file
+    /// begins with what is known at the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
         None
     }
 }
 
-/// What was appended by the records of a run, from its beginning.
+/// All that the records of a run have appended, from its beginning.
 pub type Log = BufReader<File>;
 
-/// The way from the log of a run to its file.
+/// Makes a file out of the log of a run.
 pub trait Assembly {
     /// Writes the file of the records in `log` to `to`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Output`] where one cannot be read or the other not be written.
+    /// [`Kind::Output`] if `log` cannot be read or `to` cannot be written.
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()>;
 }
 
-/// The form of output that `form` names.
+/// The writer of `format`.
 ///
 /// # Errors
-/// [`Kind::Internal`] where this build has no such form, which the command line has refused.
-pub fn open(form: Form, context: Context<'_>) -> Result<Box<dyn Format + '_>> {
-    Ok(match form {
-        Form::Jsonl => Box::new(JsonLines::new(context)),
-        Form::Json => Box::new(Document::new(context)),
-        Form::Npy => Box::new(Npy::new(context)),
-        Form::Safetensors => Box::new(Safetensors::new(context)),
-        Form::Preview => Box::new(Preview::new(context)),
+/// [`Kind::Internal`] if this build does not have the format, which the command line has refused.
+pub fn open(format: OutputFormat, context: Context<'_>) -> Result<Box<dyn RecordWriter + '_>> {
+    let writer: Box<dyn RecordWriter> = match format {
+        OutputFormat::Jsonl => Box::new(JsonLines::new(context)),
+        OutputFormat::Json => Box::new(document::Document::new(context)),
+        OutputFormat::Npy => Box::new(npy::Npy::new(context)),
+        OutputFormat::Safetensors => Box::new(safetensors::Safetensors::new(context)),
+        OutputFormat::Preview => Box::new(preview::Preview::new(context)),
         #[cfg(feature = "parquet")]
-        Form::Parquet => Box::new(Parquet::new(context)),
+        OutputFormat::Parquet => Box::new(parquet::Parquet::new(context)),
         #[cfg(not(feature = "parquet"))]
-        Form::Parquet => {
+        OutputFormat::Parquet => {
             return Err(Error::message(Kind::Internal, "this build has no parquet"));
         }
+    };
+    Ok(if format.spec().takes_errors {
+        writer
+    } else {
+        Box::new(GoodRecords { format, writer })
     })
 }
 
-/// Why a text without numbers ends the run: `form` has numbers only, and NaN is never one.
-fn no_place(form: Form, bad: &BadRecord) -> Error {
+/// Ends the run at a bad record, for a format that has no place for one.
+struct GoodRecords<'a> {
+    format: OutputFormat,
+    writer: Box<dyn RecordWriter + 'a>,
+}
+
+impl RecordWriter for GoodRecords<'_> {
+    /// The records before a bad one are written.
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
+        let bad = records.iter().position(std::result::Result::is_err);
+        self.writer
+            .write(&records[..bad.unwrap_or(records.len())], to)?;
+        match bad.map(|place| &records[place]) {
+            Some(Err(bad)) => Err(no_place(self.format, bad)),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, to: &mut dyn Write) -> Result<()> {
+        self.writer.finish(to)
+    }
+
+    fn assembly(&self) -> Option<&dyn Assembly> {
+        self.writer.assembly()
+    }
+}
+
+/// Why a bad record ends the run: `format` has numbers only, and NaN is never one.
+fn no_place(format: OutputFormat, bad: &BadRecord) -> Error {
+    let (index, name) = (bad.index, format.name());
     Error::message(Kind::Input, &bad.bad.message)
         .context(format!(
-            "text {} has no vector, and {} has no place for an error",
-            bad.index,
-            form.name()
+            "text {index} has no vector, and {name} has no place for an error"
         ))
         .with_tip("use --format jsonl, where the text's record tells the error")
+}
+
+/// What a record without one of its fields is: a defect of this program.
+fn without_field(field: Field) -> Error {
+    let name = field.name();
+    Error::message(Kind::Internal, format!("a record without `{name}`"))
 }

@@ -1,10 +1,10 @@
 //! A row a text with list columns: Apache Parquet, for `DuckDB`, Polars, pandas and Spark.
 //!
-//! A row group has column after column, so the log has the records as they come, and the file is
-//! assembled from it: as many rows as fill a group are read, so memory stays bounded. Every column
-//! may be null, for a text that is an error has nothing but its index and its `error`. Which columns
-//! a field has is in `schema.rs`, what a record adds to one in `cell.rs`, how lists become levels in
-//! `column.rs`.
+//! A row group has one column after the other, so the log has the records in the order in which they
+//! come, and the file is assembled from it: as many rows as fill a group are read at a time, so
+//! memory stays bounded. Every column may be null, because a bad record has nothing but its index
+//! and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds to each,
+//! `column.rs` how lists become levels.
 
 mod cell;
 mod column;
@@ -18,34 +18,29 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{Assembly, Context, Format, Log};
+use super::{Assembly, Context, Log, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
-use crate::record::{BadRecord, Record};
 use cell::Cell;
 use column::Column;
 
-/// Bytes of values and levels that make a row group; as much again is taken while it is written.
+/// Bytes of values and levels in a row group; writing it takes as much again.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Writes rows to the log: the length in bytes, then the cells.
-pub struct Parquet<'a>(Context<'a>);
+/// Writes rows to the log: the size in bytes, then the cells.
+pub(super) struct Parquet<'a>(Context<'a>);
 
 impl<'a> Parquet<'a> {
     /// A file with the fields of `context` and the column `error`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(super) fn new(context: Context<'a>) -> Self {
         Self(context)
     }
 }
 
-impl Format for Parquet<'_> {
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        to: &mut dyn Write,
-    ) -> Result<()> {
+impl RecordWriter for Parquet<'_> {
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         for record in records {
-            let row = cell::row(record.as_ref(), self.0, schema::columns);
+            let row = cell::row(record, self.0, schema::columns);
             let row = postcard::to_stdvec(&row).kind(Kind::Internal)?;
             let size_bytes = (row.len() as u64).to_le_bytes();
             to.write_all(&size_bytes)
@@ -94,9 +89,9 @@ fn read_row(log: &mut Log, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// The file in the making.
+/// The file while it is written.
 struct File {
-    /// What is written waits here until the destination is at hand.
+    /// Its bytes wait here until the destination takes them.
     writer: SerializedFileWriter<Vec<u8>>,
     /// The columns of each field, then that of `error`.
     columns: Vec<Column>,
@@ -125,7 +120,7 @@ impl File {
         self.drain(to)
     }
 
-    /// Hands on what the file's writer has written.
+    /// Gives the bytes written so far to the destination.
     fn drain(&mut self, to: &mut dyn Write) -> Result<()> {
         self.writer.flush().kind(Kind::Internal)?;
         let bytes = self.writer.inner_mut();
@@ -154,13 +149,13 @@ fn properties(context: &Context) -> WriterProperties {
     WriterProperties::builder()
         .set_created_by(concat!("bert-embed version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(metadata))
-        // Vectors have no value twice, and nobody asks for their smallest.
+        // Vectors hardly repeat a number, and nobody asks for their smallest.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .build()
 }
 
-/// Writes one row group of what `columns` hold, and empties them.
+/// Writes one row group of what `columns` hold and empties them.
 fn write_columns(
     file: &mut SerializedFileWriter<Vec<u8>>,
     columns: &mut [Column],

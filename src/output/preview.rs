@@ -1,25 +1,23 @@
-//! Records for the eye: tokens with their ids and mask, shapes, the ends of each row.
+//! Records for people: tokens with their ids and mask, shapes, the ends of each row.
 
 use std::io::{self, Write};
 
-use super::{Context, Format};
+use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result, one_line};
-use crate::record::Field;
-use crate::record::Value;
-use crate::record::{BadRecord, Record};
+use crate::record::{Field, Record, Value, Word};
 
 /// Numbers shown at each end of a row.
 const SHOWN: usize = 3;
 
-/// Prints each record as it comes.
-pub struct Preview<'a> {
+/// Prints each record when it comes.
+pub(super) struct Preview<'a> {
     context: Context<'a>,
 }
 
 impl<'a> Preview<'a> {
     /// Text with the fields of `context`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(super) fn new(context: Context<'a>) -> Self {
         Self { context }
     }
 
@@ -71,29 +69,39 @@ impl<'a> Preview<'a> {
         Ok(())
     }
 
-    /// Prints what `field` holds beside the tokens' own rows.
+    /// Prints a vector with its ends, a larger tensor as its shape, each word with its vector. The
+    /// rows of `last_hidden_state` are beside the tokens.
     fn print_vectors(&self, record: &Record, field: Field, to: &mut dyn Write) -> io::Result<()> {
         let name = field.name();
-        match record.value(field, self.context) {
-            Some(Value::Vector(Some(vector))) => {
-                writeln!(to, "{name} [{}]  {}", vector.len(), ends(vector))
+        match record.value(field, self.context.tokenizer) {
+            Some(Value::Null) => writeln!(to, "{name}: the checkpoint has none"),
+            Some(Value::Floats(vector, shape)) if shape.len() == 1 => {
+                writeln!(to, "{name} {shape:?}  {}", ends(vector))
             }
-            Some(Value::Vector(None)) => writeln!(to, "{name}: the checkpoint has none"),
-            Some(Value::Rows(rows, width)) if field == Field::HiddenStates => {
-                writeln!(to, "{name} [{}, {width}]", rows.len() / width)
+            Some(Value::Floats(..)) if field == Field::LastHiddenState => Ok(()),
+            Some(Value::Floats(_, shape)) => writeln!(to, "{name} {shape:?}"),
+            Some(Value::Layers(layers, mut shape)) => {
+                shape.insert(0, layers.len());
+                writeln!(to, "{name} {shape:?}")
             }
-            Some(Value::Layers(layers, width)) => {
-                let tokens = record.encoding.tokens();
-                writeln!(to, "{name} [{}, {tokens}, {width}]", layers.len())
-            }
-            Some(Value::Words(words)) => words.iter().try_for_each(|word| {
-                let (text, rows, vector) = (one_line(&word.text), &word.tokens, &word.vector);
-                let (start, end) = (rows.start, rows.end);
-                writeln!(to, "word {text}  rows {start}..{end}  {}", ends(vector))
-            }),
-            _ => Ok(()),
+            Some(Value::Words(words)) => words.iter().try_for_each(|word| print_word(word, to)),
+            None
+            | Some(
+                Value::Number(_)
+                | Value::Text(_)
+                | Value::Segment(_)
+                | Value::Id(_)
+                | Value::Tokens(..)
+                | Value::Integers(..)
+                | Value::NullableIntegers(_),
+            ) => Ok(()),
         }
     }
+}
+
+fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
+    let (text, rows, ends) = (one_line(&word.text), &word.tokens, ends(&word.vector));
+    writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }
 
 /// The first and last numbers of `row`, in columns.
@@ -107,28 +115,18 @@ fn ends(row: &[f32]) -> String {
     format!("{first}  …{last}")
 }
 
-impl Format for Preview<'_> {
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        to: &mut dyn Write,
-    ) -> Result<()> {
+impl RecordWriter for Preview<'_> {
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         for record in records {
             match record {
                 Ok(record) => self.print(record, to),
-                Err(bad) => writeln!(
-                    to,
-                    "text {}: error: {}\n",
-                    bad.index,
-                    one_line(&bad.bad.message)
-                ),
+                Err(bad) => {
+                    let message = one_line(&bad.bad.message);
+                    writeln!(to, "text {}: error: {message}\n", bad.index)
+                }
             }
             .kind(Kind::Output)?;
         }
-        Ok(())
-    }
-
-    fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
         Ok(())
     }
 }

@@ -1,30 +1,28 @@
 //! The numeric fields as tensors of one safetensors file.
 //!
-//! The file has each tensor by itself, and records come with a part of every tensor. So the log has
-//! a frame a record, its number of tokens and then the numbers of each field, and the file is
-//! assembled tensor by tensor: where in a frame a part lies is known from its number of tokens.
+//! The file has one tensor after the other, and each record gives a part of every tensor. So the log
+//! has a frame for each record, its number of tokens and then the numbers of each field, and the
+//! file is assembled tensor by tensor: the number of tokens tells where each part lies in a frame.
 //! Fields of tokens are laid end to end; text i has the rows `offsets[i]..offsets[i + 1]`.
 
 mod layout;
 
 use std::io::{self, Read, Seek, Write};
 
-use super::OutputFormat as Form;
 use super::bytes::{write_f32, write_i64};
-use super::{Assembly, Context, Format, Log, no_place};
-use crate::error::{Classify, Error, Kind, Result};
-use crate::record::Value;
-use crate::record::{BadRecord, Record};
-pub use layout::size_bytes;
+use super::size::{Measured, Size};
+use super::{Assembly, Context, Log, RecordOrBad, RecordWriter, without_field};
+use crate::error::{Classify, Kind, Result};
+use crate::record::{Record, Totals, Value};
 use layout::{Layout, Part};
 
-/// Writes a frame a record.
-pub struct Safetensors<'a>(Context<'a>);
+/// Writes a frame for each record.
+pub(super) struct Safetensors<'a>(Context<'a>);
 
 impl<'a> Safetensors<'a> {
     /// A file with the fields of `context`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(super) fn new(context: Context<'a>) -> Self {
         Self(context)
     }
 
@@ -32,48 +30,45 @@ impl<'a> Safetensors<'a> {
         let tokens = record.encoding.tokens() as u64;
         write_i64([tokens.cast_signed()], to).kind(Kind::Output)?;
         for &field in self.0.fields {
-            let nothing = || Error::message(Kind::Internal, "a record without one of its fields");
-            let value = record.value(field, self.0).ok_or_else(nothing)?;
+            let value = record.value(field, self.0.tokenizer);
+            let value = value.ok_or_else(|| without_field(field))?;
             write_value(&value, to).kind(Kind::Output)?;
         }
         Ok(())
     }
 }
 
-fn write_value(value: &Value, to: &mut dyn Write) -> io::Result<()> {
-    match *value {
-        Value::Number(number) => write_i64([number.cast_signed()], to),
-        Value::Ids(ids) => write_i64(ids.iter().map(|&id| i64::from(id)), to),
-        Value::Mask(ones, tokens) => {
-            write_i64((0..tokens).map(|place| i64::from(place < ones)), to)
-        }
-        Value::Bits(bits) => write_i64(bits.iter().map(|&bit| i64::from(bit)), to),
-        Value::Offsets(offsets) => {
-            let ends = |&(start, end): &(u32, u32)| [i64::from(start), i64::from(end)];
-            write_i64(offsets.iter().flat_map(ends), to)
-        }
-        Value::WordIds(ids) => write_i64(ids.iter().map(|id| id.map_or(-1, i64::from)), to),
-        Value::Vector(Some(vector)) => write_f32(vector, to),
-        Value::Rows(rows, _) => write_f32(rows, to),
-        Value::Layers(layers, _) => layers.iter().try_for_each(|layer| write_f32(layer, to)),
-        // Texts, which the command line has refused, and vectors that are not there.
-        _ => Err(io::Error::other("a field without numbers")),
+/// The size of the file: exact, of the numeric fields.
+pub(super) fn size(context: &Context, measured: &Measured) -> Size {
+    let layout = Layout::new(context, &measured.totals);
+    Size {
+        bytes: layout.size_bytes(context),
+        remark: "numeric fields only".to_owned(),
     }
 }
 
-impl Format for Safetensors<'_> {
-    fn write(
-        &mut self,
-        records: &[std::result::Result<Record, BadRecord>],
-        to: &mut dyn Write,
-    ) -> Result<()> {
-        for record in records {
-            match record {
-                Ok(record) => self.write_frame(record, to)?,
-                Err(bad) => return Err(no_place(Form::Safetensors, bad)),
-            }
+fn write_value(value: &Value, to: &mut dyn Write) -> io::Result<()> {
+    match value {
+        Value::Number(number) => write_i64([number.cast_signed()], to),
+        Value::Integers(values, _) => write_i64(values.iter().map(|&value| value.into()), to),
+        Value::NullableIntegers(values) => {
+            write_i64(values.iter().map(|value| value.map_or(-1, i64::from)), to)
         }
-        Ok(())
+        Value::Floats(values, _) => write_f32(values, to),
+        Value::Layers(layers, _) => layers.iter().try_for_each(|layer| write_f32(layer, to)),
+        Value::Null
+        | Value::Text(_)
+        | Value::Segment(_)
+        | Value::Id(_)
+        | Value::Tokens(..)
+        | Value::Words(_) => Err(io::Error::other("a field without numbers")),
+    }
+}
+
+impl RecordWriter for Safetensors<'_> {
+    fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
+        let mut records = records.iter().flatten();
+        records.try_for_each(|record| self.write_frame(record, to))
     }
 
     fn assembly(&self) -> Option<&dyn Assembly> {
@@ -84,13 +79,12 @@ impl Format for Safetensors<'_> {
 impl Assembly for Safetensors<'_> {
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()> {
         let mut assemble = || -> io::Result<()> {
-            let (mut texts, mut all_tokens) = (0, 0);
+            let mut totals = Totals::default();
             self.each_frame(log, |_, tokens| {
-                texts += 1;
-                all_tokens += tokens;
+                totals.add(&Totals::of_text(tokens, 0));
                 Ok(())
             })?;
-            let layout = Layout::new(&self.0, texts, all_tokens);
+            let layout = Layout::new(&self.0, &totals);
             to.write_all(&layout.header(&self.0))?;
             for part in layout.parts(&self.0) {
                 self.write_part(part, log, to)?;
@@ -103,7 +97,7 @@ impl Assembly for Safetensors<'_> {
 
 impl Safetensors<'_> {
     fn write_part(&self, part: Part, log: &mut Log, to: &mut dyn Write) -> io::Result<()> {
-        let Part::OfField { field, layer } = part else {
+        let Part::OfField { field, number } = part else {
             let mut end = 0;
             write_i64([end], to)?;
             return self.each_frame(log, |_, tokens| {
@@ -112,7 +106,7 @@ impl Safetensors<'_> {
             });
         };
         self.each_frame(log, |log, tokens| {
-            let (start, size_bytes) = layout::place(&self.0, field, layer, tokens);
+            let (start, size_bytes) = layout::place(&self.0, field, number, tokens);
             log.seek_relative(start.cast_signed())?;
             let copied = io::copy(&mut log.take(size_bytes), to)?;
             if copied < size_bytes {
@@ -122,7 +116,7 @@ impl Safetensors<'_> {
         })
     }
 
-    /// Calls `each` behind the number of tokens of each frame, with that number.
+    /// Calls `each` with the number of tokens of each frame; the log stands behind that number.
     fn each_frame(
         &self,
         log: &mut Log,

@@ -2,7 +2,7 @@
 
 use crate::input::TextOrBad;
 use crate::pipeline::types::{BatchOutputs, EncodedBatch, FinishedText, TextWindow, TokenizedText};
-use crate::record::{HiddenStates, Record, Word};
+use crate::record::{LayerOutputs, Record, Word};
 use crate::tokenize::words;
 use crate::vectors::{TextVectors, VectorOptions, WindowRows, pool_word};
 
@@ -85,8 +85,8 @@ impl FinishedText {
             last_hidden_state: &vectors.last_hidden_state,
             pooler_output: vectors.pooler_output.as_deref(),
             hidden_states: match (options.merged_width, &layers[..]) {
-                (Some(width), [rows]) => HiddenStates::Merged { rows, width },
-                _ => HiddenStates::Apart(layers),
+                (Some(width), [rows]) => LayerOutputs::Merged { rows, width },
+                _ => LayerOutputs::Apart(layers),
             },
             embedding: vectors.embedding(options),
             words: words_of(of, vectors, options),

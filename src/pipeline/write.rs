@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use crate::error::{Error, Kind, Result};
-use crate::output::{Destination, Format, KEEP_EVERY};
+use crate::output::{Destination, KEEP_EVERY, RecordWriter};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, batch_tokens};
@@ -12,7 +12,7 @@ use crate::vectors::VectorOptions;
 
 /// Makes records and gives them to the output format.
 pub struct Writer<'a> {
-    output: Box<dyn Format + 'a>,
+    output: Box<dyn RecordWriter + 'a>,
     destination: Destination,
     options: &'a VectorOptions,
     stitcher: Stitcher<'a>,
@@ -44,7 +44,7 @@ impl<'a> Writer<'a> {
     /// `counts`.
     #[must_use]
     pub fn new(
-        output: Box<dyn Format + 'a>,
+        output: Box<dyn RecordWriter + 'a>,
         destination: Destination,
         options: &'a VectorOptions,
         counts: RunCounts,

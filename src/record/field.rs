@@ -1,107 +1,191 @@
-//! The fields of a record and what each of them is; which a run has is [`Arguments::record_fields`].
-//!
-//! [`Arguments::record_fields`]: super::Arguments::record_fields
+//! The table of the record's fields. JSON, npy, safetensors, parquet, the preview, the dry run and
+//! the help read it; a new field is a row here and its value in `record.rs`.
 
 #![allow(
     clippy::doc_markdown,
     reason = "the doc comments are the help, where backticks show"
 )]
 
-use clap::ValueEnum;
+use Dimension::{Embedding, Hidden, LayerWidth, Layers, Tokens, Two, Words};
+use Element::{F32, I32, I64, NullableI32, Text, Word};
+use Selection::{Always, ByDefault, Named, With};
 
-/// A field of a record; the names are Hugging Face's where it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Field {
-    /// Place in the input, from 0
-    Index,
-    /// The input's own id
-    Id,
-    /// The text as read, with text_pair where there is a second segment
+use crate::table::table;
+
+/// What is known of a field before a run.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldSpec {
+    /// Its name in JSON; Hugging Face's if there is one.
+    pub name: &'static str,
+    /// The type of its elements.
+    pub element: Element,
+    /// Its shape in one record; `[]` is a single element.
+    pub shape: &'static [Dimension],
+    /// What has to be done to fill it.
+    pub source: Source,
+    /// When a record has it.
+    pub selection: Selection,
+    /// Whether `--fields` takes it.
+    pub is_typed: bool,
+}
+
+/// The type of a field's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// A count or a place in the input.
+    I64,
+    /// A small number of a token.
+    I32,
+    /// The same, or null.
+    NullableI32,
+    /// A number of a vector.
+    F32,
+    /// A string.
     Text,
-    /// The second segment
-    #[value(skip)]
-    TextPair,
-    /// Word pieces
+    /// A word with its vector, see [`Word`](super::Word).
+    Word,
+}
+
+/// One dimension of a field's shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    /// The record's tokens.
     Tokens,
-    /// Their numbers in the vocabulary
-    InputIds,
-    /// 0 for the first segment, 1 for the second
-    TokenTypeIds,
-    /// 1 for real tokens, 0 for `[PAD]`
-    AttentionMask,
-    /// 1 for `[CLS]`, `[SEP]` and `[PAD]`
-    SpecialTokensMask,
-    /// [start, end) of each token in characters of its text
-    OffsetMapping,
-    /// Number of the word that a token belongs to
-    WordIds,
-    /// Output of the last layer, one vector a token
-    LastHiddenState,
-    /// Output of the pooler
-    PoolerOutput,
-    /// Outputs of the layers in --layers
-    HiddenStates,
-    /// One vector a text, see --pooling
-    Embedding,
-    /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text
-    /// (or of the input's words joined by one space), tokens [start, end) as rows of the record,
-    /// vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
+    /// The record's words.
     Words,
-    /// Tokens of the text that did not fit, always told
-    #[value(skip)]
-    DroppedTokens,
+    /// The model's hidden size.
+    Hidden,
+    /// The width of `embedding`.
+    Embedding,
+    /// The layers of `hidden_states`; there is no such dimension if they are merged.
+    Layers,
+    /// The width of a row of `hidden_states`.
+    LayerWidth,
+    /// A start and an end.
+    Two,
+}
+
+/// What has to be done to fill a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing: it comes with the text.
+    Input,
+    /// Nothing: it comes with the text, if the input has it.
+    InputIfAny,
+    /// The text becomes tokens.
+    Tokenizer,
+    /// The text becomes tokens that know their place in it.
+    Offsets,
+    /// The encoder runs to its last layer.
+    LastLayer,
+    /// The pooler runs; its output is null if the checkpoint has none.
+    Pooler,
+    /// The encoder runs to the highest layer of `--layers`.
+    Layers,
+    /// What `--pooling` needs.
+    Pooling,
+    /// The encoder runs to its last layer, and tokens know their place in the text.
+    WordPooling,
+}
+
+/// When a record has a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Unless `--fields` is given and leaves it out.
+    ByDefault,
+    /// If `--fields` or the option that fills it asks for it.
+    Named,
+    /// Together with another field.
+    With(Field),
+    /// Always.
+    Always,
+}
+
+table! {
+    /// A field of a record, in the order in which a record has them.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Field: FieldSpec {
+        /// Place in the input, from 0
+        Index = row("index", I64, &[], Source::Input, ByDefault);
+        /// The input's own id
+        Id = row("id", Text, &[], Source::InputIfAny, ByDefault);
+        /// The text as read, with text_pair where there is a second segment
+        Text = row("text", Text, &[], Source::Input, Named);
+        /// The second segment
+        TextPair = row("text_pair", Text, &[], Source::InputIfAny, With(Self::Text));
+        /// Word pieces
+        Tokens = row("tokens", Text, &[Tokens], Source::Tokenizer, ByDefault);
+        /// Their numbers in the vocabulary
+        InputIds = row("input_ids", I32, &[Tokens], Source::Tokenizer, ByDefault);
+        /// 0 for the first segment, 1 for the second
+        TokenTypeIds = row("token_type_ids", I32, &[Tokens], Source::Tokenizer, ByDefault);
+        /// 1 for real tokens, 0 for `[PAD]`
+        AttentionMask = row("attention_mask", I32, &[Tokens], Source::Tokenizer, ByDefault);
+        /// 1 for `[CLS]`, `[SEP]` and `[PAD]`
+        SpecialTokensMask = row("special_tokens_mask", I32, &[Tokens], Source::Tokenizer, Named);
+        /// [start, end) of each token in characters of its text
+        OffsetMapping = row("offset_mapping", I32, &[Tokens, Two], Source::Offsets, Named);
+        /// Number of the word that a token belongs to
+        WordIds = row("word_ids", NullableI32, &[Tokens], Source::Offsets, Named);
+        /// Output of the last layer, one vector a token
+        LastHiddenState =
+            row("last_hidden_state", F32, &[Tokens, Hidden], Source::LastLayer, ByDefault);
+        /// Output of the pooler
+        PoolerOutput = row("pooler_output", F32, &[Hidden], Source::Pooler, ByDefault);
+        /// Outputs of the layers in --layers
+        HiddenStates =
+            row("hidden_states", F32, &[Layers, Tokens, LayerWidth], Source::Layers, Named);
+        /// One vector a text, see --pooling
+        Embedding = row("embedding", F32, &[Embedding], Source::Pooling, Named);
+        /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text
+        /// (or of the input's words joined by one space), tokens [start, end) as rows of the record,
+        /// vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
+        Words = row("words", Word, &[Words], Source::WordPooling, Named);
+        /// Tokens of the text that did not fit, always told
+        DroppedTokens = row("dropped_tokens", I64, &[], Source::Tokenizer, Always);
+    }
+}
+
+const fn row(
+    name: &'static str,
+    element: Element,
+    shape: &'static [Dimension],
+    source: Source,
+    selection: Selection,
+) -> FieldSpec {
+    FieldSpec {
+        name,
+        element,
+        shape,
+        source,
+        selection,
+        is_typed: match selection {
+            ByDefault | Named => true,
+            With(_) | Always => false,
+        },
+    }
 }
 
 impl Field {
-    /// What a record holds when --fields is not given.
-    pub const DEFAULT: [Self; 8] = [
-        Self::Index,
-        Self::Id,
-        Self::Tokens,
-        Self::InputIds,
-        Self::TokenTypeIds,
-        Self::AttentionMask,
-        Self::LastHiddenState,
-        Self::PoolerOutput,
-    ];
-
     /// The field's name in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Index => "index",
-            Self::Id => "id",
-            Self::Text => "text",
-            Self::TextPair => "text_pair",
-            Self::Tokens => "tokens",
-            Self::InputIds => "input_ids",
-            Self::TokenTypeIds => "token_type_ids",
-            Self::AttentionMask => "attention_mask",
-            Self::SpecialTokensMask => "special_tokens_mask",
-            Self::OffsetMapping => "offset_mapping",
-            Self::WordIds => "word_ids",
-            Self::LastHiddenState => "last_hidden_state",
-            Self::PoolerOutput => "pooler_output",
-            Self::HiddenStates => "hidden_states",
-            Self::Embedding => "embedding",
-            Self::Words => "words",
-            Self::DroppedTokens => "dropped_tokens",
-        }
+        self.spec().name
     }
 
     /// Whether it is numbers and nothing else.
     #[must_use]
     pub fn is_numeric(self) -> bool {
-        !matches!(
-            self,
-            Self::Id | Self::Text | Self::TextPair | Self::Tokens | Self::Words
-        )
+        match self.spec().element {
+            Element::I64 | Element::I32 | Element::NullableI32 | Element::F32 => true,
+            Element::Text | Element::Word => false,
+        }
     }
 
-    /// Whether a text has one vector of it, whatever its tokens.
+    /// Whether each text has one vector of it, however many tokens it has.
     #[must_use]
-    pub fn has_fixed_width(self) -> bool {
-        matches!(self, Self::PoolerOutput | Self::Embedding)
+    pub fn is_vector(self) -> bool {
+        let FieldSpec { element, shape, .. } = self.spec();
+        element == F32 && matches!(shape, [Hidden | Embedding])
     }
 }

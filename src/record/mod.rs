@@ -1,17 +1,19 @@
-//! One text with its numbers: the table of the fields and the record that holds their values.
+//! One text with its vectors: the table of the fields and the record that holds their values.
 
 mod counts;
+mod dimensions;
 mod field;
 #[allow(
     clippy::module_inception,
     reason = "the room's main type has the room's name"
 )]
 mod record;
-mod shapes;
+mod value;
 mod word;
 
 pub use counts::RunCounts;
-pub use field::Field;
-pub use record::{BadRecord, HiddenStates, Record, Value};
-pub use shapes::Shapes;
+pub use dimensions::{Dimensions, Totals};
+pub use field::{Dimension, Element, Field, FieldSpec, Selection, Source};
+pub use record::{BadRecord, LayerOutputs, Record};
+pub use value::Value;
 pub use word::Word;

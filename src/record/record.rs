@@ -1,14 +1,10 @@
-//! One text with its numbers, and the JSON value of each of its fields.
-//!
-//! Owns the shapes of the fields; their names are [`Field::name`].
+//! One text with its vectors, and where the value of each field comes from.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Field;
-use super::Word;
-use crate::input::{BadText, Id, Segment, Text};
-use crate::output::Context;
-use crate::tokenize::Encoding;
+use super::{Field, Value, Word};
+use crate::input::{BadText, Text};
+use crate::tokenize::{Encoding, Tokenizer};
 
 /// One text with what was computed for it.
 pub struct Record<'a> {
@@ -18,29 +14,29 @@ pub struct Record<'a> {
     pub text: &'a Text,
     /// Its tokens.
     pub encoding: &'a Encoding,
-    /// Width of a row.
+    /// The model's hidden size.
     pub hidden: usize,
-    /// `[tokens × hidden]`; empty where not wanted.
+    /// `[tokens × hidden]`; empty if not asked for.
     pub last_hidden_state: &'a [f32],
-    /// `[hidden]`; `None` where the checkpoint has no pooler.
+    /// `[hidden]`; `None` if the checkpoint has no pooler.
     pub pooler_output: Option<&'a [f32]>,
     /// The layers asked for.
-    pub hidden_states: HiddenStates<'a>,
-    /// `[hidden]`; empty where not wanted.
+    pub hidden_states: LayerOutputs<'a>,
+    /// `[embedding]`; empty if not asked for.
     pub embedding: Vec<f32>,
-    /// Empty where not wanted.
+    /// Empty if not asked for.
     pub words: Vec<Word>,
 }
 
-/// The layers asked for, apart or merged.
-pub enum HiddenStates<'a> {
+/// The outputs of the layers asked for, merged or not.
+pub enum LayerOutputs<'a> {
     /// `[layers][tokens × hidden]`
     Apart(Vec<&'a [f32]>),
     /// `[tokens × width]`
     Merged {
         /// The rows end to end.
         rows: &'a [f32],
-        /// Width of a row.
+        /// The width of a row.
         width: usize,
     },
 }
@@ -64,7 +60,7 @@ impl<'a> Record<'a> {
             hidden: 1,
             last_hidden_state: &[],
             pooler_output: Some(&[]),
-            hidden_states: HiddenStates::Apart(Vec::new()),
+            hidden_states: LayerOutputs::Apart(Vec::new()),
             embedding: Vec::new(),
             words: Vec::new(),
         }
@@ -72,35 +68,82 @@ impl<'a> Record<'a> {
 }
 
 impl Record<'_> {
-    /// The value of `field`, `None` where this record has none.
+    /// The value of `field`; `None` if the record does not have it.
     #[must_use]
-    pub fn value<'a>(&'a self, field: Field, context: Context<'a>) -> Option<Value<'a>> {
+    pub fn value<'a>(&'a self, field: Field, tokenizer: &'a Tokenizer) -> Option<Value<'a>> {
         let encoding = self.encoding;
+        let list = |values: &'a [u32]| Value::Integers(values.into(), vec![values.len()]);
+        let vector = |values: &'a [f32]| Value::Floats(values, vec![values.len()]);
         Some(match field {
             Field::Index => Value::Number(self.index),
             Field::Id => Value::Id(self.text.id.as_ref()?),
             Field::Text => Value::Segment(&self.text.first),
             Field::TextPair => Value::Text(self.text.pair.as_deref()?),
-            Field::Tokens => Value::Tokens(&encoding.input_ids, context),
-            Field::InputIds => Value::Ids(&encoding.input_ids),
-            Field::TokenTypeIds => Value::Ids(&encoding.token_type_ids),
-            Field::AttentionMask => Value::Mask(encoding.attended, encoding.tokens()),
-            Field::SpecialTokensMask => Value::Bits(&encoding.special_tokens_mask),
-            Field::OffsetMapping => Value::Offsets(&encoding.offset_mapping),
-            Field::WordIds => Value::WordIds(&encoding.word_ids),
-            Field::LastHiddenState => Value::Rows(self.last_hidden_state, self.hidden),
-            Field::PoolerOutput => Value::Vector(self.pooler_output),
-            Field::HiddenStates => self.states(),
-            Field::Embedding => Value::Vector(Some(&self.embedding)),
+            Field::Tokens => Value::Tokens(&encoding.input_ids, tokenizer),
+            Field::InputIds => list(&encoding.input_ids),
+            Field::TokenTypeIds => list(&encoding.token_type_ids),
+            Field::AttentionMask => {
+                flags((0..encoding.tokens()).map(|place| place < encoding.attended))
+            }
+            Field::SpecialTokensMask => flags(encoding.special_tokens_mask.iter().copied()),
+            Field::OffsetMapping => {
+                let ends = encoding.offset_mapping.iter();
+                let ends = ends.flat_map(|&(start, end)| [start, end]).collect();
+                Value::Integers(ends, vec![encoding.offset_mapping.len(), 2])
+            }
+            Field::WordIds => Value::NullableIntegers(&encoding.word_ids),
+            Field::LastHiddenState => rows(self.last_hidden_state, self.hidden),
+            Field::PoolerOutput => self.pooler_output.map_or(Value::Null, vector),
+            Field::HiddenStates => match &self.hidden_states {
+                LayerOutputs::Merged {
+                    rows: merged,
+                    width,
+                } => rows(merged, *width),
+                LayerOutputs::Apart(layers) => {
+                    Value::Layers(layers, vec![encoding.tokens(), self.hidden])
+                }
+            },
+            Field::Embedding => vector(&self.embedding),
             Field::Words => Value::Words(&self.words),
             Field::DroppedTokens => Value::Number(encoding.dropped_tokens as u64),
         })
     }
+}
 
-    fn states(&self) -> Value<'_> {
-        match &self.hidden_states {
-            HiddenStates::Apart(layers) => Value::Layers(layers, self.hidden),
-            HiddenStates::Merged { rows, width } => Value::Rows(rows, *width),
+/// A list of 1 for true and 0 for false.
+fn flags(flags: impl Iterator<Item = bool>) -> Value<'static> {
+    let values: Vec<_> = flags.map(u32::from).collect();
+    let shape = vec![values.len()];
+    Value::Integers(values.into(), shape)
+}
+
+/// Rows of `width` numbers.
+fn rows(values: &[f32], width: usize) -> Value<'_> {
+    Value::Floats(values, vec![values.len() / width, width])
+}
+
+impl BadRecord {
+    /// The value of `field`; `None` if a text has it only when it is embedded.
+    #[must_use]
+    pub fn value(&self, field: Field) -> Option<Value<'_>> {
+        match field {
+            Field::Index => Some(Value::Number(self.index)),
+            Field::Id => self.bad.id.as_ref().map(Value::Id),
+            Field::Text
+            | Field::TextPair
+            | Field::Tokens
+            | Field::InputIds
+            | Field::TokenTypeIds
+            | Field::AttentionMask
+            | Field::SpecialTokensMask
+            | Field::OffsetMapping
+            | Field::WordIds
+            | Field::LastHiddenState
+            | Field::PoolerOutput
+            | Field::HiddenStates
+            | Field::Embedding
+            | Field::Words
+            | Field::DroppedTokens => None,
         }
     }
 }
@@ -124,7 +167,7 @@ impl Serialize for BadRecord {
     }
 }
 
-/// What stands in a record instead of vectors.
+/// What a bad record has instead of vectors.
 #[derive(serde::Serialize)]
 struct ErrorValue<'a> {
     kind: &'static str,
@@ -133,65 +176,4 @@ struct ErrorValue<'a> {
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
-}
-
-/// One field's value as JSON prints it.
-#[derive(Clone, Copy)]
-pub enum Value<'a> {
-    /// A count.
-    Number(u64),
-    /// A string.
-    Text(&'a str),
-    /// A string, or a list of words.
-    Segment(&'a Segment),
-    /// The input's own name.
-    Id(&'a Id),
-    /// The word pieces of the ids.
-    Tokens(&'a [u32], Context<'a>),
-    /// One number a token.
-    Ids(&'a [u32]),
-    /// So many ones, filled up with zeros to so many.
-    Mask(usize, usize),
-    /// Zeros and ones.
-    Bits(&'a [bool]),
-    /// `[start, end)` a token.
-    Offsets(&'a [(u32, u32)]),
-    /// A word's number, or null, a token.
-    WordIds(&'a [Option<u32>]),
-    /// `[width]`, or null.
-    Vector(Option<&'a [f32]>),
-    /// `[rows × width]` as a list of rows.
-    Rows(&'a [f32], usize),
-    /// `[layers][rows × width]` as lists of rows.
-    Layers(&'a [&'a [f32]], usize),
-    /// One object a word.
-    Words(&'a [Word]),
-}
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Self::Number(number) => serializer.serialize_u64(number),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Segment(Segment::Text(text)) => serializer.serialize_str(text),
-            Self::Segment(Segment::Words(words)) => serializer.collect_seq(words),
-            Self::Id(id) => id.serialize(serializer),
-            Self::Tokens(ids, context) => {
-                serializer.collect_seq(ids.iter().map(|&id| context.tokenizer.token(id)))
-            }
-            Self::Ids(ids) => serializer.collect_seq(ids),
-            Self::Mask(ones, length) => {
-                serializer.collect_seq((0..length).map(|place| u8::from(place < ones)))
-            }
-            Self::Bits(bits) => serializer.collect_seq(bits.iter().map(|&bit| u8::from(bit))),
-            Self::Offsets(offsets) => serializer.collect_seq(offsets),
-            Self::WordIds(word_ids) => serializer.collect_seq(word_ids),
-            Self::Words(words) => serializer.collect_seq(words),
-            Self::Vector(vector) => vector.serialize(serializer),
-            Self::Rows(values, width) => serializer.collect_seq(values.chunks_exact(width)),
-            Self::Layers(layers, width) => {
-                serializer.collect_seq(layers.iter().map(|layer| Value::Rows(layer, width)))
-            }
-        }
-    }
 }

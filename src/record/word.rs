@@ -7,11 +7,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
-    /// The word as it stands in the text.
+    /// The word as the text has it.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.
     pub span: (u32, u32),
-    /// Which segment of a pair, 0 or 1; `None` where the record has one only.
+    /// Its segment of a pair, 0 or 1; `None` if the record has one segment only.
     pub segment: Option<u8>,
     /// Its rows in the record.
     pub tokens: Range<usize>,

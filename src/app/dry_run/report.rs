@@ -4,35 +4,41 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::size::{JSON_NUMBER_TENTHS, vector_field};
-use super::{Counts, Sizes, fate};
+use super::{Counts, fate};
 use crate::app::request::Request;
 use crate::error::{Classify, Kind, Result};
-use crate::output::Context;
-use crate::record::Field;
+use crate::output::{Context, OutputFormat, Size};
 use crate::tokenize::OnLong;
 
 /// What a dry run has found.
 pub(crate) struct Report {
     counts: Counts,
-    sizes: Sizes,
+    /// The size of the output in each format; `None` if the format cannot hold the fields.
+    sizes: Vec<(OutputFormat, Option<Size>)>,
     max_length: usize,
     on_long: OnLong,
     model: String,
     commit: Option<String>,
-    vector_field: Option<Field>,
 }
 
 impl Report {
-    pub(super) fn new(counts: Counts, sizes: Sizes, request: &Request, context: &Context) -> Self {
+    pub(super) fn new(counts: Counts, request: &Request, context: &Context) -> Self {
+        let formats = OutputFormat::ALL.iter().copied();
+        let formats = formats.filter(|format| format.spec().is_typed);
+        let holds_any = |format: OutputFormat| {
+            let mut fields = context.fields.iter();
+            fields.any(|&field| format.holds(field))
+        };
+        let size = |format: OutputFormat| {
+            holds_any(format).then(|| (format.spec().size)(context, &counts.measured))
+        };
         Self {
+            sizes: formats.map(|format| (format, size(format))).collect(),
             counts,
-            sizes,
             max_length: request.tokens.max_length,
             on_long: request.tokens.on_long,
             model: context.model.to_owned(),
             commit: context.commit.map(str::to_owned),
-            vector_field: vector_field(context),
         }
     }
 
@@ -56,7 +62,11 @@ impl Report {
     }
 
     fn json(&self) -> serde_json::Value {
-        let (counts, sizes) = (&self.counts, &self.sizes);
+        let counts = &self.counts;
+        let size_bytes = |(format, size): &(OutputFormat, Option<Size>)| {
+            let bytes = size.as_ref().map(|size| size.bytes);
+            (format.name().to_owned(), json!(bytes))
+        };
         json!({
             "model": self.model,
             "revision": self.commit,
@@ -71,18 +81,12 @@ impl Report {
             "max_length": self.max_length,
             "texts_too_long": counts.too_long,
             "dropped_tokens": counts.dropped_tokens,
-            "size_bytes": {
-                "jsonl": sizes.jsonl,
-                "json": sizes.json,
-                "npy": sizes.npy,
-                "safetensors": sizes.safetensors,
-                "parquet": sizes.parquet,
-            },
+            "size_bytes": self.sizes.iter().map(size_bytes).collect::<serde_json::Map<_, _>>(),
         })
     }
 
     fn text(&self, to: &mut dyn Write) -> io::Result<()> {
-        let (counts, sizes) = (&self.counts, &self.sizes);
+        let counts = &self.counts;
         let commit = self.commit.as_ref();
         let commit = commit.map_or_else(String::new, |commit| format!(" at {commit}"));
         writeln!(to, "model        {}{commit}", self.model)?;
@@ -101,23 +105,17 @@ impl Report {
             (_, 0) => writeln!(to, ": {}", fate(self.on_long))?,
             (_, dropped) => writeln!(to, ": {}, tokens dropped: {dropped}", fate(self.on_long))?,
         }
-        let (bytes, tenths) = (JSON_NUMBER_TENTHS / 10, JSON_NUMBER_TENTHS % 10);
-        let estimated = format!("estimated at {bytes}.{tenths} bytes a number");
-        size(to, "jsonl", sizes.jsonl, &estimated)?;
-        size(to, "json", sizes.json, &estimated)?;
-        match (sizes.npy, self.vector_field) {
-            (Some(bytes), Some(field)) => {
-                size(to, "npy", bytes, &format!("{} only", field.name()))?;
+        for (format, size) in &self.sizes {
+            let name = format.name();
+            match size {
+                Some(Size { bytes, remark }) => {
+                    let rounded = rounded(*bytes);
+                    writeln!(to, "{name:<11}  {bytes} bytes, {rounded} ({remark})")?;
+                }
+                None => writeln!(to, "{name:<11}  needs pooler_output or embedding")?,
             }
-            _ => writeln!(to, "npy          needs pooler_output or embedding")?,
         }
-        size(to, "safetensors", sizes.safetensors, "numeric fields only")?;
-        size(
-            to,
-            "parquet",
-            sizes.parquet,
-            "estimated at 4 bytes a number",
-        )
+        Ok(())
     }
 
     fn total_tokens(&self) -> u64 {
@@ -145,15 +143,6 @@ impl Report {
         }
         0
     }
-}
-
-/// One line: the form, its bytes, the same for the eye, a remark.
-fn size(to: &mut dyn Write, form: &str, bytes: u64, remark: &str) -> io::Result<()> {
-    writeln!(
-        to,
-        "{form:<11}  {bytes} bytes, {} ({remark})",
-        rounded(bytes)
-    )
 }
 
 /// `bytes` in the largest unit that leaves a number before the point.

@@ -5,15 +5,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Id, Segment};
-use crate::output::Context;
-use crate::record::Field;
-use crate::record::Value;
-use crate::record::{BadRecord, Record, Word};
+use crate::output::{Context, RecordOrBad};
+use crate::record::{Field, Value, Word};
 
 /// One record's part of a column; lists have their lengths, outermost first, none of them 0.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Cell<'a> {
-    /// Nothing is known.
+    /// There is no value.
     Null,
     /// A list without elements.
     Empty,
@@ -24,7 +22,7 @@ pub(super) enum Cell<'a> {
     /// A list of strings.
     Texts(Vec<Cow<'a, str>>),
     /// Lists of these lengths.
-    Integers(Vec<usize>, Vec<u32>),
+    Integers(Vec<usize>, Cow<'a, [u32]>),
     /// A list whose elements may be null.
     Optional(Cow<'a, [Option<u32>]>),
     /// Lists of these lengths.
@@ -33,19 +31,15 @@ pub(super) enum Cell<'a> {
 
 /// The cells of all `columns_of` fields of a record, those of `error` last.
 pub(super) fn row<'a>(
-    record: std::result::Result<&'a Record<'a>, &'a BadRecord>,
+    record: &'a RecordOrBad<'a>,
     context: Context<'a>,
     columns_of: impl Fn(Field) -> usize,
 ) -> Vec<Cell<'a>> {
     let mut row = Vec::new();
     for &field in context.fields {
         let value = match record {
-            Ok(record) => record.value(field, context),
-            Err(bad) => match field {
-                Field::Index => Some(Value::Number(bad.index)),
-                Field::Id => bad.bad.id.as_ref().map(Value::Id),
-                _ => None,
-            },
+            Ok(record) => record.value(field, context.tokenizer),
+            Err(bad) => bad.value(field),
         };
         match value {
             Some(Value::Words(words)) => row.extend(word_cells(words, columns_of(field))),
@@ -61,32 +55,23 @@ pub(super) fn row<'a>(
 }
 
 fn cell(value: Value<'_>) -> Cell<'_> {
-    let list = |values: Vec<u32>| Cell::Integers(vec![values.len()], values);
     match value {
+        Value::Null | Value::Words(_) => Cell::Null,
         Value::Number(number) => Cell::Number(number),
         Value::Text(text) => Cell::Text(text.into()),
         Value::Id(Id::String(text) | Id::Number(text)) | Value::Segment(Segment::Text(text)) => {
             Cell::Text(text.into())
         }
         Value::Segment(Segment::Words(words)) => Cell::Text(words.join(" ").into()),
-        Value::Tokens(ids, context) => {
-            let token = |&id| context.tokenizer.token(id).into();
-            Cell::Texts(ids.iter().map(token).collect())
+        Value::Tokens(ids, tokenizer) => {
+            Cell::Texts(ids.iter().map(|&id| tokenizer.token(id).into()).collect())
         }
-        Value::Ids(ids) => list(ids.to_vec()),
-        Value::Mask(ones, tokens) => list((0..tokens).map(|at| u32::from(at < ones)).collect()),
-        Value::Bits(bits) => list(bits.iter().map(|&bit| u32::from(bit)).collect()),
-        Value::Offsets(offsets) => {
-            let ends = offsets.iter().flat_map(|&(start, end)| [start, end]);
-            Cell::Integers(vec![offsets.len(), 2], ends.collect())
-        }
-        Value::WordIds(ids) => Cell::Optional(ids.into()),
-        Value::Vector(None) | Value::Words(_) => Cell::Null,
-        Value::Vector(Some(vector)) => Cell::Floats(vec![vector.len()], vector.into()),
-        Value::Rows(rows, width) => Cell::Floats(vec![rows.len() / width, width], rows.into()),
-        Value::Layers(layers, width) => {
-            let rows = layers.first().map_or(0, |layer| layer.len() / width);
-            Cell::Floats(vec![layers.len(), rows, width], layers.concat().into())
+        Value::Integers(values, lengths) => Cell::Integers(lengths, values),
+        Value::NullableIntegers(values) => Cell::Optional(values.into()),
+        Value::Floats(values, lengths) => Cell::Floats(lengths, values.into()),
+        Value::Layers(layers, mut lengths) => {
+            lengths.insert(0, layers.len());
+            Cell::Floats(lengths, layers.concat().into())
         }
     }
 }

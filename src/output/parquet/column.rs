@@ -25,7 +25,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Memory taken by what waits to be written.
+    /// The memory of what waits to be written.
     pub(super) fn size_bytes(&self) -> usize {
         size_of_val(&self.definition_levels[..])
             + size_of_val(&self.repetition_levels[..])
@@ -63,7 +63,7 @@ impl Column {
         written.map(|_| ())
     }
 
-    /// Forgets all, and keeps the room.
+    /// Empties the column and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.definition_levels.clear();
         self.repetition_levels.clear();

@@ -5,9 +5,9 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 
 use crate::output::Context;
-use crate::record::Field;
+use crate::record::{Element, Field};
 
-/// A word's columns, all of them in a list of structs.
+/// A word's columns beside its vector.
 const WORD: &str = "required binary text (STRING); \
     required int32 span_start; required int32 span_end; optional int32 segment; \
     required int32 tokens_start; required int32 tokens_end;";
@@ -26,41 +26,38 @@ pub(super) fn message(context: &Context) -> Result<Type> {
 
 /// How many columns a field has.
 pub(super) fn columns(field: Field) -> usize {
-    match field {
-        Field::Words => WORD.matches(';').count() + 1,
-        _ => 1,
+    match field.spec().element {
+        Element::Word => WORD.matches(';').count() + 1,
+        Element::I64 | Element::I32 | Element::NullableI32 | Element::F32 | Element::Text => 1,
     }
 }
 
-/// A field of the schema.
+/// A field of the schema: lists of lists, one level of them for each dimension.
 fn group(field: Field, context: &Context) -> String {
-    let name = field.name();
-    match field {
-        Field::Index | Field::DroppedTokens => format!("optional int64 {name};"),
-        Field::Id | Field::Text | Field::TextPair => format!("optional binary {name} (STRING);"),
-        Field::Tokens => list("optional", name, "required binary element (STRING);"),
-        Field::WordIds => list("optional", name, "optional int32 element;"),
-        Field::OffsetMapping => nested(name, "int32", 2),
-        Field::PoolerOutput | Field::Embedding => nested(name, "float", 1),
-        Field::LastHiddenState => nested(name, "float", 2),
-        Field::HiddenStates if context.shapes.merged_width.is_some() => nested(name, "float", 2),
-        Field::HiddenStates => nested(name, "float", 3),
-        Field::Words => {
-            let vector = list("required", "vector", "required float element;");
-            let word = format!("required group element {{ {WORD} {vector} }}");
-            list("optional", name, &word)
-        }
-        Field::InputIds | Field::TokenTypeIds | Field::AttentionMask | Field::SpecialTokensMask => {
-            nested(name, "int32", 1)
+    let (element, name) = (field.spec().element, field.name());
+    match context.dimensions.shape(field).len() {
+        0 => leaf(element, "optional", name),
+        depth => {
+            let inner = leaf(element, "required", "element");
+            let inner = (1..depth).fold(inner, |inner, _| list("required", "element", &inner));
+            list("optional", name, &inner)
         }
     }
 }
 
-/// Lists of lists, `depth` of them, of numbers.
-fn nested(name: &str, number: &str, depth: usize) -> String {
-    let element = format!("required {number} element;");
-    let inner = (1..depth).fold(element, |inner, _| list("required", "element", &inner));
-    list("optional", name, &inner)
+/// One element.
+fn leaf(element: Element, repetition: &str, name: &str) -> String {
+    match element {
+        Element::I64 => format!("{repetition} int64 {name};"),
+        Element::I32 => format!("{repetition} int32 {name};"),
+        Element::NullableI32 => format!("optional int32 {name};"),
+        Element::F32 => format!("{repetition} float {name};"),
+        Element::Text => format!("{repetition} binary {name} (STRING);"),
+        Element::Word => {
+            let vector = list("required", "vector", "required float element;");
+            format!("{repetition} group {name} {{ {WORD} {vector} }}")
+        }
+    }
 }
 
 fn list(repetition: &str, name: &str, element: &str) -> String {

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use safetensors::Dtype;
+
 use crate::output::Context;
-use crate::record::Field;
+use crate::record::{Element, Field, Totals};
 
 /// Bytes of the widest number: the data begin at a multiple of it.
 const ALIGNMENT_BYTES: usize = 8;
@@ -17,6 +19,7 @@ pub(super) struct Layout(Vec<Tensor>);
 struct Tensor {
     /// `None` for `offsets`.
     field: Option<Field>,
+    dtype: Dtype,
     shape: Vec<u64>,
 }
 
@@ -25,29 +28,33 @@ struct Tensor {
 pub(super) enum Part {
     /// Where the texts' tokens begin and end.
     Offsets,
-    /// A field, or one layer of it.
+    /// A part of a field.
     OfField {
         /// The field.
         field: Field,
-        /// Place among the layers, 0 where there is one part only.
-        layer: usize,
+        /// Which of its parts, see [`Dimensions::parts`](crate::record::Dimensions::parts).
+        number: u64,
     },
 }
 
 impl Layout {
-    /// The tensors of the fields of `context` for so many texts and tokens.
-    pub(super) fn new(context: &Context, texts: u64, tokens: u64) -> Self {
+    /// The tensors of the numeric fields of `context` for such texts.
+    pub(super) fn new(context: &Context, totals: &Totals) -> Self {
         let offsets = Tensor {
             field: None,
-            shape: vec![texts + 1],
+            dtype: Dtype::I64,
+            shape: vec![totals.texts + 1],
         };
-        let tensor = |&field: &Field| Tensor {
-            field: Some(field),
-            shape: context.shapes.of(field, texts, tokens),
+        let tensor = |&field: &Field| {
+            Some(Tensor {
+                field: Some(field),
+                dtype: dtype(field)?,
+                shape: context.dimensions.tensor(field, totals),
+            })
         };
-        let tensors = std::iter::once(offsets).chain(context.fields.iter().map(tensor));
-        let mut tensors: Vec<_> = tensors.collect();
-        tensors.sort_by_key(|tensor| tensor.field.is_some_and(is_float));
+        let fields = context.fields.iter().filter_map(tensor);
+        let mut tensors: Vec<_> = std::iter::once(offsets).chain(fields).collect();
+        tensors.sort_by_key(|tensor| tensor.dtype == Dtype::F32);
         Self(tensors)
     }
 
@@ -55,8 +62,8 @@ impl Layout {
     pub(super) fn parts(&self, context: &Context) -> Vec<Part> {
         let parts = |tensor: &Tensor| match tensor.field {
             None => vec![Part::Offsets],
-            Some(field) => (0..context.shapes.parts(field))
-                .map(|layer| Part::OfField { field, layer })
+            Some(field) => (0..context.dimensions.parts(field))
+                .map(|number| Part::OfField { field, number })
                 .collect(),
         };
         self.0.iter().flat_map(parts).collect()
@@ -69,7 +76,7 @@ impl Layout {
         for tensor in &self.0 {
             let end = start + tensor.size_bytes();
             let name = tensor.field.map_or("offsets", Field::name);
-            let (dtype, shape) = (tensor.dtype(), &tensor.shape);
+            let (dtype, shape) = (tensor.dtype, &tensor.shape);
             // A string takes everything.
             let _ = write!(
                 json,
@@ -84,28 +91,28 @@ impl Layout {
         header.resize(header.len() + length - json.len(), b' ');
         header
     }
+
+    /// The size of the file.
+    pub(super) fn size_bytes(&self, context: &Context) -> u64 {
+        let data: u64 = self.0.iter().map(Tensor::size_bytes).sum();
+        self.header(context).len() as u64 + data
+    }
 }
 
 impl Tensor {
-    fn dtype(&self) -> &'static str {
-        match self.field {
-            Some(field) if is_float(field) => "F32",
-            _ => "I64",
-        }
-    }
-
     fn size_bytes(&self) -> u64 {
-        self.shape.iter().product::<u64>() * self.field.map_or(8, item_bytes)
+        self.shape.iter().product::<u64>() * item_bytes(self.dtype)
     }
 }
 
-/// Where in the numbers of a frame of so many tokens a field's layer begins, and its size in bytes.
-pub(super) fn place(context: &Context, field: Field, layer: usize, tokens: u64) -> (u64, u64) {
+/// Where part `number` of a field begins in the numbers of a frame of so many tokens, and its size
+/// in bytes.
+pub(super) fn place(context: &Context, field: Field, number: u64, tokens: u64) -> (u64, u64) {
     let fields = context.fields.iter();
     let before = fields.take_while(|&&other| other != field);
     let start: u64 = before.map(|&other| bytes(context, other, tokens)).sum();
-    let size_bytes = bytes(context, field, tokens) / context.shapes.parts(field) as u64;
-    (start + layer as u64 * size_bytes, size_bytes)
+    let size_bytes = bytes(context, field, tokens) / context.dimensions.parts(field).max(1);
+    (start + number * size_bytes, size_bytes)
 }
 
 /// Bytes of the numbers of a frame of so many tokens.
@@ -116,28 +123,22 @@ pub(super) fn frame_bytes(context: &Context, tokens: u64) -> u64 {
 
 /// Bytes of a field of one text of so many tokens.
 fn bytes(context: &Context, field: Field, tokens: u64) -> u64 {
-    let numbers: u64 = context.shapes.of(field, 1, tokens).iter().product();
-    numbers * item_bytes(field)
+    let text = Totals::of_text(tokens, 0);
+    let numbers: u64 = context.dimensions.tensor(field, &text).iter().product();
+    numbers * dtype(field).map_or(0, item_bytes)
 }
 
-/// The file's size for so many texts and tokens.
-#[must_use]
-pub fn size_bytes(context: &Context, texts: u64, tokens: u64) -> u64 {
-    let layout = Layout::new(context, texts, tokens);
-    let data: u64 = layout.0.iter().map(Tensor::size_bytes).sum();
-    layout.header(context).len() as u64 + data
+/// The type of a field's tensor; every integer is i64, which torch takes as an index.
+fn dtype(field: Field) -> Option<Dtype> {
+    match field.spec().element {
+        Element::I64 | Element::I32 | Element::NullableI32 => Some(Dtype::I64),
+        Element::F32 => Some(Dtype::F32),
+        Element::Text | Element::Word => None,
+    }
 }
 
-fn item_bytes(field: Field) -> u64 {
-    if is_float(field) { 4 } else { 8 }
-}
-
-/// Whether the field is f32; every other number is i64.
-fn is_float(field: Field) -> bool {
-    matches!(
-        field,
-        Field::LastHiddenState | Field::PoolerOutput | Field::HiddenStates | Field::Embedding
-    )
+fn item_bytes(dtype: Dtype) -> u64 {
+    (dtype.bitsize() / 8) as u64
 }
 
 /// Model, commit and options as a JSON object of strings, which is all that the format allows.

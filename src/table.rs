@@ -1,0 +1,56 @@
+//! Enums with one row of facts for each variant, so that a fact is told once and none is forgotten.
+
+/// Defines an enum whose variants each have a row: an expression of the type after the colon.
+///
+/// `ALL` lists the variants in order, `spec()` gives a variant's row, and the doc comments are the
+/// help. The row's type says what the command line calls the variant (`name`) and whether a user
+/// may type it (`is_typed`).
+macro_rules! table {
+    (
+        $(#[$attribute:meta])*
+        pub enum $Name:ident: $Row:ty {
+            $($(#[doc = $doc:literal])+ $Variant:ident = $row:expr;)+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $Name {
+            $($(#[doc = $doc])+ $Variant,)+
+        }
+
+        impl $Name {
+            /// Every variant, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$Variant),+];
+
+            /// The variant's row.
+            #[must_use]
+            pub fn spec(self) -> $Row {
+                match self {
+                    $(Self::$Variant => $row,)+
+                }
+            }
+
+            fn help(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => concat!($($doc),+).trim(),)+
+                }
+            }
+        }
+
+        impl clap::ValueEnum for $Name {
+            fn value_variants<'a>() -> &'a [Self] {
+                static TYPED: std::sync::LazyLock<Vec<$Name>> = std::sync::LazyLock::new(|| {
+                    let all = $Name::ALL.iter().copied();
+                    all.filter(|variant| variant.spec().is_typed).collect()
+                });
+                &TYPED
+            }
+
+            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+                let value = clap::builder::PossibleValue::new(self.spec().name);
+                Some(value.help(self.help()))
+            }
+        }
+    };
+}
+
+pub(crate) use table;
