@@ -18,17 +18,53 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const VOCABULARY: &str = "vocab.txt";
 /// Read if they are there; a model is complete without them.
 pub(crate) const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// Names the shards that are used if there is no `model.safetensors`.
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
-/// Weights as a Python pickle; known so that the refusal can name it.
-pub(crate) const PICKLE: &str = "pytorch_model.bin";
 
 /// Most bytes of an index: one of BERT large has 40 KB, one of 1,000 shards about 10 MB.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
-/// Endings of weights that are not safetensors; the first four are pickles, which run code.
+/// Endings of weights that are not read.
 const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx"];
+
+/// Beginnings of the names of files that training leaves behind; they hold no weights.
+const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// A header and the tensors.
+    Safetensors,
+    /// What `torch.save` writes: a pickle and the tensors.
+    Pytorch,
+}
+
+impl WeightFormat {
+    /// In the order in which transformers looks for them.
+    pub(crate) const ALL: [Self; 2] = [Self::Safetensors, Self::Pytorch];
+
+    /// The file that holds all tensors.
+    pub(crate) fn whole(self) -> &'static str {
+        match self {
+            Self::Safetensors => "model.safetensors",
+            Self::Pytorch => "pytorch_model.bin",
+        }
+    }
+
+    /// The file that names the shards, used if there is no whole file.
+    pub(crate) fn index(self) -> &'static str {
+        match self {
+            Self::Safetensors => "model.safetensors.index.json",
+            Self::Pytorch => "pytorch_model.bin.index.json",
+        }
+    }
+
+    /// The ending of a shard's name.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Safetensors => ".safetensors",
+            Self::Pytorch => ".bin",
+        }
+    }
+}
 
 /// The names of the model's files in `directory`, each of them a regular file that can be opened.
 /// Without `weights`, weights are not looked for.
@@ -43,7 +79,8 @@ pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>
     let optional = OPTIONAL.iter().filter(|file| is_there(directory, file));
     files.extend(optional.map(|file| (*file).to_owned()));
     if weights {
-        files.extend(WeightFiles::find(directory)?.names());
+        let (format, weights) = WeightFiles::find(directory)?;
+        files.extend(weights.names(format));
     }
     for file in &files {
         let path = directory.join(file);
@@ -70,14 +107,9 @@ pub(super) fn unusable(path: &Path, error: Error) -> Error {
 /// The files that hold the weights.
 pub(crate) enum WeightFiles {
     /// All tensors in one file.
-    Whole(&'static str),
-    /// The tensors in shards that an index names.
-    Sharded {
-        /// The index's file name.
-        index: &'static str,
-        /// The file that holds each tensor.
-        weight_map: BTreeMap<String, String>,
-    },
+    Whole,
+    /// The file that holds each tensor, as an index says.
+    Sharded(BTreeMap<String, String>),
 }
 
 impl WeightFiles {
@@ -86,27 +118,26 @@ impl WeightFiles {
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model): there are none, or their index cannot be used.
-    pub(crate) fn find(directory: &Path) -> Result<Self> {
+    pub(crate) fn find(directory: &Path) -> Result<(WeightFormat, Self)> {
         check_directory(directory)?;
-        if is_there(directory, WEIGHTS) {
-            Ok(Self::Whole(WEIGHTS))
-        } else if is_there(directory, INDEX) {
-            let weight_map = read_index(directory, INDEX)?;
-            Ok(Self::Sharded {
-                index: INDEX,
-                weight_map,
-            })
-        } else {
-            Err(no_weights(directory))
+        for format in WeightFormat::ALL {
+            if is_there(directory, format.whole()) {
+                return Ok((format, Self::Whole));
+            }
+            if is_there(directory, format.index()) {
+                let weight_map = read_index(directory, format)?;
+                return Ok((format, Self::Sharded(weight_map)));
+            }
         }
+        Err(no_weights(directory))
     }
 
     /// The names of the files, the index among them.
-    fn names(self) -> BTreeSet<String> {
+    fn names(self, format: WeightFormat) -> BTreeSet<String> {
         match self {
-            Self::Whole(file) => BTreeSet::from([file.to_owned()]),
-            Self::Sharded { index, weight_map } => {
-                let index = std::iter::once(index.to_owned());
+            Self::Whole => BTreeSet::from([format.whole().to_owned()]),
+            Self::Sharded(weight_map) => {
+                let index = std::iter::once(format.index().to_owned());
                 weight_map.into_values().chain(index).collect()
             }
         }
@@ -119,11 +150,15 @@ struct ShardIndex {
     weight_map: UniqueKeys<String>,
 }
 
-/// The file that holds each tensor, as the index `file` in `directory` says.
+/// The file that holds each tensor, as the index of `format` in `directory` says.
 ///
 /// # Errors
 /// The index cannot be used, or names a file that is not a shard beside it.
-pub(crate) fn read_index(directory: &Path, file: &str) -> Result<BTreeMap<String, String>> {
+pub(crate) fn read_index(
+    directory: &Path,
+    format: WeightFormat,
+) -> Result<BTreeMap<String, String>> {
+    let file = format.index();
     let content = read(directory, file, MAX_INDEX_BYTES)?;
     let index = serde_json::from_slice(&content)
         .map_err(|cause| model_error(format!("it is no index of shards: {cause}")));
@@ -132,15 +167,15 @@ pub(crate) fn read_index(directory: &Path, file: &str) -> Result<BTreeMap<String
             let UniqueKeys(weight_map) = index.weight_map;
             weight_map
                 .values()
-                .try_for_each(|shard| check_shard(shard))?;
+                .try_for_each(|shard| check_shard(shard, format.ending()))?;
             Ok(weight_map)
         })
         .map_err(|error| unusable(&directory.join(file), error))
 }
 
 /// Refuses a shard that is not a plain file name: an index must not reach out of its directory.
-fn check_shard(name: &str) -> Result<()> {
-    let plain = name.ends_with(".safetensors")
+fn check_shard(name: &str, ending: &str) -> Result<()> {
+    let plain = name.ends_with(ending)
         && !name.starts_with(['.', '-'])
         && !name.contains("..")
         && !name.contains(['/', '\\', ':', '%'])
@@ -149,7 +184,7 @@ fn check_shard(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(model_error(format!(
-        "the file name `{}` is not allowed, only names of `.safetensors` files beside it are",
+        "the file name `{}` is not allowed, only names of `{ending}` files beside it are",
         shortened(name)
     )))
 }
@@ -175,24 +210,37 @@ fn is_there(directory: &Path, file: &str) -> bool {
 
 /// The error of a directory without weights that this program reads.
 fn no_weights(directory: &Path) -> Error {
-    let is_other = |name: &String| OTHER_WEIGHTS.iter().any(|ending| name.ends_with(ending));
+    let is_other = |name: &String| {
+        let is_leftover = TRAINING_LEFTOVERS
+            .iter()
+            .any(|start| name.starts_with(start));
+        !is_leftover && OTHER_WEIGHTS.iter().any(|ending| name.ends_with(ending))
+    };
     let cause = match names(directory).into_iter().find(is_other) {
         Some(name) => only_other_weights(&name),
         None => model_error(holdings(directory)),
     };
-    missing(directory, &format!("`{WEIGHTS}`"), cause)
+    missing(
+        directory,
+        "`model.safetensors` and no `pytorch_model.bin`",
+        cause,
+    )
 }
 
-/// The refusal of a model whose weights are only there in the file `name`.
-pub(crate) fn only_other_weights(name: &str) -> Error {
-    model_error(format!(
-        "there is only `{name}`, and weights in formats other than safetensors are not read \
-         (pickles run code)"
-    ))
-    .with_tip(
-        "python -c \"from transformers import AutoModel as M; \
-         M.from_pretrained('DIR').save_pretrained('DIR')\"",
-    )
+fn only_other_weights(name: &str) -> Error {
+    let error = model_error(format!(
+        "there is only `{name}`, and only safetensors and PyTorch's state dicts are read"
+    ));
+    let may_be_state_dict = [".bin", ".pt", ".pth"];
+    if may_be_state_dict
+        .iter()
+        .any(|ending| name.ends_with(ending))
+    {
+        return error.with_tip(format!(
+            "if it is a state dict of this model: mv {name} pytorch_model.bin"
+        ));
+    }
+    error
 }
 
 fn missing(directory: &Path, wanted: &str, cause: Error) -> Error {
@@ -245,7 +293,11 @@ mod tests {
     #[test]
     fn a_vocabulary_stands_for_a_tokenizer_and_an_index_for_the_weights() {
         let index = r#"{"weight_map":{"a":"model-1.safetensors","b":"model-1.safetensors"}}"#;
-        let mut files = vec![(CONFIG, ""), (VOCABULARY, ""), (INDEX, index)];
+        let mut files = vec![
+            (CONFIG, ""),
+            (VOCABULARY, ""),
+            ("model.safetensors.index.json", index),
+        ];
         assert_eq!(
             trouble(&files, true).as_deref(),
             Some("could not use `DIR/model-1.safetensors`: it does not exist")
@@ -264,14 +316,14 @@ mod tests {
         assert_eq!(trouble(&files, true).as_deref(), Some(expected));
         files.push((TOKENIZER, ""));
         assert_eq!(trouble(&files, false), None);
-        let expected = "there is no `model.safetensors` in `DIR`: \
+        let expected = "there is no `model.safetensors` and no `pytorch_model.bin` in `DIR`: \
                         the directory holds `config.json`, `tokenizer.json`";
         assert_eq!(trouble(&files, true).as_deref(), Some(expected));
     }
 
     #[test]
     fn a_shard_stays_in_its_directory() {
-        assert!(check_shard("model-00001-of-00002.safetensors").is_ok());
+        assert!(check_shard("model-00001-of-00002.safetensors", ".safetensors").is_ok());
         for name in [
             "../x.safetensors",
             "/x.safetensors",
@@ -279,7 +331,7 @@ mod tests {
             "x.bin",
             ".safetensors",
         ] {
-            assert!(check_shard(name).is_err(), "{name}");
+            assert!(check_shard(name, ".safetensors").is_err(), "{name}");
         }
     }
 }

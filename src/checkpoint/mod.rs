@@ -1,4 +1,5 @@
-//! A directory of model files: `config.json` → [`Config`], `*.safetensors` → [`Tensors`].
+//! A directory of model files: `config.json` → [`Config`], `model.safetensors` or
+//! `pytorch_model.bin` → [`Tensors`].
 
 mod config;
 pub(crate) mod files;
@@ -6,11 +7,14 @@ mod half_precision;
 mod json;
 mod local_file;
 pub(crate) mod names;
+mod pytorch;
 mod safetensors_file;
+mod stored_tensor;
 mod tensor_view;
 mod tensors;
 mod weights;
 
 pub use config::{Config, HiddenAct};
+pub use files::WeightFormat;
 pub use tensor_view::{Dtype, TensorView};
 pub use tensors::Tensors;

@@ -16,7 +16,8 @@ use serde::Deserialize;
 
 use super::json::UniqueKeys;
 use super::local_file::{map, model_error, open as open_file, undisguised, words};
-use super::weights::{StoredTensor, StoredTensors};
+use super::stored_tensor::StoredTensor;
+use super::weights::StoredTensors;
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.
@@ -50,13 +51,14 @@ pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     let mapping = Arc::new(map(&file, size_bytes)?);
     let file_name: Arc<str> = Arc::from(file_name);
     let stored = |(name, info): (String, TensorInfo)| {
-        let tensor = StoredTensor {
-            file_name: Arc::clone(&file_name),
-            mapping: Arc::clone(&mapping),
-            dtype: info.dtype,
-            shape: info.shape,
-            start: data_start + info.data_offsets.0,
-        };
+        let tensor = StoredTensor::new(
+            Arc::clone(&file_name),
+            Arc::clone(&mapping),
+            info.dtype,
+            info.shape,
+            data_start + info.data_offsets.0,
+            None,
+        );
         (name, tensor)
     };
     Ok(tensors.into_iter().map(stored).collect())

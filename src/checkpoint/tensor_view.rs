@@ -31,16 +31,6 @@ impl Dtype {
             Self::F16 | Self::BF16 => 2,
         }
     }
-
-    /// The type of safetensors that has the same numbers, none for types that no weight has.
-    pub(super) fn of(dtype: safetensors::Dtype) -> Option<Self> {
-        match dtype {
-            safetensors::Dtype::F32 => Some(Self::F32),
-            safetensors::Dtype::F16 => Some(Self::F16),
-            safetensors::Dtype::BF16 => Some(Self::BF16),
-            _ => None,
-        }
-    }
 }
 
 /// As safetensors spells it: `F32`, `F16`, `BF16`.
@@ -59,8 +49,8 @@ impl fmt::Display for Dtype {
 enum Data {
     /// In the file.
     Mapped(Arc<Mmap>),
-    /// In memory: the file has another type.
-    Rounded(Arc<Vec<u8>>),
+    /// In memory: they do not lie so in the file.
+    Copied(Arc<Vec<u8>>),
 }
 
 /// A tensor in a mapped file; row-major, little-endian. Cheap to clone: the mapping is shared.
@@ -88,6 +78,16 @@ impl TensorView {
         }
     }
 
+    /// The tensor whose numbers are `bytes`.
+    pub(super) fn copied(dtype: Dtype, shape: Vec<usize>, bytes: Arc<Vec<u8>>) -> Self {
+        Self {
+            dtype,
+            shape,
+            range: 0..bytes.len(),
+            data: Data::Copied(bytes),
+        }
+    }
+
     /// The type of the numbers.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
@@ -108,7 +108,7 @@ impl TensorView {
     pub fn bytes(&self) -> &[u8] {
         let all = match &self.data {
             Data::Mapped(mapping) => &mapping[..],
-            Data::Rounded(bytes) => &bytes[..],
+            Data::Copied(bytes) => &bytes[..],
         };
         &all[self.range.clone()]
     }
@@ -127,12 +127,7 @@ impl TensorView {
             Some(numbers) => narrow(numbers),
             None => narrow(&self.to_f32()),
         };
-        Self {
-            dtype,
-            shape: self.shape.clone(),
-            range: 0..bytes.len(),
-            data: Data::Rounded(Arc::new(bytes)),
-        }
+        Self::copied(dtype, self.shape.clone(), Arc::new(bytes))
     }
 
     /// Has the system map the tensor's pages now, in one call instead of a fault for every few.

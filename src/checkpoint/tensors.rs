@@ -2,14 +2,15 @@
 //! config, refused if one is missing or wrong.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Config;
+use super::files::WeightFormat;
 use super::local_file::model_error;
 use super::names::{self, Dimension};
 use super::safetensors_file::shape_text;
-use super::tensor_view::{Dtype, TensorView};
-use super::weights::{self, StoredTensor, StoredTensors};
+use super::stored_tensor::StoredTensor;
+use super::tensor_view::TensorView;
+use super::weights::{self, StoredTensors};
 use crate::error::{Error, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
@@ -22,6 +23,7 @@ pub struct Tensors {
     directory: PathBuf,
     /// What the checkpoint puts before every name: empty, `bert.` or another.
     prefix: String,
+    format: WeightFormat,
     stored: StoredTensors,
 }
 
@@ -32,15 +34,22 @@ impl Tensors {
     /// [`Kind::Model`](crate::error::Kind::Model): no weights, a file that is missing, damaged, cut
     /// short or in another format, an index that does not fit its shards, or tensors that are no BERT's.
     pub fn open(directory: &Path) -> Result<Self> {
-        let stored = weights::open(directory)?;
+        let (format, stored) = weights::open(directory)?;
         let prefix = names::prefix(stored.keys().map(String::as_str))
             .map_err(|error| unusable(directory, error))?
             .to_owned();
         Ok(Self {
             directory: directory.to_owned(),
             prefix,
+            format,
             stored,
         })
+    }
+
+    /// How the weights are stored.
+    #[must_use]
+    pub fn format(&self) -> WeightFormat {
+        self.format
     }
 
     /// The tensor `name`, which must have `shape`.
@@ -65,7 +74,7 @@ impl Tensors {
     fn find_shaped(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
         match self.stored(name)? {
             None => Ok(None),
-            Some((name, tensor)) if tensor.shape == shape => view(name, tensor).map(Some),
+            Some((name, tensor)) if tensor.shape == shape => tensor.view(name).map(Some),
             Some((name, tensor)) => Err(wrong_shape(name, tensor, &shape_text(shape))),
         }
     }
@@ -161,7 +170,7 @@ impl Tensors {
             let wanted = format!("[{}] of config.json", keys.join(", "));
             return Err(wrong_shape(name, tensor, &wanted));
         }
-        view(name, tensor).map(drop)
+        tensor.engine_dtype(name).map(drop)
     }
 
     /// The tensor `name`, with its name in the file.
@@ -195,22 +204,6 @@ fn unusable(directory: &Path, cause: Error) -> Error {
     cause.context(format!(
         "could not use the weights in `{}`",
         directory.display()
-    ))
-}
-
-/// The numbers of `tensor`, if its type is one that the engine computes with.
-fn view(name: &str, tensor: &StoredTensor) -> Result<TensorView> {
-    let Some(dtype) = Dtype::of(tensor.dtype) else {
-        return Err(model_error(format!(
-            "tensor `{name}` in `{}` is of type {}, supported are F32, F16 and BF16",
-            tensor.file_name, tensor.dtype
-        )));
-    };
-    Ok(TensorView::new(
-        dtype,
-        tensor.shape.clone(),
-        Arc::clone(&tensor.mapping),
-        tensor.start,
     ))
 }
 

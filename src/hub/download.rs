@@ -25,7 +25,7 @@ use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
-use crate::checkpoint::files;
+use crate::checkpoint::files::{self, WeightFormat};
 use crate::error::{Classify, Kind, Result};
 
 /// A file that comes damaged or not at all is tried once more.
@@ -131,21 +131,29 @@ impl ModelDownload<'_> {
         for file in files::OPTIONAL {
             self.get(file).await?;
         }
-        if weights && !self.get(files::WEIGHTS).await? {
-            self.get_shards().await?;
+        if weights {
+            self.get_weights().await?;
         }
         Ok(())
     }
 
-    async fn get_shards(&self) -> Result<()> {
-        if !self.get(files::INDEX).await? {
-            return Err(match self.metadata(files::PICKLE).await? {
-                Some(_) => files::only_other_weights(files::PICKLE),
-                None => no_file(self.hub.host(), "`model.safetensors`"),
-            });
+    /// The weights in the order of transformers.
+    async fn get_weights(&self) -> Result<()> {
+        for format in WeightFormat::ALL {
+            if self.get(format.whole()).await? {
+                return Ok(());
+            }
+            if self.get(format.index()).await? {
+                return self.get_shards(format).await;
+            }
         }
+        let weights = "`model.safetensors` or `pytorch_model.bin`";
+        Err(no_file(self.hub.host(), weights))
+    }
+
+    async fn get_shards(&self, format: WeightFormat) -> Result<()> {
         let snapshot = self.installer.snapshot(&self.commit);
-        let weight_map = files::read_index(&snapshot, files::INDEX)?;
+        let weight_map = files::read_index(&snapshot, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
             if !self.get(&shard).await? {

@@ -12,6 +12,7 @@ mod accepted;
 mod config_faults;
 mod directory_faults;
 mod mutations;
+mod pytorch;
 mod shard_faults;
 mod weight_faults;
 

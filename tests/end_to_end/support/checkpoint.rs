@@ -106,7 +106,7 @@ impl Checkpoint {
     }
 
     /// Every tensor in file order: wider elements first, then by name.
-    fn tensors(&self) -> Vec<Tensor> {
+    pub fn tensors(&self) -> Vec<Tensor> {
         let table = fixture("checkpoints.json");
         let mut tensors = Vec::new();
         for part in &self.parts {

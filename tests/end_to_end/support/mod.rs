@@ -7,5 +7,6 @@ pub mod formula;
 pub mod goldens;
 #[cfg(feature = "hub")]
 pub mod loopback;
+pub mod pytorch_file;
 pub mod random;
 pub mod safetensors_file;

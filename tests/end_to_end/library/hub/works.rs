@@ -75,16 +75,42 @@ fn shards_are_downloaded_by_their_index() {
 }
 
 #[test]
-fn only_a_pickle_is_refused_with_a_tip() {
+fn a_pickle_is_downloaded_only_if_there_are_no_safetensors() {
+    let stage = Stage::new();
+    stage.hub.add("pytorch_model.bin", b"pickle", Size::Large);
+    let snapshot = stage.get().expect("a download");
+    let pickle = snapshot.directory.join("pytorch_model.bin");
+    assert!(!pickle.exists());
+
     let stage = Stage::new();
     stage.hub.remove("model.safetensors");
-    stage.hub.add("pytorch_model.bin", b"pickle", Size::Large);
-    let error = stage.fails(Kind::Model, "pytorch_model.bin");
-    assert!(
-        error
-            .tip()
-            .is_some_and(|tip| tip.contains("save_pretrained"))
+    stage.fails(
+        Kind::HubRefused,
+        "`model.safetensors` or `pytorch_model.bin`",
     );
+    stage.hub.add("pytorch_model.bin", b"pickle", Size::Large);
+    let snapshot = stage.get().expect("a download");
+    assert_eq!(verify(&snapshot).expect("readable files").len(), 4);
+    let read = fs::read(snapshot.directory.join("pytorch_model.bin")).expect("weights");
+    assert_eq!(read, b"pickle");
+    let asked = stage.hub.requests().len();
+    stage.get().expect("the cached model");
+    assert_eq!(stage.hub.requests().len(), asked);
+}
+
+#[test]
+fn shards_of_a_pickle_are_downloaded_by_their_index() {
+    let stage = Stage::new();
+    stage.hub.remove("model.safetensors");
+    let index = br#"{"weight_map":{"a":"pytorch_model-1.bin","b":"pytorch_model-2.bin"}}"#;
+    stage
+        .hub
+        .add("pytorch_model.bin.index.json", index, Size::Small);
+    stage.hub.add("pytorch_model-1.bin", b"one", Size::Large);
+    stage.fails(Kind::HubRefused, "`pytorch_model-2.bin`");
+    stage.hub.add("pytorch_model-2.bin", b"two", Size::Large);
+    let snapshot = stage.get().expect("a download");
+    assert_eq!(verify(&snapshot).expect("readable files").len(), 6);
 }
 
 #[test]

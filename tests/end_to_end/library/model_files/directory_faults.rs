@@ -31,7 +31,10 @@ fn a_missing_file_is_named_with_its_directory_and_what_is_there() {
     assert_refused(
         "weights",
         directory.path(),
-        &["no `model.safetensors` in", "holds `config.json`"],
+        &[
+            "no `model.safetensors` and no `pytorch_model.bin` in",
+            "holds `config.json`",
+        ],
     );
     let empty = super::directory();
     assert_refused(
@@ -51,13 +54,13 @@ fn the_names_in_a_large_directory_are_cut() {
 }
 
 #[test]
-fn weights_in_other_formats_are_refused_by_name_with_a_way_to_convert_them() {
-    for name in [
-        "pytorch_model.bin",
-        "model.pt",
-        "bert_model.ckpt",
-        "tf_model.h5",
-        "model.onnx",
+fn weights_in_other_formats_are_refused_by_name_and_no_tip_leads_to_a_random_pooler() {
+    for (name, may_be_state_dict) in [
+        ("bert.bin", true),
+        ("model.pt", true),
+        ("bert_model.ckpt", false),
+        ("tf_model.h5", false),
+        ("model.onnx", false),
     ] {
         let directory = replaced("model.safetensors", |path| {
             fs::write(path.with_file_name(name), b"x").expect("written");
@@ -68,11 +71,9 @@ fn weights_in_other_formats_are_refused_by_name_with_a_way_to_convert_them() {
             &[&format!("only `{name}`"), "safetensors"],
         );
         let error = load(directory.path()).map(drop).expect_err(name);
-        assert!(
-            error
-                .tip()
-                .is_some_and(|tip| tip.contains("save_pretrained"))
-        );
+        let tip = format!("mv {name} pytorch_model.bin");
+        let found = error.tip().is_some_and(|found| found.ends_with(&tip));
+        assert_eq!(found, may_be_state_dict, "{:?}", error.tip());
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use bert_embed::error::Kind;
 use safetensors::SafeTensors;
 
-use super::{assert_form, load, written};
+use super::{assert_form, directory, load, written};
+use crate::support::pytorch_file::write_pytorch;
 
 const FLIPS: usize = 1_000;
 
@@ -47,6 +48,54 @@ fn opened(directory: &Path, name: &str) -> (File, Vec<u8>) {
     let content = fs::read(&path).expect("read");
     let file = File::options().write(true).open(path);
     (file.expect("opened"), content)
+}
+
+/// 500 bytes flipped and 500 beginnings of a `pytorch_model.bin` in the form `name`: a third of them
+/// in the first 8 KB and a third in the last, where everything but the numbers lies.
+fn damaged_pickles_are_an_answer_or_a_model_error(name: &str) {
+    let directory = directory();
+    write_pytorch(name, directory.path());
+    let (file, whole) = opened(directory.path(), "pytorch_model.bin");
+    let mut state = 7;
+    let mut taken = 0;
+    for count in 0..500 {
+        let ends = 8192;
+        let at = match count % 3 {
+            0 => random(&mut state) % ends,
+            1 => whole.len() - ends + random(&mut state) % ends,
+            _ => random(&mut state) % whole.len(),
+        };
+        let byte = whole[at] ^ (1 + (random(&mut state) % 255) as u8);
+        file.write_all_at(&[byte], at as u64).expect("written");
+        taken += usize::from(accepted(directory.path()));
+        file.write_all_at(&whole[at..=at], at as u64)
+            .expect("written");
+        file.set_len(at as u64).expect("cut");
+        let only_padding = whole[at..].iter().all(|&byte| byte == 0);
+        assert!(!accepted(directory.path()) || only_padding, "{at} bytes");
+        file.set_len(whole.len() as u64).expect("as long as before");
+        file.write_all_at(&whole[at..], at as u64).expect("written");
+    }
+    assert!(
+        taken > 50,
+        "a flipped number is only another number: {taken}"
+    );
+    assert!(accepted(directory.path()));
+}
+
+#[test]
+fn a_damaged_pickle_of_the_zip_form_is_an_answer_or_a_model_error() {
+    damaged_pickles_are_an_answer_or_a_model_error("zip-views");
+}
+
+#[test]
+fn a_damaged_pickle_of_the_legacy_form_is_an_answer_or_a_model_error() {
+    damaged_pickles_are_an_answer_or_a_model_error("legacy-views");
+}
+
+#[test]
+fn a_damaged_pickle_of_the_tar_form_is_an_answer_or_a_model_error() {
+    damaged_pickles_are_an_answer_or_a_model_error("tar");
 }
 
 /// Every beginning of the file, the longest first, is refused.

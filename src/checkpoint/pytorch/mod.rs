@@ -1,0 +1,97 @@
+//! One `pytorch_model.bin` → where its tensors lie: the zip form of `PyTorch` 1.6 and later, the plain
+//! form before it, and the tar form of `PyTorch` 0.1.
+//!
+//! A reader of our own, because the ones there are copy each tensor out of the file, and this program
+//! uses weights where they lie. Source: `torch/serialization.py`.
+
+mod legacy;
+mod pickle;
+mod state_dict;
+mod tar;
+mod zip;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use super::local_file::{map, model_error, open as open_file, undisguised};
+use super::stored_tensor::StoredTensor;
+use super::weights::StoredTensors;
+use crate::error::{Error, Result};
+use state_dict::PlacedTensor;
+
+/// Maps `path`, which messages call `file_name`, and reads its pickle; nothing in it is run, and no
+/// page of the tensors is touched.
+///
+/// # Errors
+/// The file cannot be opened, is damaged or cut short, or holds anything but tensors and dictionaries.
+pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
+    let (file, size_bytes) = open_file(path)?;
+    let mapping = Arc::new(map(&file, size_bytes)?);
+    let tensors = read(&mapping)?;
+    check_copies(&tensors, mapping.len())?;
+    let file_name: Arc<str> = Arc::from(file_name);
+    let stored = |(name, tensor): (String, PlacedTensor)| {
+        let tensor = StoredTensor::new(
+            Arc::clone(&file_name),
+            Arc::clone(&mapping),
+            tensor.dtype,
+            tensor.shape,
+            tensor.start,
+            tensor.strides,
+        );
+        (name, tensor)
+    };
+    Ok(tensors.into_iter().map(stored).collect())
+}
+
+fn read(mapping: &Arc<Mmap>) -> Result<BTreeMap<String, PlacedTensor>> {
+    let file = &mapping[..];
+    if file.starts_with(b"PK\x03\x04") {
+        zip::read(file)
+    } else if file.starts_with(legacy::MAGIC) {
+        legacy::read(file)
+    } else if file.get(257..262) == Some(b"ustar") {
+        tar::read(file)
+    } else {
+        undisguised(&file[..file.len().min(64)])?;
+        Err(model_error("it is no file of PyTorch"))
+    }
+}
+
+/// Refuses views of one storage that would have to be copied again and again.
+fn check_copies(tensors: &BTreeMap<String, PlacedTensor>, file_bytes: usize) -> Result<()> {
+    let copied = tensors
+        .values()
+        .filter(|tensor| tensor.strides.is_some() || tensor.dtype == safetensors::Dtype::F64)
+        .map(|tensor| {
+            let elements: usize = tensor.shape.iter().product();
+            elements * state_dict::item_bytes(tensor.dtype)
+        });
+    if copied.sum::<usize>() <= file_bytes {
+        return Ok(());
+    }
+    Err(model_error(
+        "its tensors show the same numbers again and again",
+    ))
+}
+
+/// The `size` bytes of `file` from `start` on.
+fn bytes(file: &[u8], start: usize, size: usize) -> Result<&[u8]> {
+    let end = start.checked_add(size);
+    end.and_then(|end| file.get(start..end))
+        .ok_or_else(cut_short)
+}
+
+/// The whole number at `start`, which takes 8 bytes.
+fn number(file: &[u8], start: usize) -> Result<usize> {
+    let number = bytes(file, start, 8)?.try_into().map(i64::from_le_bytes);
+    let number = number.ok().and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(cut_short)
+}
+
+fn cut_short() -> Error {
+    model_error("it is damaged or cut short")
+}

@@ -1,0 +1,171 @@
+//! The tar form of `PyTorch` 0.1: the members `storages`, `tensors` and `pickle`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::super::local_file::model_error;
+use super::legacy::storage;
+use super::pickle::{Global, Pickle, PickleValue, ValueId};
+use super::state_dict::{Externals, PlacedTensor, Storage, key, part, placed, tensors};
+use super::{bytes, cut_short, number};
+use crate::error::Result;
+
+/// The unit of a tar archive: a header takes one, and members are filled up to the next.
+const BLOCK_BYTES: usize = 512;
+
+/// The tensors of the archive `file`.
+///
+/// # Errors
+/// It is damaged, or holds anything but tensors and dictionaries.
+pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, PlacedTensor>> {
+    let members = members(file)?;
+    let member = |name: &str| {
+        let missing = || model_error(format!("it is a tar archive without a member `{name}`"));
+        members.get(name).copied().ok_or_else(missing)
+    };
+    let storages = storages(file, member("storages")?)?;
+    let tensors_by_key = tensor_table(file, member("tensors")?, &storages)?;
+    let (start, size) = member("pickle")?;
+    let pickle = Pickle::read(bytes(file, start, size)?)?;
+    let externals = Externals {
+        storages,
+        tensors: tensors_by_key,
+    };
+    tensors(&pickle, &externals)
+}
+
+/// First byte and size of each member; its name without `./`.
+fn members(file: &[u8]) -> Result<HashMap<&str, (usize, usize)>> {
+    let mut members = HashMap::new();
+    let mut position = 0;
+    while let Ok(header) = bytes(file, position, BLOCK_BYTES) {
+        let field = |from: usize, size: usize| {
+            let text = header[from..from + size].split(|&byte| byte == 0).next();
+            text.and_then(|text| std::str::from_utf8(text).ok())
+                .map(str::trim)
+        };
+        let name = field(0, 100).ok_or_else(cut_short)?;
+        if name.is_empty() {
+            break;
+        }
+        let size = field(124, 12).and_then(|size| usize::from_str_radix(size, 8).ok());
+        let (start, size) = (position + BLOCK_BYTES, size.ok_or_else(cut_short)?);
+        bytes(file, start, size)?;
+        members.insert(name.trim_start_matches("./"), (start, size));
+        position = start + size.next_multiple_of(BLOCK_BYTES);
+    }
+    Ok(members)
+}
+
+/// Reads pickles and numbers one after the other.
+struct Reader<'a> {
+    file: &'a [u8],
+    position: usize,
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a [u8], (start, size): (usize, usize)) -> Self {
+        Self {
+            file,
+            position: start,
+            end: start + size,
+        }
+    }
+
+    fn pickle(&mut self) -> Result<Pickle<'a>> {
+        let rest = self.file.get(self.position..self.end);
+        let pickle = Pickle::read(rest.ok_or_else(cut_short)?)?;
+        self.position += pickle.size_bytes;
+        Ok(pickle)
+    }
+
+    /// A pickle that is one number: how many items follow.
+    fn count(&mut self) -> Result<usize> {
+        match *self.pickle()?.root() {
+            PickleValue::Integer(count) => usize::try_from(count).map_err(|_| cut_short()),
+            _ => Err(cut_short()),
+        }
+    }
+
+    fn number(&mut self) -> Result<usize> {
+        let number = number(self.file, self.position)?;
+        self.position += 8;
+        Ok(number)
+    }
+
+    fn numbers(&mut self, count: usize) -> Result<Vec<usize>> {
+        (0..count).map(|_| self.number()).collect()
+    }
+}
+
+/// `(key, location, torch.FloatStorage)` and the storage itself, many times; then parts of them.
+fn storages(file: &[u8], member: (usize, usize)) -> Result<HashMap<String, Storage>> {
+    let mut reader = Reader::new(file, member);
+    let mut storages = HashMap::new();
+    for _ in 0..reader.count()? {
+        let pickle = reader.pickle()?;
+        let (name, &[_, _, kind]) = keyed(&pickle)? else {
+            return Err(cut_short());
+        };
+        let PickleValue::Global(Global::Storage(dtype)) = *pickle.get(kind) else {
+            return Err(cut_short());
+        };
+        let (storage, end) = storage(file, reader.position, dtype)?;
+        reader.position = end;
+        storages.insert(name, storage);
+    }
+    let views = reader.pickle()?;
+    let PickleValue::List(list) = views.root() else {
+        return Err(cut_short());
+    };
+    for &view in list {
+        let PickleValue::Tuple(parts) = views.get(view) else {
+            return Err(cut_short());
+        };
+        let &[target, root, offset, elements] = parts.as_slice() else {
+            return Err(cut_short());
+        };
+        let number = |id: ValueId| match *views.get(id) {
+            PickleValue::Integer(number) => usize::try_from(number).map_err(|_| cut_short()),
+            _ => Err(cut_short()),
+        };
+        let root = *storages.get(&key(&views, root)?).ok_or_else(cut_short)?;
+        let view = part(root, number(offset)?, number(elements)?)?;
+        storages.insert(key(&views, target)?, view);
+    }
+    Ok(storages)
+}
+
+/// `(key, storage's key, torch.FloatTensor)` and the tensor's shape, many times.
+fn tensor_table(
+    file: &[u8],
+    member: (usize, usize),
+    storages: &HashMap<String, Storage>,
+) -> Result<HashMap<String, PlacedTensor>> {
+    let mut reader = Reader::new(file, member);
+    let mut tensors = HashMap::new();
+    for _ in 0..reader.count()? {
+        let pickle = reader.pickle()?;
+        let (name, &[_, storage, _]) = keyed(&pickle)? else {
+            return Err(cut_short());
+        };
+        let storage = storages
+            .get(&key(&pickle, storage)?)
+            .ok_or_else(cut_short)?;
+        // The number of dimensions has 4 bytes; the other 4 mean nothing.
+        let dimensions = bytes(file, reader.position, 8)?[0].into();
+        reader.position += 8;
+        let (shape, strides) = (reader.numbers(dimensions)?, reader.numbers(dimensions)?);
+        let offset = reader.number()?;
+        tensors.insert(name, placed(*storage, offset, shape, strides)?);
+    }
+    Ok(tensors)
+}
+
+/// The items of a pickled tuple, and the first of them as a key.
+fn keyed<'a>(pickle: &'a Pickle) -> Result<(String, &'a [ValueId])> {
+    match pickle.root() {
+        PickleValue::Tuple(items) if !items.is_empty() => Ok((key(pickle, items[0])?, items)),
+        _ => Err(cut_short()),
+    }
+}

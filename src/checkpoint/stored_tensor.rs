@@ -1,0 +1,110 @@
+//! Where one tensor lies in a weight file, and the way from there to a [`TensorView`].
+
+use std::sync::{Arc, OnceLock};
+
+use memmap2::Mmap;
+use safetensors::Dtype as StoredType;
+
+use super::local_file::model_error;
+use super::tensor_view::{Dtype, TensorView};
+use crate::error::Result;
+
+/// One tensor of a mapped file.
+pub(super) struct StoredTensor {
+    pub(super) file_name: Arc<str>,
+    pub(super) dtype: StoredType,
+    pub(super) shape: Vec<usize>,
+    mapping: Arc<Mmap>,
+    /// The first byte in the mapping.
+    start: usize,
+    /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
+    strides: Option<Vec<usize>>,
+    /// The numbers as the engine reads them, if they do not lie so in the file; made once.
+    copy: OnceLock<Arc<Vec<u8>>>,
+}
+
+impl StoredTensor {
+    /// The tensor at byte `start` of `mapping`; whoever read the file has found it to lie inside.
+    pub(super) fn new(
+        file_name: Arc<str>,
+        mapping: Arc<Mmap>,
+        dtype: StoredType,
+        shape: Vec<usize>,
+        start: usize,
+        strides: Option<Vec<usize>>,
+    ) -> Self {
+        Self {
+            file_name,
+            dtype,
+            shape,
+            mapping,
+            start,
+            strides,
+            copy: OnceLock::new(),
+        }
+    }
+
+    /// The type that the engine reads; messages call the tensor `name`.
+    ///
+    /// # Errors
+    /// There is none for the type in the file.
+    pub(super) fn engine_dtype(&self, name: &str) -> Result<Dtype> {
+        match self.dtype {
+            StoredType::F32 | StoredType::F64 => Ok(Dtype::F32),
+            StoredType::F16 => Ok(Dtype::F16),
+            StoredType::BF16 => Ok(Dtype::BF16),
+            other => Err(model_error(format!(
+                "tensor `{name}` in `{}` is of type {other}, supported are F64, F32, F16 and BF16",
+                self.file_name
+            ))),
+        }
+    }
+
+    /// The numbers: in place if they lie one after the other, else gathered; f64 rounded to f32.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::engine_dtype`].
+    pub(super) fn view(&self, name: &str) -> Result<TensorView> {
+        let dtype = self.engine_dtype(name)?;
+        let shape = self.shape.clone();
+        if self.strides.is_none() && self.dtype != StoredType::F64 {
+            let mapping = Arc::clone(&self.mapping);
+            return Ok(TensorView::new(dtype, shape, mapping, self.start));
+        }
+        let copy = self.copy.get_or_init(|| Arc::new(self.copied()));
+        Ok(TensorView::copied(dtype, shape, Arc::clone(copy)))
+    }
+
+    fn copied(&self) -> Vec<u8> {
+        let item_bytes = self.dtype.bitsize() / 8;
+        let elements: usize = self.shape.iter().product();
+        let source = &self.mapping[self.start..];
+        let mut bytes = Vec::with_capacity(elements * item_bytes);
+        match &self.strides {
+            Some(strides) => gather(source, &self.shape, strides, item_bytes, &mut bytes),
+            None => bytes.extend(&source[..elements * item_bytes]),
+        }
+        match self.dtype {
+            StoredType::F64 => to_f32(&bytes),
+            _ => bytes,
+        }
+    }
+}
+
+/// Appends the elements of a strided tensor, the last index running fastest.
+fn gather(source: &[u8], shape: &[usize], strides: &[usize], item_bytes: usize, to: &mut Vec<u8>) {
+    match (shape, strides) {
+        ([size, shape @ ..], [stride, strides @ ..]) => (0..*size).for_each(|index| {
+            let source = &source[index * stride * item_bytes..];
+            gather(source, shape, strides, item_bytes, to);
+        }),
+        _ => to.extend(&source[..item_bytes]),
+    }
+}
+
+/// f64 rounded to the nearest f32.
+fn to_f32(bytes: &[u8]) -> Vec<u8> {
+    let (numbers, _) = bytes.as_chunks();
+    let round = |&number: &[u8; 8]| (f64::from_le_bytes(number) as f32).to_le_bytes();
+    numbers.iter().flat_map(round).collect()
+}
