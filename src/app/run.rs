@@ -8,7 +8,7 @@ use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, Tensors};
+use crate::checkpoint::{Config, Tensors, WeightFormat};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
@@ -73,6 +73,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let options = settings(arguments, &request);
     let done = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
     let tensors = open_tensors(&snapshot, &config)?;
+    if tensors.format() == WeightFormat::Pytorch {
+        notes::note("the weights are a PyTorch pickle: as model.safetensors they load faster");
+    }
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
     let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);

@@ -16,8 +16,7 @@ use serde::Deserialize;
 
 use super::json::UniqueKeys;
 use super::local_file::{map, model_error, open as open_file, undisguised, words};
-use super::stored_tensor::StoredTensor;
-use super::weights::StoredTensors;
+use super::stored_tensor::{StoredTensor, StoredTensors};
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.

@@ -1,5 +1,6 @@
 //! Where one tensor lies in a weight file, and the way from there to a [`TensorView`].
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use memmap2::Mmap;
@@ -8,6 +9,9 @@ use safetensors::Dtype as StoredType;
 use super::local_file::model_error;
 use super::tensor_view::{Dtype, TensorView};
 use crate::error::Result;
+
+/// Tensors by their names in the file.
+pub(super) type StoredTensors = BTreeMap<String, StoredTensor>;
 
 /// One tensor of a mapped file.
 pub(super) struct StoredTensor {

@@ -8,9 +8,9 @@ use super::files::WeightFormat;
 use super::local_file::model_error;
 use super::names::{self, Dimension};
 use super::safetensors_file::shape_text;
-use super::stored_tensor::StoredTensor;
+use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
-use super::weights::{self, StoredTensors};
+use super::weights;
 use crate::error::{Error, Result};
 
 /// The tensors of one checkpoint, mapped and not read.

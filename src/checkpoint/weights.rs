@@ -5,12 +5,9 @@ use std::path::Path;
 
 use super::files::{WeightFiles, WeightFormat, unusable};
 use super::local_file::model_error;
-use super::stored_tensor::StoredTensor;
+use super::stored_tensor::StoredTensors;
 use super::{pytorch, safetensors_file};
 use crate::error::Result;
-
-/// Tensors by their names in the file.
-pub(super) type StoredTensors = BTreeMap<String, StoredTensor>;
 
 /// Opens the weight files of `directory` and tells how they are stored.
 ///

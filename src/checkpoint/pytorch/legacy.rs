@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::Dtype;
 
 use super::super::local_file::model_error;
+use super::bytes::{bytes, cut_short, number};
 use super::pickle::{Pickle, PickleValue};
 use super::state_dict::{Externals, PlacedTensor, Storage, item_bytes, storage_names, tensors};
-use super::{bytes, cut_short, number};
 use crate::error::Result;
 
 /// The pickle of the magic number, which the file begins with.

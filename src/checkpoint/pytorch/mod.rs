@@ -4,6 +4,7 @@
 //! A reader of our own, because the ones there are copy each tensor out of the file, and this program
 //! uses weights where they lie. Source: `torch/serialization.py`.
 
+mod bytes;
 mod legacy;
 mod pickle;
 mod state_dict;
@@ -17,9 +18,8 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use super::local_file::{map, model_error, open as open_file, undisguised};
-use super::stored_tensor::StoredTensor;
-use super::weights::StoredTensors;
-use crate::error::{Error, Result};
+use super::stored_tensor::{StoredTensor, StoredTensors};
+use crate::error::Result;
 use state_dict::PlacedTensor;
 
 /// Maps `path`, which messages call `file_name`, and reads its pickle; nothing in it is run, and no
@@ -76,22 +76,4 @@ fn check_copies(tensors: &BTreeMap<String, PlacedTensor>, file_bytes: usize) -> 
     Err(model_error(
         "its tensors show the same numbers again and again",
     ))
-}
-
-/// The `size` bytes of `file` from `start` on.
-fn bytes(file: &[u8], start: usize, size: usize) -> Result<&[u8]> {
-    let end = start.checked_add(size);
-    end.and_then(|end| file.get(start..end))
-        .ok_or_else(cut_short)
-}
-
-/// The whole number at `start`, which takes 8 bytes.
-fn number(file: &[u8], start: usize) -> Result<usize> {
-    let number = bytes(file, start, 8)?.try_into().map(i64::from_le_bytes);
-    let number = number.ok().and_then(|number| usize::try_from(number).ok());
-    number.ok_or_else(cut_short)
-}
-
-fn cut_short() -> Error {
-    model_error("it is damaged or cut short")
 }

@@ -451,6 +451,6 @@ fn pairs(items: &[ValueId]) -> Result<Vec<(ValueId, ValueId)>> {
     }
 }
 
-fn damaged() -> Error {
+pub(super) fn damaged() -> Error {
     model_error("its pickle is damaged")
 }

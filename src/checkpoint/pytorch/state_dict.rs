@@ -6,8 +6,8 @@ use safetensors::Dtype;
 
 use super::super::json::shortened;
 use super::super::local_file::model_error;
-use super::pickle::{Global, Pickle, PickleValue, ValueId};
-use crate::error::{Error, Result};
+use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
+use crate::error::Result;
 
 /// More dimensions than any weight has.
 const MAX_DIMENSIONS: usize = 8;
@@ -283,8 +283,4 @@ fn sizes(pickle: &Pickle, list: ValueId) -> Result<Vec<usize>> {
 
 fn size(number: i64) -> Result<usize> {
     usize::try_from(number).map_err(|_| damaged())
-}
-
-fn damaged() -> Error {
-    model_error("its pickle is damaged")
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::local_file::model_error;
+use super::bytes::{bytes, cut_short, number};
 use super::legacy::storage;
 use super::pickle::{Global, Pickle, PickleValue, ValueId};
 use super::state_dict::{Externals, PlacedTensor, Storage, key, part, placed, tensors};
-use super::{bytes, cut_short, number};
 use crate::error::Result;
 
 /// The unit of a tar archive: a header takes one, and members are filled up to the next.

@@ -57,8 +57,7 @@ const MAY_USE_THE_FILE_ABOVE: [&str; 7] =
     ["app", "cli", "input", "model", "ops", "output", "tokenize"];
 
 /// Arrows that still have to go.
-const NOT_YET: [(&str, &str); 4] = [
-    ("checkpoint/safetensors_file", "checkpoint/weights"),
+const NOT_YET: [(&str, &str); 3] = [
     ("record", "output"),
     ("input/id", "input/jsonl"),
     ("output/partial", "output/file"),
