@@ -2,7 +2,9 @@
 //!
 //! The checks here need the model's configuration; they happen before any weight is read.
 
-use crate::checkpoint::Config;
+use std::path::Path;
+
+use crate::checkpoint::{Config, Prompts, SentenceTransformer};
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
@@ -23,6 +25,8 @@ pub(crate) struct Request {
     pub(crate) vectors: VectorOptions,
     /// How texts become tokens.
     pub(crate) tokens: TokenOptions,
+    /// What is put before each text.
+    pub(crate) prompt: Option<String>,
     /// The most tokens in a batch.
     pub(crate) batch_tokens: usize,
     /// Form of the output.
@@ -32,20 +36,38 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What `arguments` mean for a model of `config` on a device that takes `batch_tokens` at once
-    /// unless the user says otherwise.
+    /// What `arguments` mean for the model of `config` in `directory` on a device that takes
+    /// `batch_tokens` at once unless the user says otherwise.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if the model does not have such a layer or so many positions.
-    pub(crate) fn new(arguments: &Arguments, config: &Config, batch_tokens: usize) -> Result<Self> {
+    /// [`Kind::Usage`] if the model does not have such a layer or so many positions; [`Kind::Model`] if
+    /// its sentence-transformers files are needed and cannot be used.
+    pub(crate) fn new(
+        arguments: &Arguments,
+        config: &Config,
+        directory: &Path,
+        batch_tokens: usize,
+    ) -> Result<Self> {
+        let sentence = (arguments.pooling == Some(Pooling::Model))
+            .then(|| SentenceTransformer::read(directory, config.hidden_size))
+            .transpose()?;
+        let prompts = match &sentence {
+            Some(sentence) => sentence.prompts.clone(),
+            None if arguments.prompt.is_some() => Prompts::read(directory)?,
+            None => Prompts::default(),
+        };
         let fields = arguments.record_fields();
         let (wanted, detail) = work(&fields, arguments, config)?;
         let batch_tokens = arguments
             .batch_tokens
             .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
-            vectors: vector_options(arguments, &fields, &wanted, config),
-            tokens: token_options(arguments, detail, config)?,
+            prompt: match &arguments.prompt {
+                Some(typed) => Some(prompts.resolve(typed)),
+                None => prompts.default_prompt(),
+            },
+            tokens: token_options(arguments, detail, config, sentence.as_ref())?,
+            vectors: vector_options(arguments, &fields, &wanted, config, sentence),
             wanted,
             batch_tokens,
             format: arguments.output_format(),
@@ -91,7 +113,7 @@ impl Request {
     pub(crate) fn dimensions(&self) -> Dimensions {
         Dimensions {
             hidden: self.vectors.hidden_size,
-            embedding: self.vectors.hidden_size,
+            embedding: self.vectors.embedding_width(),
             layers: self.wanted.hidden_states.len(),
             merged_width: self.vectors.merged_width,
         }
@@ -114,7 +136,7 @@ fn work(
             Source::Layers => wanted.hidden_states = layers(&arguments.layers, config)?,
             Source::Pooling => match arguments.pooling {
                 Some(Pooling::Pooler) => wanted.pooler_output = true,
-                Some(Pooling::Cls | Pooling::Mean | Pooling::Max) => {
+                Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
                     wanted.last_hidden_state = true;
                 }
                 None => {}
@@ -133,6 +155,7 @@ fn vector_options(
     fields: &[Field],
     wanted: &OutputSelection,
     config: &Config,
+    sentence: Option<SentenceTransformer>,
 ) -> VectorOptions {
     let hidden_size = config.hidden_size;
     VectorOptions {
@@ -145,13 +168,28 @@ fn vector_options(
             LayerMerge::Mean | LayerMerge::Sum => Some(hidden_size),
         },
         pooling: arguments.pooling,
+        prompt_tokens: 0,
+        truncate_dim: match arguments.truncate_dim {
+            Some(typed) => Some(typed as usize),
+            None => sentence.as_ref().and_then(|it| it.truncate_dim),
+        },
+        sentence,
         normalize: arguments.normalize,
         word_pooling: arguments.word_pooling,
     }
 }
 
-fn token_options(arguments: &Arguments, detail: Detail, config: &Config) -> Result<TokenOptions> {
-    let max_length = max_length(arguments.max_length, config)?;
+fn token_options(
+    arguments: &Arguments,
+    detail: Detail,
+    config: &Config,
+    sentence: Option<&SentenceTransformer>,
+) -> Result<TokenOptions> {
+    let positions = config.max_position_embeddings;
+    let as_the_model_says = sentence
+        .and_then(|it| it.max_seq_length)
+        .map(|tokens| tokens.min(positions) as u32);
+    let max_length = max_length(arguments.max_length.or(as_the_model_says), config)?;
     Ok(TokenOptions {
         detail,
         max_length,

@@ -8,19 +8,19 @@ use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, Tensors, WeightFormat};
+use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
-use crate::input::{self, InputFormat, LineFormat, Texts};
+use crate::input::{self, InputFormat, LineFormat, Text, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, Destination, OutputFormat, Unfinished};
-use crate::pipeline::{self, Ending, Plan, Progress, Writer};
+use crate::pipeline::{self, Ending, Plan, Progress, Prompt, Writer};
 use crate::record::RunCounts;
-use crate::tokenize::Tokenizer;
+use crate::tokenize::{Detail, Tokenizer};
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +69,22 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device)?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
-    let mut request = Request::new(arguments, &config, device::batch_tokens(&device))?;
+    let mut request = Request::new(
+        arguments,
+        &config,
+        &snapshot.directory,
+        device::batch_tokens(&device),
+    )?;
     let options = settings(arguments, &request);
     let done = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
+    let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     if tensors.format() == WeightFormat::Pytorch {
         notes::note("the weights are a PyTorch pickle: as model.safetensors they load faster");
     }
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
-    let tokenizer = ManuallyDrop::new(load_tokenizer(&snapshot, &config)?);
+    let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);
     let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
     request.check_pooler(model.has_pooler())?;
     let options = metadata(&options);
@@ -94,7 +100,13 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         stop: &stop,
         progress: Progress::new(draws_progress(arguments), texts.size_bytes),
     };
-    let writer = Writer::new(output, destination, &request.vectors, done.clone());
+    let writer = Writer::new(
+        output,
+        destination,
+        &request.vectors,
+        Some(&weights),
+        done.clone(),
+    );
     let ended = pipeline::run(run, texts, writer);
     let resumable = kept.is_some_and(|path| path.exists());
     if let Ok((counts, Ending::Complete)) = &ended {
@@ -141,8 +153,8 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let snapshot = locate(arguments, false)?;
     let config = Config::read(&snapshot.directory)?;
     // There are no batches.
-    let request = Request::new(arguments, &config, usize::MAX)?;
-    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let mut request = Request::new(arguments, &config, &snapshot.directory, usize::MAX)?;
+    let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
     let options = metadata(&settings(arguments, &request));
     let context = context(&request, &options, &snapshot, &tokenizer);
     let nothing_done = RunCounts::default();
@@ -288,6 +300,26 @@ fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
     Tokenizer::load(&snapshot.directory, config.vocab_size)
 }
 
+/// The tokenizer of `request`, which learns how many tokens its prompt has.
+fn tokenizer_for(request: &mut Request, snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
+    let mut tokenizer = load_tokenizer(snapshot, config)?;
+    let Some(sentence) = &request.vectors.sentence else {
+        return Ok(tokenizer);
+    };
+    if sentence.do_lower_case {
+        tokenizer.lowercase()?;
+    }
+    if let Some(prompt) = &request.prompt
+        && !sentence.include_prompt
+    {
+        let prompt = Text::new(prompt.clone());
+        let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
+        // All but the `[SEP]` behind it.
+        request.vectors.prompt_tokens = encoding.tokens() - 1;
+    }
+    Ok(tokenizer)
+}
+
 fn plan<'a>(
     arguments: &Arguments,
     request: &'a Request,
@@ -299,6 +331,10 @@ fn plan<'a>(
         fail_fast: arguments.fail_fast,
         tokenizer,
         options: &request.tokens,
+        prompt: request.prompt.as_deref().map(|text| Prompt {
+            text,
+            left_out: request.vectors.prompt_tokens,
+        }),
         batch_tokens: request.batch_tokens,
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         wanted,
         vectors,
         tokens,
+        prompt,
         batch_tokens: _,
         format,
         dtype,
@@ -60,6 +61,9 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         layer_merge,
         merged_width: _,
         pooling,
+        sentence: _,
+        prompt_tokens: _,
+        truncate_dim,
         normalize,
         word_pooling,
     } = vectors;
@@ -75,6 +79,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
+        kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
         resumed("pair", or_none(arguments.pair.clone())),
         resumed("pair_separator", or_none(arguments.pair_separator.clone())),
         resumed("fields", list(fields)),
@@ -87,6 +92,11 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
             pooling.is_some(),
             "pooling",
             or_none(pooling.as_ref().map(typed)),
+        ),
+        kept_if(
+            truncate_dim.is_some(),
+            "truncate_dim",
+            or_none(truncate_dim.map(|kept| kept.to_string())),
         ),
         kept_if(pooling.is_some(), "normalize", normalize.to_string()),
         kept_if(has_layers, "layers", list(wanted.hidden_states.iter())),

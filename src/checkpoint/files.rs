@@ -133,7 +133,7 @@ impl WeightFiles {
     }
 
     /// The names of the files, the index among them.
-    fn names(self, format: WeightFormat) -> BTreeSet<String> {
+    pub(super) fn names(self, format: WeightFormat) -> BTreeSet<String> {
         match self {
             Self::Whole => BTreeSet::from([format.whole().to_owned()]),
             Self::Sharded(weight_map) => {

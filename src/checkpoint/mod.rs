@@ -3,12 +3,14 @@
 
 mod config;
 pub(crate) mod files;
+mod guard;
 mod half_precision;
 mod json;
 mod local_file;
 pub(crate) mod names;
 mod pytorch;
 mod safetensors_file;
+mod sentence_transformer;
 mod stored_tensor;
 mod tensor_view;
 mod tensors;
@@ -16,5 +18,9 @@ mod weights;
 
 pub use config::{Config, HiddenAct};
 pub use files::WeightFormat;
+pub use guard::WeightGuard;
+pub use sentence_transformer::{
+    Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer,
+};
 pub use tensor_view::{Dtype, TensorView};
 pub use tensors::Tensors;

@@ -207,7 +207,7 @@ fn unusable(directory: &Path, cause: Error) -> Error {
     ))
 }
 
-fn wrong_shape(name: &str, tensor: &StoredTensor, wanted: &str) -> Error {
+pub(super) fn wrong_shape(name: &str, tensor: &StoredTensor, wanted: &str) -> Error {
     model_error(format!(
         "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
         tensor.file_name,

@@ -9,13 +9,15 @@ use crate::error::{Error, Kind, Result};
 use crate::output::NotResumable;
 
 /// What `--self-test` would not heed: it has a text, fields and numbers of its own.
-pub(super) const NOT_FOR_SELF_TEST: [&str; 22] = [
+pub(super) const NOT_FOR_SELF_TEST: [&str; 24] = [
     "texts",
     "files",
     "input_format",
     "pair",
     "pair_separator",
     "max_length",
+    "prompt",
+    "truncate_dim",
     "on_long",
     "stride",
     "padding",

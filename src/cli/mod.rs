@@ -147,6 +147,16 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub pooling: Option<Pooling>,
 
+    /// Put a prompt before each text: one that the model's config_sentence_transformers.json names, or
+    /// any other text as it stands [default with --pooling model: the model's own, if it has one]
+    #[arg(long, value_name = "NAME|TEXT", help_heading = "Tokens")]
+    pub prompt: Option<String>,
+
+    /// Keep the first N numbers of `embedding`, before --normalize [default with --pooling model: as the
+    /// model says]
+    #[arg(long, value_name = "N", requires = "pooling", help_heading = "Output", value_parser = clap::value_parser!(u32).range(1..))]
+    pub truncate_dim: Option<u32>,
+
     /// Scale `embedding` to length 1
     #[arg(long, requires = "pooling", help_heading = "Output")]
     pub normalize: bool,

@@ -77,6 +77,21 @@ impl Text {
         (id, first, pair)
     }
 
+    /// Puts `prompt` before the text.
+    ///
+    /// # Errors
+    /// The text is a list of words, which has no place for it.
+    pub fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
+        match &mut self.first {
+            Segment::Text(text) => text.insert_str(0, prompt),
+            Segment::Words(_) => {
+                let message = "a prompt cannot be put before a list of words";
+                return Err(self.refused(message.to_owned()));
+            }
+        }
+        Ok(self)
+    }
+
     /// The text as one that cannot be embedded, for the reason in `message`.
     #[must_use]
     pub fn refused(self, message: String) -> BadText {

@@ -13,7 +13,7 @@ use crate::input::TextOrBad;
 use crate::pipeline::read::TEXTS_AHEAD;
 use crate::pipeline::resume_check::ResumeCheck;
 use crate::pipeline::stop::{Ending, POLL, Stop};
-use crate::pipeline::tokenize::TextTokenizer;
+use crate::pipeline::tokenize::{Prompt, TextTokenizer};
 use crate::pipeline::types::{QueuedText, TextWindow, TokenizedText, WindowBatch};
 use crate::record::RunCounts;
 use crate::tokenize::{Padding, TokenOptions, Tokenizer};
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub tokenizer: &'a Tokenizer,
     /// What the user asked of it.
     pub options: &'a TokenOptions,
+    /// What is put before each text.
+    pub prompt: Option<Prompt<'a>>,
     /// The most tokens in a batch; one window is always let in.
     pub batch_tokens: usize,
 }
@@ -38,6 +40,7 @@ impl<'a> Plan<'a> {
         TextTokenizer {
             tokenizer: self.tokenizer,
             options: self.options,
+            prompt: self.prompt,
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::record::RunCounts;
 pub use batch::Plan;
 pub use progress::{Progress, has_terminal};
 pub use stop::{Ending, Stop};
+pub use tokenize::Prompt;
 pub(crate) use types::TokenizedText;
 pub use write::Writer;
 

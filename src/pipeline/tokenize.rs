@@ -14,6 +14,17 @@ pub(crate) struct TextTokenizer<'a> {
     pub(crate) tokenizer: &'a Tokenizer,
     /// What the user asked for.
     pub(crate) options: &'a TokenOptions,
+    /// What is put before each text.
+    pub(crate) prompt: Option<Prompt<'a>>,
+}
+
+/// A text that is put before each text.
+#[derive(Clone, Copy)]
+pub struct Prompt<'a> {
+    /// As it is.
+    pub text: &'a str,
+    /// Its tokens with `[CLS]`, if they are not pooled; else 0.
+    pub left_out: usize,
 }
 
 impl TextTokenizer<'_> {
@@ -34,6 +45,13 @@ impl TextTokenizer<'_> {
             Ok(text) => text,
             Err(bad) => return Ok(Err(bad)),
         };
+        let text = match self.prompt {
+            None => text,
+            Some(prompt) => match text.with_prompt(prompt.text) {
+                Ok(text) => text,
+                Err(bad) => return Ok(Err(bad)),
+            },
+        };
         let options = self.options;
         let keep = match options.on_long {
             OnLong::Window => usize::MAX,
@@ -41,6 +59,14 @@ impl TextTokenizer<'_> {
         };
         let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
         if let Some(message) = self.why_too_long(&text, &encoding) {
+            return Ok(Err(text.refused(message)));
+        }
+        let left_out = self.prompt.map_or(0, |prompt| prompt.left_out);
+        if encoding.attended <= left_out {
+            let message = format!(
+                "its prompt fills all of the {} tokens, and none is left to pool",
+                encoding.attended
+            );
             return Ok(Err(text.refused(message)));
         }
         if options.padding == Padding::MaxLength {

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use crate::checkpoint::WeightGuard;
 use crate::error::{Error, Kind, Result};
 use crate::output::{Destination, KEEP_EVERY, RecordWriter};
 use crate::pipeline::progress::Progress;
@@ -16,6 +17,8 @@ pub struct Writer<'a> {
     destination: Destination,
     options: &'a VectorOptions,
     stitcher: Stitcher<'a>,
+    /// Records count as whole only as long as the weights are what they were.
+    weights: Option<&'a WeightGuard>,
     /// All records that the output holds.
     counts: RunCounts,
 }
@@ -47,6 +50,7 @@ impl<'a> Writer<'a> {
         output: Box<dyn RecordWriter + 'a>,
         destination: Destination,
         options: &'a VectorOptions,
+        weights: Option<&'a WeightGuard>,
         counts: RunCounts,
     ) -> Self {
         Self {
@@ -54,6 +58,7 @@ impl<'a> Writer<'a> {
             destination,
             options,
             stitcher: Stitcher::new(options),
+            weights,
             counts,
         }
     }
@@ -61,7 +66,7 @@ impl<'a> Writer<'a> {
     /// Writes the records of the texts that `batch` completes.
     ///
     /// # Errors
-    /// [`Kind::Output`] if the destination cannot be written.
+    /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights changed.
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
         let finished = self.stitcher.add(batch);
         let mut records = Vec::with_capacity(finished.len());
@@ -80,7 +85,12 @@ impl<'a> Writer<'a> {
         self.output
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
+        self.check_weights()?;
         self.destination.keep(&self.counts, false)
+    }
+
+    fn check_weights(&self) -> Result<()> {
+        self.weights.map_or(Ok(()), WeightGuard::check)
     }
 
     /// All records that the output holds.
@@ -101,6 +111,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn finish(mut self) -> Result<RunCounts> {
+        self.check_weights()?;
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;

@@ -14,6 +14,7 @@ mod window;
 mod words;
 
 use anyhow::anyhow;
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{self, Text};
@@ -100,6 +101,24 @@ impl Tokenizer {
         Ok(encoding)
     }
 
+    /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers does.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] if the tokenizer does not take a normalizer.
+    pub fn lowercase(&mut self) -> Result<()> {
+        let present = self.inner.get_normalizer().cloned();
+        if present.as_ref().is_some_and(lowercases) {
+            return Ok(());
+        }
+        let mut normalizers = vec![NormalizerWrapper::Lowercase(Lowercase)];
+        normalizers.extend(present);
+        let sequence = Sequence::new(normalizers);
+        self.inner
+            .with_normalizer(Some(sequence))
+            .map(|_| ())
+            .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
+    }
+
     /// A vocabulary may have gaps, so that an id is too large though the tokens are few enough.
     fn check_ids(&self, input_ids: &[u32]) -> Result<()> {
         let rows = self.rows;
@@ -121,5 +140,15 @@ impl Tokenizer {
             encoding.offset_mapping.resize(tokens, (0, 0));
             encoding.word_ids.resize(tokens, None);
         }
+    }
+}
+
+/// Whether `normalizer` lowercases texts.
+fn lowercases(normalizer: &NormalizerWrapper) -> bool {
+    match normalizer {
+        NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,
+        NormalizerWrapper::Lowercase(_) => true,
+        NormalizerWrapper::Sequence(parts) => parts.as_ref().iter().any(lowercases),
+        _ => false,
     }
 }

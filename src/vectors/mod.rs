@@ -4,6 +4,7 @@
 
 mod options;
 mod pooling;
+mod sentence;
 mod text;
 
 pub use options::{LayerMerge, Pooling, VectorOptions, WordPooling};

@@ -7,6 +7,8 @@
 
 use clap::ValueEnum;
 
+use crate::checkpoint::{PoolingMode, SentenceTransformer};
+
 /// How the layers of `hidden_states` become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LayerMerge {
@@ -31,6 +33,8 @@ pub enum Pooling {
     Max,
     /// pooler_output
     Pooler,
+    /// As the model's modules.json says: the sentence vector of sentence-transformers
+    Model,
 }
 
 /// How one vector is made of a word's tokens.
@@ -49,7 +53,7 @@ pub enum WordPooling {
 }
 
 /// What is made of the encoder's outputs for one text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct VectorOptions {
     /// Width of a row.
     pub hidden_size: usize,
@@ -61,8 +65,36 @@ pub struct VectorOptions {
     pub merged_width: Option<usize>,
     /// How `embedding` is made.
     pub pooling: Option<Pooling>,
+    /// What [`Pooling::Model`] does.
+    pub sentence: Option<SentenceTransformer>,
+    /// Tokens at the beginning of each text that are not pooled: a prompt's.
+    pub prompt_tokens: usize,
+    /// How many numbers of `embedding` are kept.
+    pub truncate_dim: Option<usize>,
     /// Whether `embedding` is scaled to length 1.
     pub normalize: bool,
     /// How the vectors of `words` are made.
     pub word_pooling: Option<WordPooling>,
+}
+
+impl VectorOptions {
+    /// The vectors that stand side by side in `embedding` before any layer changes them.
+    pub(super) fn pooling_modes(&self) -> &[PoolingMode] {
+        match (self.pooling, &self.sentence) {
+            (Some(Pooling::Model), Some(sentence)) => &sentence.pooling_modes,
+            // The pooler's vector is made of this row.
+            (Some(Pooling::Cls | Pooling::Pooler), _) => &[PoolingMode::Cls],
+            (Some(Pooling::Mean), _) => &[PoolingMode::Mean],
+            (Some(Pooling::Max), _) => &[PoolingMode::Max],
+            (Some(Pooling::Model), None) | (None, _) => &[],
+        }
+    }
+
+    /// Width of `embedding`.
+    #[must_use]
+    pub fn embedding_width(&self) -> usize {
+        let sentence = self.sentence.as_ref();
+        let whole = sentence.map_or(self.hidden_size, |it| it.width(self.hidden_size));
+        self.truncate_dim.map_or(whole, |kept| kept.min(whole))
+    }
 }

@@ -3,59 +3,131 @@
 //! Sums are taken in f64 and rounded once. The definitions are those of `Pooling` and `Normalize`
 //! in sentence-transformers.
 
-use super::options::{LayerMerge, Pooling, WordPooling};
+use super::options::{LayerMerge, WordPooling};
+use crate::checkpoint::PoolingMode;
 
-/// One vector of the rows of a text, which may come a few at a time.
+/// One vector of the rows of a text, which may come a few at a time: those of several modes side by
+/// side.
 #[derive(Debug)]
-pub(super) enum Pool {
+pub(super) struct Pool {
+    /// Rows to come that are not pooled.
+    skipped: usize,
+    hidden: usize,
+    modes: Vec<ModePool>,
+}
+
+/// What one mode keeps of the rows.
+#[derive(Debug)]
+enum ModePool {
     /// `[hidden]`, empty before the first row.
-    First { row: Vec<f32>, hidden: usize },
-    /// `[hidden]` and the number of rows.
-    Mean { sum: Vec<f64>, rows: usize },
+    First(Vec<f32>),
+    /// `[hidden]`, empty before the first row.
+    Last(Vec<f32>),
     /// `[hidden]`
     Max(Vec<f32>),
+    Sum(WeightedSum),
+}
+
+/// A sum of rows by something that is known when all are there.
+#[derive(Debug)]
+struct WeightedSum {
+    mode: SumMode,
+    /// `[hidden]`
+    sum: Vec<f64>,
+    /// The place of the next row, counted from 1.
+    place: usize,
+    weights: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SumMode {
+    Mean,
+    /// By the square root of the number of rows.
+    MeanSqrtLen,
+    /// Each row counts as often as its place says.
+    ByPlace,
 }
 
 impl Pool {
-    /// A pool for rows of `hidden` numbers. The pooler's own vector comes from the model, so
-    /// [`Pooling::Pooler`] keeps the row that it is made of.
-    pub(super) fn new(how: Pooling, hidden: usize) -> Self {
-        match how {
-            Pooling::Cls | Pooling::Pooler => Self::First {
-                row: Vec::new(),
-                hidden,
-            },
-            Pooling::Mean => Self::Mean {
-                sum: vec![0.0; hidden],
-                rows: 0,
-            },
-            Pooling::Max => Self::Max(vec![f32::NEG_INFINITY; hidden]),
+    /// A pool for rows of `hidden` numbers that leaves the first `skipped` rows out.
+    pub(super) fn new(modes: &[PoolingMode], hidden: usize, skipped: usize) -> Self {
+        let mode = |&mode: &PoolingMode| {
+            let sum = |mode| {
+                ModePool::Sum(WeightedSum {
+                    mode,
+                    sum: vec![0.0; hidden],
+                    place: skipped + 1,
+                    weights: 0.0,
+                })
+            };
+            match mode {
+                PoolingMode::Cls => ModePool::First(Vec::new()),
+                PoolingMode::LastToken => ModePool::Last(Vec::new()),
+                PoolingMode::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
+                PoolingMode::Mean => sum(SumMode::Mean),
+                PoolingMode::MeanSqrtLenTokens => sum(SumMode::MeanSqrtLen),
+                PoolingMode::WeightedMean => sum(SumMode::ByPlace),
+            }
+        };
+        Self {
+            skipped,
+            hidden,
+            modes: modes.iter().map(mode).collect(),
         }
     }
 
     /// Adds the next rows, all of real tokens.
     pub(super) fn add(&mut self, new: &[f32]) {
-        match self {
-            Self::First { row, hidden } if row.is_empty() => {
-                row.extend(new.iter().take(*hidden));
+        let left_out = self.skipped.min(new.len() / self.hidden);
+        self.skipped -= left_out;
+        let new = &new[left_out * self.hidden..];
+        if new.is_empty() {
+            return;
+        }
+        for mode in &mut self.modes {
+            match mode {
+                ModePool::First(row) if row.is_empty() => {
+                    row.extend_from_slice(&new[..self.hidden]);
+                }
+                ModePool::First(_) => {}
+                ModePool::Last(row) => *row = new[new.len() - self.hidden..].to_vec(),
+                ModePool::Max(largest) => keep_largest(largest, new),
+                ModePool::Sum(sum) => sum.add(new.chunks_exact(self.hidden)),
             }
-            Self::First { .. } => {}
-            Self::Mean { sum, rows } => {
-                let width = sum.len();
-                *rows += new.len() / width;
-                add_rows(sum, new.chunks_exact(width));
-            }
-            Self::Max(largest) => keep_largest(largest, new),
         }
     }
 
-    /// `[hidden]`
+    /// `[modes × hidden]`
     pub(super) fn vector(&self) -> Vec<f32> {
-        match self {
-            Self::First { row, .. } => row.clone(),
-            Self::Mean { sum, rows } => divided(sum, *rows),
-            Self::Max(largest) => largest.clone(),
+        let vector = |mode: &ModePool| match mode {
+            ModePool::First(row) | ModePool::Last(row) | ModePool::Max(row) => row.clone(),
+            ModePool::Sum(sum) => sum.vector(),
+        };
+        self.modes.iter().flat_map(vector).collect()
+    }
+}
+
+impl WeightedSum {
+    fn add<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
+        for row in rows {
+            let weight = match self.mode {
+                SumMode::Mean | SumMode::MeanSqrtLen => 1.0,
+                SumMode::ByPlace => self.place as f64,
+            };
+            for (sum, &value) in self.sum.iter_mut().zip(row) {
+                *sum += weight * f64::from(value);
+            }
+            self.place += 1;
+            self.weights += weight;
         }
+    }
+
+    fn vector(&self) -> Vec<f32> {
+        let divisor = match self.mode {
+            SumMode::Mean | SumMode::ByPlace => self.weights,
+            SumMode::MeanSqrtLen => self.weights.sqrt(),
+        };
+        divided(&self.sum, divisor)
     }
 }
 
@@ -118,26 +190,22 @@ pub(super) fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f3
 /// The mean of `rows`, each `[width]`.
 fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
     let count = rows.len();
-    divided(&sum(rows, width), count)
+    divided(&sum(rows, width), count as f64)
 }
 
-fn divided(sum: &[f64], count: usize) -> Vec<f32> {
-    let count = count.max(1) as f64;
-    sum.iter().map(|value| (value / count) as f32).collect()
+fn divided(sum: &[f64], divisor: f64) -> Vec<f32> {
+    let divisor = divisor.max(1.0);
+    sum.iter().map(|value| (value / divisor) as f32).collect()
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f64> {
     let mut sum = vec![0.0; width];
-    add_rows(&mut sum, rows);
-    sum
-}
-
-fn add_rows<'a>(sum: &mut [f64], rows: impl Iterator<Item = &'a [f32]>) {
     for row in rows {
         for (sum, &value) in sum.iter_mut().zip(row) {
             *sum += f64::from(value);
         }
     }
+    sum
 }
 
 fn rounded(values: Vec<f64>) -> Vec<f32> {
@@ -165,17 +233,32 @@ mod tests {
 
     const ROWS: [f32; 6] = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0];
 
-    fn pool(how: Pooling, rows: &[f32], hidden: usize) -> Vec<f32> {
-        let mut pool = Pool::new(how, hidden);
-        pool.add(rows);
+    fn pool(mode: PoolingMode, skipped: usize) -> Vec<f32> {
+        let mut pool = Pool::new(&[mode], 2, skipped);
+        pool.add(&ROWS);
         pool.vector()
     }
 
     #[test]
     fn tokens_are_pooled_as_named() {
-        assert_eq!(pool(Pooling::Cls, &ROWS, 2), [1.0, -2.0]);
-        assert_eq!(pool(Pooling::Mean, &ROWS, 2), [3.0, -4.0 / 3.0]);
-        assert_eq!(pool(Pooling::Max, &ROWS, 2), [5.0, 4.0]);
+        assert_eq!(pool(PoolingMode::Cls, 0), [1.0, -2.0]);
+        assert_eq!(pool(PoolingMode::Mean, 0), [3.0, -4.0 / 3.0]);
+        assert_eq!(pool(PoolingMode::Max, 0), [5.0, 4.0]);
+        assert_eq!(pool(PoolingMode::LastToken, 0), [5.0, -6.0]);
+        assert_eq!(
+            pool(PoolingMode::WeightedMean, 0),
+            [22.0 / 6.0, -12.0 / 6.0]
+        );
+    }
+
+    #[test]
+    fn rows_that_are_skipped_keep_their_places() {
+        assert_eq!(pool(PoolingMode::Cls, 1), [3.0, 4.0]);
+        assert_eq!(pool(PoolingMode::Mean, 1), [4.0, -1.0]);
+        assert_eq!(
+            pool(PoolingMode::WeightedMean, 1),
+            [21.0 / 5.0, -10.0 / 5.0]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::options::{LayerMerge, Pooling, VectorOptions};
 use super::pooling::{Pool, merge, normalize};
+use super::sentence;
 
 /// The rows that a text takes from one window.
 ///
@@ -41,9 +42,10 @@ impl TextVectors {
         if options.keep_rows {
             extend(&mut self.last_hidden_state, states, tokens * hidden);
         }
-        if let Some(pooling) = options.pooling {
+        if options.pooling.is_some() {
             let real = (rows.attended * hidden).min(states.len());
-            let pool = self.pool.get_or_insert_with(|| Pool::new(pooling, hidden));
+            let new = || Pool::new(options.pooling_modes(), hidden, options.prompt_tokens);
+            let pool = self.pool.get_or_insert_with(new);
             pool.add(&states[..real]);
         }
         self.add_layers(&rows.hidden_states, tokens, options);
@@ -69,7 +71,7 @@ impl TextVectors {
         }
     }
 
-    /// `[hidden]` as `options` ask for; empty if they do not.
+    /// `[VectorOptions::embedding_width]` as `options` ask for; empty if they do not.
     #[must_use]
     pub fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
         let mut embedding = match (options.pooling, &self.pooler_output, &self.pool) {
@@ -77,6 +79,10 @@ impl TextVectors {
             (Some(_), _, Some(pool)) => pool.vector(),
             _ => return Vec::new(),
         };
+        if let Some(sentence) = &options.sentence {
+            embedding = sentence::forward(&sentence.layers, embedding);
+        }
+        embedding.truncate(options.embedding_width());
         if options.normalize {
             normalize(&mut embedding);
         }
@@ -116,6 +122,9 @@ mod tests {
                     layer_merge,
                     merged_width: (layer_merge == LayerMerge::Concat).then_some(8),
                     pooling: Some(pooling),
+                    sentence: None,
+                    prompt_tokens: 0,
+                    truncate_dim: Some(3),
                     normalize: true,
                     word_pooling: None,
                 };

@@ -2,6 +2,7 @@
 
 mod contract;
 mod formats;
+mod sentences;
 mod tokens;
 mod windows;
 mod words;

@@ -28,6 +28,7 @@ mod resume_refusals;
 mod same_bits;
 mod self_test;
 mod signals;
+mod weights_change;
 
 /// A working directory with the checkpoint `tiny` in `model`: 3 layers, hidden 36, 131 positions.
 struct Place(TempDir);

@@ -1,0 +1,106 @@
+//! Watches the weight files while they are mapped: their bytes are read from the file until the run ends.
+//!
+//! A file that is cut short raises SIGBUS when a lost page is touched; one that is overwritten changes the
+//! numbers. Both end the run with an error instead of a crash or wrong vectors.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use super::files::{WeightFiles, unusable};
+use super::local_file::{self, model_error};
+use crate::error::{Kind, Result};
+
+/// What SIGBUS says; the handler may neither allocate nor format.
+static SIGBUS_MESSAGE: OnceLock<String> = OnceLock::new();
+
+/// The weight files of one model as they were when the run began.
+pub struct WeightGuard {
+    files: Vec<Watched>,
+}
+
+/// The open file, not its name: another file may take the name without any harm to the mapping.
+struct Watched {
+    path: PathBuf,
+    file: File,
+    size_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl WeightGuard {
+    /// Watches the weights in `directory` from now on.
+    ///
+    /// # Errors
+    /// [`Kind::Model`]: a file cannot be opened; [`Kind::Internal`]: the system refuses a signal handler.
+    pub fn new(directory: &Path) -> Result<Self> {
+        catch_sigbus(directory).map_err(|cause| crate::error::Error::new(Kind::Internal, cause))?;
+        let watch = |name: String| {
+            let path = directory.join(name);
+            let (file, size_bytes) =
+                local_file::open(&path).map_err(|error| unusable(&path, error))?;
+            let modified = file
+                .metadata()
+                .ok()
+                .and_then(|metadata| modified(&metadata));
+            Ok(Watched {
+                path,
+                file,
+                size_bytes,
+                modified,
+            })
+        };
+        let (format, weights) = WeightFiles::find(directory)?;
+        let names = weights.names(format);
+        Ok(Self {
+            files: names.into_iter().map(watch).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Makes sure that no file has changed.
+    ///
+    /// # Errors
+    /// [`Kind::Model`], naming the file.
+    pub fn check(&self) -> Result<()> {
+        for watched in &self.files {
+            let now = watched
+                .file
+                .metadata()
+                .map_err(|cause| unusable(&watched.path, model_error(local_file::words(&cause))))?;
+            if now.len() != watched.size_bytes || modified(&now) != watched.modified {
+                let cause =
+                    model_error("it was changed during the run, so the vectors may be wrong");
+                return Err(unusable(&watched.path, cause));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `None` on a system that does not keep the time.
+fn modified(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
+}
+
+/// From now on SIGBUS says what happened to the weights in `directory` and ends the process with exit 4.
+fn catch_sigbus(directory: &Path) -> io::Result<()> {
+    let message = format!(
+        "error: could not read the weights in `{}`: a file was cut short, or its disk failed, during \
+         the run\n",
+        directory.display()
+    );
+    if SIGBUS_MESSAGE.set(message).is_err() {
+        return Ok(());
+    }
+    let say_and_exit = || {
+        let message = SIGBUS_MESSAGE.get().map_or("", String::as_str);
+        // SAFETY: write and _exit are async-signal-safe; the message is not changed any more.
+        unsafe {
+            libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
+            libc::_exit(Kind::Model.exit_code().into());
+        }
+    };
+    // SAFETY: the handler reads an initialized value, writes and exits; it never returns to the fault.
+    unsafe { signal_hook::low_level::register(libc::SIGBUS, say_and_exit) }.map(|_| ())
+}

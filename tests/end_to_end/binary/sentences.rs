@@ -1,0 +1,182 @@
+//! `--pooling model`: the sentence vectors of sentence-transformers in float64 (tests/fixtures/sentences.py).
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::support::checkpoint::{Checkpoint, fixture};
+use crate::support::command::{bert_embed, run};
+
+/// The encoder may differ by 1e-5 on any value (tests/README.md); the sum of 128 rows by the root of 128
+/// and dense layers of norm 3 make at most 30 of it, measured is 2e-6.
+const LIMIT: f64 = 2e-5;
+
+#[derive(Deserialize)]
+struct Goldens {
+    texts: Vec<String>,
+    layouts: Map<String, Value>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    layout: String,
+    prompt: Option<String>,
+    truncate_dim: Option<usize>,
+    normalize: bool,
+    vectors: Vec<Vec<f64>>,
+}
+
+/// The tensors of a Dense layer as tests/fixtures/sentences.py has them: multiples of 1/64.
+fn dense_weights(config: &Value) -> Vec<u8> {
+    let size = |key: &str| config[key].as_i64().expect("a size");
+    let (columns, rows) = (size("in_features"), size("out_features"));
+    let mut tensors = vec![(
+        "linear.weight",
+        vec![rows, columns],
+        (0..rows * columns)
+            .map(|place| (place / columns * 7 + place % columns * 5) % 23 - 11)
+            .collect::<Vec<_>>(),
+    )];
+    if config["bias"] == true {
+        let bias = (0..rows).map(|row| row % 9 - 4).collect();
+        tensors.push(("linear.bias", vec![rows], bias));
+    }
+    let (mut header, mut data) = (Map::new(), Vec::new());
+    for (name, shape, numbers) in tensors {
+        let start = data.len();
+        data.extend(
+            numbers
+                .iter()
+                .flat_map(|&n| (n as f32 / 64.0).to_le_bytes()),
+        );
+        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert(name.to_owned(), entry);
+    }
+    crate::support::broken::assemble(&Value::Object(header).to_string(), &data)
+}
+
+/// Checkpoint tiny with the files of `layout` beside it.
+fn write(directory: &Path, layout: &Value) {
+    Checkpoint::named("tiny").write(directory);
+    for (name, content) in layout.as_object().expect("files") {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+        fs::write(&path, content.to_string()).expect("it is written");
+        if content.get("in_features").is_some() {
+            let weights = path.with_file_name("model.safetensors");
+            fs::write(weights, dense_weights(content)).expect("it is written");
+        }
+    }
+}
+
+#[test]
+fn sentence_vectors_are_those_of_sentence_transformers() {
+    let goldens: Goldens = serde_json::from_value(fixture("sentences.json")).expect("the goldens");
+    let mut largest = 0.0_f64;
+    for case in &goldens.cases {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        write(place.path(), &goldens.layouts[&case.layout]);
+        let mut command = bert_embed(place.path());
+        command.args([
+            "-m",
+            ".",
+            "--fields",
+            "embedding",
+            "--pooling",
+            "model",
+            "-q",
+        ]);
+        if let Some(prompt) = &case.prompt {
+            command.args(["--prompt", prompt]);
+        }
+        if let Some(numbers) = case.truncate_dim {
+            command.args(["--truncate-dim", &numbers.to_string()]);
+        }
+        if case.normalize {
+            command.arg("--normalize");
+        }
+        let (code, stdout, stderr) = run(command.args(&goldens.texts));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{}", case.layout);
+        assert_eq!(
+            stdout.lines().count(),
+            case.vectors.len(),
+            "{}",
+            case.layout
+        );
+        for (line, expected) in stdout.lines().zip(&case.vectors) {
+            let record: Value = serde_json::from_str(line).expect("a record");
+            let found: Vec<f64> =
+                serde_json::from_value(record["embedding"].clone()).expect("a vector");
+            assert_eq!(found.len(), expected.len(), "{}", case.layout);
+            for (found, expected) in found.iter().zip(expected) {
+                let error = (found - expected).abs();
+                assert!(error <= LIMIT, "{}: {found} is not {expected}", case.layout);
+                largest = largest.max(error);
+            }
+        }
+    }
+    eprintln!("{} cases, largest error {largest:.1e}", goldens.cases.len());
+}
+
+/// `error: …` of a model that cannot be pooled as it says.
+fn refusal(layout: &Value, options: &[&str]) -> String {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    write(place.path(), layout);
+    let mut command = bert_embed(place.path());
+    command
+        .args(["-m", ".", "--pooling", "model", "snow"])
+        .args(options);
+    let (code, stdout, stderr) = run(&mut command);
+    assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
+    stderr
+}
+
+#[test]
+fn modules_that_are_not_known_are_refused_by_name() {
+    let goldens: Goldens = serde_json::from_value(fixture("sentences.json")).expect("the goldens");
+    let layout = |edit: &dyn Fn(&mut Value)| {
+        let mut layout = goldens.layouts["dense tanh"].clone();
+        edit(&mut layout);
+        layout
+    };
+    let cases: [(&str, Value); 6] = [
+        (
+            "CNN",
+            layout(&|it| it["modules.json"][2]["type"] = "sentence_transformers.models.CNN".into()),
+        ),
+        (
+            "custom.Head",
+            layout(&|it| it["modules.json"][2]["type"] = "custom.Head".into()),
+        ),
+        (
+            "../up",
+            layout(&|it| it["modules.json"][2]["path"] = "../up".into()),
+        ),
+        (
+            "takes 7 features, but gets 36",
+            layout(&|it| it["2_Dense/config.json"]["in_features"] = 7.into()),
+        ),
+        (
+            "torch.nn.modules.activation.Softmax",
+            layout(&|it| {
+                it["2_Dense/config.json"]["activation_function"] =
+                    "torch.nn.modules.activation.Softmax".into();
+            }),
+        ),
+        (
+            "median",
+            layout(&|it| it["1_Pooling/config.json"] = json!({"pooling_mode": "median"})),
+        ),
+    ];
+    for (word, layout) in cases {
+        let stderr = refusal(&layout, &[]);
+        assert!(stderr.starts_with("error: could not "), "{stderr}");
+        assert!(stderr.contains(word), "{word}: {stderr}");
+    }
+    let stderr = refusal(&json!({}), &[]);
+    assert!(stderr.contains("there is no `modules.json`"), "{stderr}");
+    assert!(stderr.contains("  tip: use --pooling mean"), "{stderr}");
+}
