@@ -35,8 +35,8 @@ def tell(what):
     print(f"bench: {what}", file=sys.stderr, flush=True)
 
 
-def build(command=("cargo", "build", "--locked", "--release")):
-    """The paths of the binary and of the engine worker, built for release by `command`."""
+def build(command=("cargo", "build", "--locked", "--profile", "bench")):
+    """The paths of the binary and of the engine worker, built by `command`; candle is optimized."""
     tell("building")
     command = [*command, "--bin", "bert-embed"]
     command += ["--bench", "engine", "--message-format=json-render-diagnostics"]
