@@ -61,7 +61,7 @@ pub(crate) fn measure(
     };
     let mut counts = Counts::default();
     pipeline::tokenize_only(plan, texts, |texts| {
-        let bytes = line_bytes(&lines, &texts, counts.records)?;
+        let bytes = line_bytes(&lines, &texts)?;
         for (text, bytes) in texts.iter().zip(bytes) {
             counts.add(text, bytes, request);
         }
@@ -73,26 +73,21 @@ pub(crate) fn measure(
     Ok(Report::new(counts, request, &context))
 }
 
-/// The bytes of each text's JSON line without any vector; the first text has number `first`.
-fn line_bytes(
-    lines: &JsonLines,
-    texts: &[TextOrBad<TokenizedText>],
-    first: u64,
-) -> Result<Vec<usize>> {
-    let bytes = |(place, text): (usize, &TextOrBad<TokenizedText>)| {
-        let index = first + place as u64;
+/// The bytes of each text's JSON line without any vector.
+fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<Vec<usize>> {
+    let bytes = |text: &TextOrBad<TokenizedText>| {
         let record = match text {
             Ok(TokenizedText { text, encoding, .. }) => {
-                Ok(Record::without_numbers(index, text, encoding))
+                Ok(Record::without_numbers(text.place.index, text, encoding))
             }
             Err(bad) => Err(BadRecord {
-                index,
+                index: bad.place.index,
                 bad: bad.clone(),
             }),
         };
         lines.line_bytes(&record)
     };
-    texts.par_iter().enumerate().map(bytes).collect()
+    texts.par_iter().map(bytes).collect()
 }
 
 impl Counts {

@@ -10,9 +10,9 @@ use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
 use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
-use crate::input::{self, InputFormat, LineFormat, Text, Texts};
+use crate::input::{self, Text, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
@@ -111,17 +111,19 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let resumable = kept.is_some_and(|path| path.exists());
     if let Ok((counts, Ending::Complete)) = &ended {
         warn(&request, counts, model.has_pooler());
+        warn_of_input(arguments, counts);
     }
-    outcome(ended, &signals, resumable)
+    outcome(ended, arguments, &signals, resumable)
 }
 
 fn outcome(
     ended: Result<(RunCounts, Ending)>,
+    arguments: &Arguments,
     signals: &Signals,
     resumable: bool,
 ) -> Result<Outcome> {
     match ended {
-        Ok((counts, Ending::Complete)) => Ok(complete(counts.errors)),
+        Ok((counts, Ending::Complete)) => Ok(complete(arguments, counts.errors)),
         // Whoever reads the output may have got the same signal, and gone before.
         Err(error) if !(signals.stop().asked() && error.is_closed_pipe()) => Err(error),
         Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
@@ -137,8 +139,8 @@ fn outcome(
     })
 }
 
-fn complete(errors: u64) -> Outcome {
-    if errors > 0 {
+fn complete(arguments: &Arguments, errors: u64) -> Outcome {
+    if errors > 0 && !arguments.errors_ok {
         Outcome::SomeRecordsAreErrors
     } else {
         Outcome::Done
@@ -163,7 +165,7 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
     report.print(as_json, &mut std::io::stdout())?;
-    Ok(complete(report.errors()))
+    Ok(complete(arguments, report.errors()))
 }
 
 fn context<'a>(
@@ -203,17 +205,18 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
 }
 
 fn texts(arguments: &Arguments) -> Result<Texts> {
-    let separator = arguments.pair_separator.clone();
-    if !arguments.texts.is_empty() {
+    let input = &arguments.input;
+    let options = input.options();
+    if !input.texts.is_empty() {
+        note_file_names(&input.texts);
         return Ok(input::from_arguments(
-            arguments.texts.clone(),
-            arguments.pair.clone(),
-            separator,
+            input.texts.clone(),
+            input.pair.clone(),
+            options,
         ));
     }
-    let source = |path: &PathBuf| (path.clone(), line_format(arguments, path));
-    if !arguments.files.is_empty() {
-        return input::from_files(arguments.files.iter().map(source).collect());
+    if !input.files.is_empty() {
+        return input::from_files(&input.files, options);
     }
     if input::standard_input_is_terminal() {
         return Err(Error::message(
@@ -222,15 +225,17 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
         )
         .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
     }
-    input::from_files(vec![source(&PathBuf::from("-"))])
+    input::from_files(&[PathBuf::from("-")], options)
 }
 
-fn line_format(arguments: &Arguments, path: &Path) -> LineFormat {
-    match arguments.input_format_of(path) {
-        InputFormat::Jsonl => LineFormat::Json,
-        InputFormat::Lines => LineFormat::Text {
-            pair_separator: arguments.pair_separator.clone(),
-        },
+/// A lone TEXT that names a file is most likely a forgotten `-f`.
+fn note_file_names(texts: &[String]) {
+    let [text] = texts else { return };
+    if Path::new(text).metadata().is_ok_and(|it| it.is_file()) {
+        notes::note(&format!(
+            "`{}` is the name of a file, but it is embedded as a text: -f reads the file",
+            one_line(text)
+        ));
     }
 }
 
@@ -239,7 +244,12 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
     let Some(path) = &arguments.output else {
         return Ok(Destination::standard_output());
     };
-    if let Some(input) = arguments.files.iter().find(|input| same_file(input, path)) {
+    if let Some(input) = arguments
+        .input
+        .files
+        .iter()
+        .find(|input| same_file(input, path))
+    {
         let what = format!("could not write `{}`", path.display());
         let cause = format!("it is the input `{}` too", input.display());
         return Err(Error::message(Kind::Output, cause).context(what));
@@ -355,6 +365,30 @@ fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
             counts.truncated_texts,
             counts.records,
             counts.dropped_tokens
+        ));
+    }
+}
+
+/// Says what the input did that the user may not have meant.
+fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
+    let RunCounts {
+        records,
+        errors,
+        pairs,
+        ..
+    } = counts;
+    if let Some(separator) = &arguments.input.pair_separator
+        && *pairs == 0
+        && records > errors
+    {
+        notes::warning(&format!(
+            "--pair-separator `{}` is in none of the texts: each is a single segment",
+            one_line(separator)
+        ));
+    }
+    if let Some(first) = &counts.first_error {
+        notes::warning(&format!(
+            "{errors} of {records} texts are errors, the first: {first}"
         ));
     }
 }

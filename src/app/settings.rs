@@ -74,14 +74,28 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         stride,
         padding,
     } = tokens;
+    let input = &arguments.input;
     let has_layers = !wanted.hidden_states.is_empty();
     let has_windows = *on_long == OnLong::Window;
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
         kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
-        resumed("pair", or_none(arguments.pair.clone())),
-        resumed("pair_separator", or_none(arguments.pair_separator.clone())),
+        resumed("pair", or_none(input.pair.clone())),
+        resumed("pair_separator", or_none(input.pair_separator.clone())),
+        resumed(
+            "input_format",
+            or_none(input.input_format.as_ref().map(typed)),
+        ),
+        resumed("null", input.null.to_string()),
+        resumed("text_column", or_none(input.text_column.clone())),
+        resumed("pair_column", or_none(input.pair_column.clone())),
+        resumed("id_column", or_none(input.id_column.clone())),
+        resumed("words_column", or_none(input.words_column.clone())),
+        resumed("keep_columns", list(input.keep_columns.iter())),
+        resumed("skip", input.skip.to_string()),
+        resumed("limit", or_none(input.limit.map(|limit| limit.to_string()))),
+        resumed("shard", or_none(input.shard.map(|shard| shard.to_string()))),
         resumed("fields", list(fields)),
         kept_if(true, "dtype", typed(dtype)),
         kept_if(true, "max_length", max_length.to_string()),

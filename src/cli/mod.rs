@@ -11,6 +11,7 @@
 
 mod check;
 mod format;
+mod input;
 mod values;
 
 use std::path::PathBuf;
@@ -18,13 +19,14 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::error::exit;
-use crate::input::InputFormat;
 use crate::ops::Precision;
 use crate::ops::device::DeviceChoice;
 use crate::output::{Fields, OutputFormat};
 use crate::record::{Field, Selection};
 use crate::tokenize::{OnLong, Padding};
 use crate::vectors::{LayerMerge, Pooling, WordPooling};
+
+pub use input::InputArguments;
 
 /// The model that is used where none is named.
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
@@ -42,30 +44,9 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 )]
 #[command(name = "bert-embed", version, max_term_width = 100, after_help = after_help())]
 pub struct Arguments {
-    /// Texts to embed, one record each
-    #[arg(value_name = "TEXT", help_heading = "Input")]
-    pub texts: Vec<String>,
-
-    /// Read one text a line from PATH (repeatable; `-` is standard input)
-    #[arg(short, long = "file", value_name = "PATH", help_heading = "Input")]
-    pub files: Vec<PathBuf>,
-
-    /// What a line is [default: jsonl where PATH ends in .jsonl or .ndjson, else lines]
-    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
-    pub input_format: Option<InputFormat>,
-
-    /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`
-    #[arg(long, value_name = "TEXT", help_heading = "Input")]
-    pub pair: Option<String>,
-
-    /// Split each text at the first STR into two segments
-    #[arg(
-        long,
-        value_name = "STR",
-        help_heading = "Input",
-        conflicts_with = "pair"
-    )]
-    pub pair_separator: Option<String>,
+    /// The texts.
+    #[command(flatten)]
+    pub input: InputArguments,
 
     /// Hub id (owner/name) or directory of a BERT checkpoint
     #[arg(short, long, value_name = "ID|DIR", default_value = DEFAULT_MODEL, help_heading = "Model")]
@@ -224,6 +205,10 @@ pub struct Arguments {
     #[arg(long, help_heading = "Execution")]
     pub fail_fast: bool,
 
+    /// End with exit code 0 even if some records are errors
+    #[arg(long, help_heading = "Execution", conflicts_with = "fail_fast")]
+    pub errors_ok: bool,
+
     /// Check this installation on the chosen model and device
     #[arg(long, help_heading = "Execution", conflicts_with_all = check::NOT_FOR_SELF_TEST)]
     pub self_test: bool,
@@ -268,6 +253,9 @@ impl Arguments {
         let mut fields = self.fields.clone();
         if fields.is_empty() && format.spec().fields != Fields::OneVector {
             fields.extend(selected(Selection::ByDefault));
+        }
+        if !self.input.keep_columns.is_empty() {
+            fields.push(Field::Columns);
         }
         if !self.layers.is_empty() {
             fields.push(Field::HiddenStates);

@@ -1,4 +1,4 @@
-//! What a line of the input is; the doc comments are the help.
+//! What a file of the input holds; the doc comments are the help.
 
 #![allow(
     clippy::doc_markdown,
@@ -10,22 +10,76 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-/// What a line of the input is.
+/// What a file of the input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// A text
+    /// A text a line
     Lines,
-    /// A JSON object: text, or words (a list), and optionally id and text_pair
+    /// A JSON object a line: text, or words (a list), and optionally id and text_pair
     Jsonl,
+    /// A table with a header, cells separated by commas
+    Csv,
+    /// A table with a header, cells separated by tabs
+    Tsv,
+    /// A parquet table
+    Parquet,
+    /// One text, which is the whole file; its id is the path. A directory stands for all files in
+    /// it and below it, sorted by path, without those whose name begins with a dot
+    Documents,
 }
 
 impl InputFormat {
-    /// What the lines of a file with the ending of `path` are.
+    /// The format that the ending of `path` names; `.gz` and `.zst` behind it are ignored.
     #[must_use]
-    pub fn by_ending(path: &Path) -> Self {
-        match path.extension().and_then(OsStr::to_str) {
-            Some("jsonl" | "ndjson") => Self::Jsonl,
-            _ => Self::Lines,
+    pub fn by_ending(path: &Path) -> Option<Self> {
+        match ending(path)? {
+            "gz" | "zst" => Self::by_ending(Path::new(path.file_stem()?)),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
         }
+    }
+
+    /// As it is typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
+            Self::Documents => "documents",
+        }
+    }
+
+    /// Whether its texts come in columns or under keys, which have names.
+    #[must_use]
+    pub fn has_columns(self) -> bool {
+        match self {
+            Self::Jsonl | Self::Csv | Self::Tsv | Self::Parquet => true,
+            Self::Lines | Self::Documents => false,
+        }
+    }
+}
+
+fn ending(path: &Path) -> Option<&str> {
+    path.extension().and_then(OsStr::to_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_file_has_the_ending_below() {
+        let format = |name| InputFormat::by_ending(Path::new(name));
+        assert_eq!(format("a/b.csv.gz"), Some(InputFormat::Csv));
+        assert_eq!(format("b.jsonl.zst"), Some(InputFormat::Jsonl));
+        assert_eq!(format("b.gz"), None);
+        assert_eq!(format(".gz"), None);
+        assert_eq!(format("csv"), None);
     }
 }

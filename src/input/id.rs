@@ -1,11 +1,9 @@
 //! A text's own name in the input, echoed back: a string by its value, a number as it is written.
 //!
-//! A number is never computed with, so none is too large and `1.0` does not become `1`.
+//! Nothing is computed with the number, so none is too large and `1.0` does not become `1`.
 
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
-
-use super::jsonl::words;
 
 /// A text's name in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +15,14 @@ pub enum Id {
 }
 
 impl Id {
-    /// The name that `json`, one sound JSON value, is.
-    pub(super) fn parse(json: &str) -> Result<Self, String> {
+    /// The name that `json` is, one valid JSON value under the key `key`.
+    pub(super) fn parse(key: &str, json: &str) -> Result<Self, String> {
         match json.as_bytes().first() {
             Some(b'"') => serde_json::from_str(json)
                 .map(Self::String)
-                .map_err(|error| format!("its `id` is no string: {}", words(&error))),
+                .map_err(|error| format!("its `{key}` is no string: {}", words(&error))),
             Some(b'-' | b'0'..=b'9') => Ok(Self::Number(json.to_owned())),
-            _ => Err("its `id` is neither a string nor a number".to_owned()),
+            _ => Err(format!("its `{key}` is neither a string nor a number")),
         }
     }
 }
@@ -41,6 +39,13 @@ impl Serialize for Id {
     }
 }
 
+/// serde's words without a place.
+pub(super) fn words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" at line ").next();
+    words.unwrap_or(&text).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,17 +60,17 @@ mod tests {
             "1E+400",
             "123456789012345678901234567890",
         ] {
-            let id = Id::parse(written).expect(written);
+            let id = Id::parse("id", written).expect(written);
             assert_eq!(serde_json::to_string(&id).expect(written), written);
         }
     }
 
     #[test]
     fn a_string_keeps_its_value() {
-        let id = Id::parse(r#""\u00e9\n""#).expect("a string");
+        let id = Id::parse("id", r#""\u00e9\n""#).expect("a string");
         assert_eq!(id, Id::String("é\n".to_owned()));
         assert_eq!(serde_json::to_string(&id).expect("printed"), r#""é\n""#);
-        assert!(Id::parse(r#""\ud800""#).is_err(), "half a character");
-        assert!(Id::parse("[]").is_err() && Id::parse("true").is_err());
+        assert!(Id::parse("id", r#""\ud800""#).is_err(), "half a character");
+        assert!(Id::parse("id", "[]").is_err() && Id::parse("id", "true").is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! JSON lines as texts: `{"text": …}` with `id` and `text_pair`, or `{"words": […]}`.
 //!
-//! Other keys are the user's own and pass unread.
+//! The user may name other keys. Keys that have no name here pass unread.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,34 +8,51 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BadText, Id, Place, Segment, Text, TextOrBad};
+use super::columns::ColumnNames;
+use super::id::words;
+use super::{BadText, Id, Text, TextOrBad};
 
-/// The values of a line that are used, as they are written. Null counts as absent.
-#[derive(Default)]
+/// The values of a line that are used, as they are written, in the order of their keys' names:
+/// id, text, pair, words, and those that are kept.
 struct Values<'a> {
-    id: Option<&'a RawValue>,
-    text: Option<&'a RawValue>,
-    pair: Option<&'a RawValue>,
-    words: Option<&'a RawValue>,
+    names: Vec<&'a str>,
+    values: Vec<Option<&'a RawValue>>,
 }
 
+/// How many names stand before those of the values that are kept.
+const PARTS: usize = 4;
+
 /// The text of `line`, or why it is none with the id if that could be read.
-pub(super) fn parse(line: &str) -> TextOrBad<Text> {
+pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
     // serde takes a list for an object.
     if !line.trim_start().starts_with('{') {
         return Err(BadText::because("it is not a JSON object"));
     }
-    let mut values = Values::default();
+    let parts = [
+        columns.id(),
+        columns.text(),
+        columns.pair(),
+        columns.words(),
+    ];
+    let kept = columns.keep.iter().map(String::as_str);
+    let names: Vec<_> = parts.into_iter().chain(kept).collect();
+    let mut values = Values {
+        values: vec![None; names.len()],
+        names,
+    };
     let read = read(line, &mut values);
-    let id = values.id.map(|id| Id::parse(id.get())).transpose();
+    let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
+    let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
     let known_id = id.as_ref().ok().cloned().flatten();
     let text = || -> Result<Text, String> {
         read?;
+        let text = text.map(|text| value(line, text)).transpose()?;
+        let words = words.map(|words| value(line, words)).transpose()?;
         Ok(Text {
             id: id?,
-            first: first(line, &values)?,
-            pair: values.pair.map(|pair| value(line, pair)).transpose()?,
-            place: Place::default(),
+            pair: pair.map(|pair| value(line, pair)).transpose()?,
+            columns: columns.kept(values.kept()),
+            ..Text::of(columns.first(text, words)?)
         })
     };
     text().map_err(|message| BadText {
@@ -44,12 +61,15 @@ pub(super) fn parse(line: &str) -> TextOrBad<Text> {
     })
 }
 
-fn first(line: &str, values: &Values) -> Result<Segment, String> {
-    match (values.text, values.words) {
-        (Some(text), None) => value(line, text).map(Segment::Text),
-        (None, Some(words)) => value(line, words).map(Segment::Words),
-        (None, None) => Err("it has neither `text` nor `words`".to_owned()),
-        (Some(_), Some(_)) => Err("it has both `text` and `words`".to_owned()),
+impl<'a> Values<'a> {
+    /// The value with the name at `place`. Null counts as absent.
+    fn not_null(&self, place: usize) -> Option<&'a RawValue> {
+        self.values[place].filter(|value| value.get() != "null")
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &'a str> {
+        let kept = self.values[PARTS..].iter();
+        kept.map(|value| value.map_or("null", RawValue::get))
     }
 }
 
@@ -71,22 +91,25 @@ impl<'a> Visitor<'a> for Reader<'_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let mut seen = [false; 4];
+        let Values { names, values } = self.0;
         while let Some(key) = map.next_key::<Cow<str>>()? {
-            let (place, field, value) = match &*key {
-                "id" => (0, "id", &mut self.0.id),
-                "text" => (1, "text", &mut self.0.text),
-                "text_pair" => (2, "text_pair", &mut self.0.pair),
-                "words" => (3, "words", &mut self.0.words),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            if std::mem::replace(&mut seen[place], true) {
-                return Err(M::Error::duplicate_field(field));
+            if !names.contains(&&*key) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
             }
-            *value = Some(map.next_value::<&RawValue>()?).filter(|value| value.get() != "null");
+            let mut places = names
+                .iter()
+                .zip(&mut *values)
+                .filter(|(name, _)| **name == key);
+            // One key may have two uses, but it stands in a line once.
+            if places.any(|(_, value)| value.is_some()) {
+                return Err(M::Error::custom(format!("duplicate field `{key}`")));
+            }
+            let written = map.next_value::<&RawValue>()?;
+            let places = names.iter().zip(&mut *values);
+            for (_, value) in places.filter(|(name, _)| **name == key) {
+                *value = Some(written);
+            }
         }
         Ok(())
     }
@@ -104,38 +127,55 @@ fn at_byte(error: &serde_json::Error, offset: usize) -> String {
     format!("{} at byte {}", words(error), offset + error.column())
 }
 
-/// serde's words without a place.
-pub(super) fn words(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" at line ").next();
-    words.unwrap_or(&text).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Segment;
     use super::*;
+
+    fn plain(line: &str) -> TextOrBad<Text> {
+        parse(line, &ColumnNames::default())
+    }
 
     #[test]
     fn a_line_is_a_text_with_what_belongs_to_it() {
-        let text = parse(r#"{"text":"a","text_pair":"b","id":7,"mine":[1]}"#).expect("a text");
+        let text = plain(r#"{"text":"a","text_pair":"b","id":7,"mine":[1]}"#).expect("a text");
         let expected = Text {
             id: Some(Id::Number("7".to_owned())),
             pair: Some("b".into()),
             ..Text::new("a".into())
         };
         assert_eq!(text, expected);
-        let words = parse(r#"{"words":["a","b"],"id":"x"}"#).expect("words");
+        let words = plain(r#"{"words":["a","b"],"id":"x"}"#).expect("words");
         assert_eq!(words.first, Segment::Words(vec!["a".into(), "b".into()]));
     }
 
     #[test]
     fn a_bad_line_keeps_its_id() {
-        let id = |line| parse(line).expect_err(line).id;
+        let id = |line| plain(line).expect_err(line).id;
         let seven = Some(Id::Number("7".to_owned()));
         assert_eq!(id(r#"{"id":7,"text":3}"#), seven);
         assert_eq!(id(r#"{"text":3,"id":7}"#), seven);
         assert_eq!(id(r#"{"id":7,"text":"a"#), seven);
         assert_eq!(id(r#"{"id":[],"text":"a"}"#), None);
+    }
+
+    #[test]
+    fn keys_with_names_of_the_users_own() {
+        let names = ColumnNames {
+            text: Some("title".into()),
+            id: Some("title".into()),
+            keep: vec!["n".into(), "gone".into(), "title".into()],
+            ..ColumnNames::default()
+        };
+        let text = parse(r#"{"text":1,"title":"a","n":1.50}"#, &names).expect("a text");
+        let expected = Text {
+            id: Some(Id::String("a".into())),
+            columns: Some(r#"{"n":1.50,"gone":null,"title":"a"}"#.into()),
+            ..Text::new("a".into())
+        };
+        assert_eq!(text, expected);
+        let bad = parse("{}", &names).expect_err("no text");
+        assert_eq!(bad.message, "it has neither `title` nor `words`");
     }
 
     #[test]
@@ -167,10 +207,10 @@ mod tests {
             ),
         ];
         for (line, message) in cases {
-            assert_eq!(parse(line).expect_err(line).message, message);
+            assert_eq!(plain(line).expect_err(line).message, message);
         }
         for line in [r#"{"text":"a","id":[]}"#, "[]", "1", "null"] {
-            assert!(parse(line).is_err(), "{line} was taken");
+            assert!(plain(line).is_err(), "{line} was taken");
         }
     }
 }

@@ -3,19 +3,35 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use anyhow::Context;
-
-use super::{BadText, InputItem, LineFormat, Place, Source, Text, TextOrBad};
-use crate::error::{Classify, Error, Kind, Result};
+use super::columns::ColumnNames;
+use super::source::Source;
+use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl};
+use crate::error::{Error, Kind, Result};
+use crate::notes;
 
 /// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// After this many bytes without a line end the source is given up (`/dev/zero` has none).
-const MAX_SKIPPED_BYTES: u64 = 1 << 30;
+/// After this many bytes without an end the source is given up (`/dev/zero` has none).
+pub(super) const MAX_SKIPPED_BYTES: u64 = 1 << 30;
+
+/// What a line is.
+#[derive(Debug, Clone)]
+pub(super) enum LineFormat {
+    /// A text, which splits at the first separator into two segments.
+    Text {
+        pair_separator: Option<String>,
+        /// Whether it ends with NUL instead of LF.
+        is_nul_separated: bool,
+        /// Whether nobody said that the file holds lines of text.
+        is_guess: bool,
+    },
+    /// A JSON object.
+    Json(Arc<ColumnNames>),
+}
 
 /// The lines of one source, each good or bad by itself.
-pub struct Lines {
+pub(super) struct Lines {
     source: Source,
     format: LineFormat,
     /// Number of the line read last, from 1.
@@ -25,8 +41,7 @@ pub struct Lines {
 
 impl Lines {
     /// The lines of `source`, read as `format`.
-    #[must_use]
-    pub fn new(source: Source, format: LineFormat) -> Self {
+    pub(super) fn new(source: Source, format: LineFormat) -> Self {
         Self {
             source,
             format,
@@ -35,34 +50,41 @@ impl Lines {
         }
     }
 
-    /// The bytes of the source, if known.
-    #[must_use]
-    pub fn size_bytes(&self) -> Option<u64> {
-        self.source.size_bytes
+    fn end(&self) -> u8 {
+        match self.format {
+            LineFormat::Text {
+                is_nul_separated: true,
+                ..
+            } => 0,
+            LineFormat::Text { .. } | LineFormat::Json(_) => b'\n',
+        }
     }
 
     fn next_line(&mut self) -> Result<Option<InputItem>> {
+        let end = self.end();
         let mut bytes = Vec::new();
+        if self.line_number == 0 {
+            self.note_guess()?;
+        }
         self.line_number += 1;
         let read = self
             .source
             .reader
             .by_ref()
-            .take(MAX_LINE_BYTES + 1)
-            .read_until(b'\n', &mut bytes)
-            .with_context(|| format!("could not read `{}`", self.source.name))
-            .kind(Kind::Input)? as u64;
+            .take(MAX_TEXT_BYTES + 1)
+            .read_until(end, &mut bytes)
+            .map_err(|cause| self.source.failed(cause))? as u64;
         if read == 0 {
             return Ok(None);
         }
-        if bytes.last() == Some(&b'\n') {
+        if bytes.last() == Some(&end) {
             bytes.pop();
-        } else if bytes.len() as u64 > MAX_LINE_BYTES {
+        } else if bytes.len() as u64 > MAX_TEXT_BYTES {
             let size_bytes = read + self.skip_line()?;
             let text = Err(self.bad(BadText::because("it is longer than 16 MiB")));
             return Ok(Some(InputItem { text, size_bytes }));
         }
-        if bytes.last() == Some(&b'\r') {
+        if end == b'\n' && bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
         Ok(Some(InputItem {
@@ -71,12 +93,31 @@ impl Lines {
         }))
     }
 
+    /// Says what the source may hold instead of lines of text.
+    fn note_guess(&mut self) -> Result<()> {
+        let LineFormat::Text { is_guess: true, .. } = self.format else {
+            return Ok(());
+        };
+        let name = Arc::clone(&self.source.name);
+        let head = self.source.head()?;
+        if first_bytes::is_json_object(head) {
+            notes::note(&format!(
+                "`{name}` looks like JSON lines, but each line is taken as a text: \
+                 --input-format jsonl reads JSON"
+            ));
+        }
+        if first_bytes::has_mac_line_ends(head) {
+            notes::note(&format!(
+                "`{name}` seems to end its lines with CR alone, but a line ends at LF only: \
+                 tr '\\r' '\\n' mends that"
+            ));
+        }
+        Ok(())
+    }
+
     fn text(&self, bytes: Vec<u8>) -> TextOrBad<Text> {
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let byte = error.utf8_error().valid_up_to() + 1;
-            BadText::because(format!("it is not UTF-8 at byte {byte}"))
-        });
-        text.and_then(|line| self.format.parse(line))
+        let text = utf_8(bytes).map_err(BadText::because);
+        text.and_then(|line| self.parse(line))
             .map(|text| Text {
                 place: self.place(),
                 ..text
@@ -84,9 +125,19 @@ impl Lines {
             .map_err(|bad| self.bad(bad))
     }
 
+    fn parse(&self, line: String) -> TextOrBad<Text> {
+        match &self.format {
+            LineFormat::Text { pair_separator, .. } => {
+                Ok(Text::split(line, pair_separator.as_deref()))
+            }
+            LineFormat::Json(columns) => jsonl::parse(&line, columns),
+        }
+    }
+
     fn place(&self) -> Place {
         Place {
-            file: (!self.source.is_only).then(|| Arc::clone(&self.source.name)),
+            index: 0,
+            file: self.source.name_of_several.clone(),
             line: Some(self.line_number),
         }
     }
@@ -103,22 +154,28 @@ impl Lines {
 
     /// Reads on to the next line end without keeping anything; how many bytes that were.
     fn skip_line(&mut self) -> Result<u64> {
-        let skipped = skip_until_newline(&mut self.source.reader, MAX_SKIPPED_BYTES)
-            .with_context(|| format!("could not read `{}`", self.source.name))
-            .kind(Kind::Input)?;
+        let end = self.end();
+        let skipped = skip_until(&mut self.source.reader, end, MAX_SKIPPED_BYTES)
+            .map_err(|cause| self.source.failed(cause))?;
         if let Some(skipped) = skipped {
             return Ok(skipped);
         }
-        let what = format!(
-            "could not read line {} of `{}`",
-            self.line_number, self.source.name
-        );
-        Err(Error::message(Kind::Input, "no line end within 1 GiB").context(what))
+        let (line, name) = (self.line_number, &self.source.name);
+        Err(Error::message(Kind::Input, "no line end within 1 GiB")
+            .context(format!("could not read line {line} of `{name}`")))
     }
 }
 
-/// The bytes up to a line end or the end of the source; `None` if none came within `limit`.
-fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<Option<u64>> {
+/// `bytes` as text, or why they are none.
+pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to() + 1;
+        format!("it is not UTF-8 at byte {byte}")
+    })
+}
+
+/// The bytes up to `end` or the end of the source; `None` if none came within `limit`.
+fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
         let buffer = match reader.fill_buf() {
@@ -126,11 +183,11 @@ fn skip_until_newline(reader: &mut impl BufRead, limit: u64) -> io::Result<Optio
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        let newline = buffer.iter().position(|&byte| byte == b'\n');
-        let used = newline.map_or(buffer.len(), |position| position + 1);
+        let end = buffer.iter().position(|&byte| byte == end);
+        let used = end.map_or(buffer.len(), |position| position + 1);
         reader.consume(used);
         skipped += used as u64;
-        if newline.is_some() || used == 0 {
+        if end.is_some() || used == 0 {
             return Ok(Some(skipped));
         }
     }
@@ -158,6 +215,8 @@ mod tests {
 
     const TEXT: LineFormat = LineFormat::Text {
         pair_separator: None,
+        is_nul_separated: false,
+        is_guess: false,
     };
 
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
@@ -209,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_line_over_the_cap_is_bad_and_the_next_is_read() {
-        let mut bytes = vec![b'a'; MAX_LINE_BYTES as usize + 5];
+        let mut bytes = vec![b'a'; MAX_TEXT_BYTES as usize + 5];
         bytes.extend_from_slice(b"\nnext");
         let lines = lines(&bytes);
         assert!(lines[0].is_err());

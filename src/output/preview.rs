@@ -84,6 +84,7 @@ impl<'a> Preview<'a> {
                 shape.insert(0, layers.len());
                 writeln!(to, "{name} {shape:?}")
             }
+            Some(Value::Json(json)) => writeln!(to, "{name} {}", one_line(json)),
             Some(Value::Words(words)) => words.iter().try_for_each(|word| print_word(word, to)),
             None
             | Some(

@@ -58,6 +58,7 @@ fn write_value(value: &Value, to: &mut dyn Write) -> io::Result<()> {
         Value::Layers(layers, _) => layers.iter().try_for_each(|layer| write_f32(layer, to)),
         Value::Null
         | Value::Text(_)
+        | Value::Json(_)
         | Value::Segment(_)
         | Value::Id(_)
         | Value::Tokens(..)

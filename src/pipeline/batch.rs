@@ -61,7 +61,6 @@ pub(crate) fn pack(
         send,
         plan,
         resume_check: ResumeCheck::new(plan.done),
-        index: plan.done.records,
         windows: Vec::new(),
         tokens: 0,
         is_receiver_gone: false,
@@ -76,8 +75,6 @@ struct Packer<'a, S> {
     send: S,
     plan: Plan<'a>,
     resume_check: ResumeCheck<'a>,
-    /// Place in the input of the next text.
-    index: u64,
     windows: WindowBatch,
     tokens: usize,
     is_receiver_gone: bool,
@@ -141,11 +138,10 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
         if self.resume_check.skips(text.as_ref())? {
             return Ok(());
         }
-        self.index += 1;
         match text {
             Ok(text) => self.push_windows(&Arc::new(text)),
             Err(bad) if self.plan.fail_fast => {
-                let what = format!("could not embed text {}", self.index - 1);
+                let what = format!("could not embed text {}", bad.place.index);
                 return Err(Error::message(Kind::Input, bad.message).context(what));
             }
             Err(bad) => self.windows.push(Err(bad)),

@@ -71,13 +71,12 @@ impl<'a> Writer<'a> {
         let finished = self.stitcher.add(batch);
         let mut records = Vec::with_capacity(finished.len());
         for text in &finished {
-            let index = self.counts.records;
             let counted = text.as_ref().map(|text| (&text.of.text, &text.of.encoding));
             self.counts.count(counted);
             records.push(match text {
-                Ok(text) => Ok(text.record(index, self.options)),
+                Ok(text) => Ok(text.record(text.of.text.place.index, self.options)),
                 Err(bad) => Err(BadRecord {
-                    index,
+                    index: bad.place.index,
                     bad: bad.clone(),
                 }),
             });

@@ -18,6 +18,10 @@ pub struct RunCounts {
     pub truncated_texts: u64,
     /// Tokens that did not fit.
     pub dropped_tokens: u64,
+    /// Texts with a second segment.
+    pub pairs: u64,
+    /// The first error, with its text.
+    pub first_error: Option<String>,
     /// Hash over all of their texts, each hashed together with those before it; hexadecimal.
     pub texts: String,
 }
@@ -30,12 +34,14 @@ impl RunCounts {
             Ok((text, encoding)) => {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
+                self.pairs += u64::from(text.pair.is_some());
                 // The number of tokens tells how far the record is padded.
                 format!("{} {:?}", encoding.tokens(), text.content())
             }
             Err(bad) => {
                 self.errors += 1;
-                bad.message.clone()
+                self.first_error.get_or_insert_with(|| bad.to_string());
+                format!("{:?}", (&bad.message, &bad.id))
             }
         };
         let hash = Sha256::new_with_prefix(&self.texts).chain_update(content);

@@ -114,7 +114,7 @@ impl Dimensions {
         match field.spec().element {
             Element::F32 => elements(),
             Element::Word => elements() * self.hidden as u64,
-            Element::I64 | Element::I32 | Element::NullableI32 | Element::Text => 0,
+            Element::I64 | Element::I32 | Element::NullableI32 | Element::Text | Element::Json => 0,
         }
     }
 }

@@ -7,8 +7,8 @@
 )]
 
 use Dimension::{Embedding, Hidden, LayerWidth, Layers, Tokens, Two, Words};
-use Element::{F32, I32, I64, NullableI32, Text, Word};
-use Selection::{Always, ByDefault, Named, With};
+use Element::{F32, I32, I64, Json, NullableI32, Text, Word};
+use Selection::{Always, ByDefault, Filled, Named, With};
 
 use crate::table::table;
 
@@ -42,6 +42,8 @@ pub enum Element {
     F32,
     /// A string.
     Text,
+    /// A JSON value, in parquet its text.
+    Json,
     /// A word with its vector, see [`Word`](super::Word).
     Word,
 }
@@ -95,6 +97,8 @@ pub enum Selection {
     ByDefault,
     /// If `--fields` or the option that fills it asks for it.
     Named,
+    /// If an option fills it.
+    Filled,
     /// Together with another field.
     With(Field),
     /// Always.
@@ -113,6 +117,8 @@ table! {
         Text = row("text", Text, &[], Source::Input, Named);
         /// The second segment
         TextPair = row("text_pair", Text, &[], Source::InputIfAny, With(Self::Text));
+        /// The columns of --keep-columns
+        Columns = row("columns", Json, &[], Source::InputIfAny, Filled);
         /// Word pieces
         Tokens = row("tokens", Text, &[Tokens], Source::Tokenizer, ByDefault);
         /// Their numbers in the vocabulary
@@ -161,7 +167,7 @@ const fn row(
         selection,
         is_typed: match selection {
             ByDefault | Named => true,
-            With(_) | Always => false,
+            Filled | With(_) | Always => false,
         },
     }
 }
@@ -178,7 +184,7 @@ impl Field {
     pub fn is_numeric(self) -> bool {
         match self.spec().element {
             Element::I64 | Element::I32 | Element::NullableI32 | Element::F32 => true,
-            Element::Text | Element::Word => false,
+            Element::Text | Element::Json | Element::Word => false,
         }
     }
 

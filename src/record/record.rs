@@ -79,6 +79,7 @@ impl Record<'_> {
             Field::Id => Value::Id(self.text.id.as_ref()?),
             Field::Text => Value::Segment(&self.text.first),
             Field::TextPair => Value::Text(self.text.pair.as_deref()?),
+            Field::Columns => Value::Json(self.text.columns.as_deref()?),
             Field::Tokens => Value::Tokens(&encoding.input_ids, tokenizer),
             Field::InputIds => list(&encoding.input_ids),
             Field::TokenTypeIds => list(&encoding.token_type_ids),
@@ -131,6 +132,7 @@ impl BadRecord {
             Field::Id => self.bad.id.as_ref().map(Value::Id),
             Field::Text
             | Field::TextPair
+            | Field::Columns
             | Field::Tokens
             | Field::InputIds
             | Field::TokenTypeIds

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::Word;
 use crate::input::{Id, Segment};
@@ -19,6 +20,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// A string, or a list of words.
     Segment(&'a Segment),
+    /// JSON as it is written.
+    Json(&'a str),
     /// The input's own id.
     Id(&'a Id),
     /// The word pieces of these ids.
@@ -43,6 +46,7 @@ impl Serialize for Value<'_> {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Segment(Segment::Text(text)) => serializer.serialize_str(text),
             Self::Segment(Segment::Words(words)) => serializer.collect_seq(words),
+            Self::Json(json) => raw(json)?.serialize(serializer),
             Self::Id(id) => id.serialize(serializer),
             Self::Tokens(ids, tokenizer) => {
                 serializer.collect_seq(ids.iter().map(|&id| tokenizer.token(id)))
@@ -56,6 +60,10 @@ impl Serialize for Value<'_> {
             Self::Words(words) => serializer.collect_seq(*words),
         }
     }
+}
+
+fn raw<E: serde::ser::Error>(json: &str) -> Result<&RawValue, E> {
+    serde_json::from_str(json).map_err(E::custom)
 }
 
 /// Numbers as lists of lists, one level of them for each dimension of the shape.

@@ -58,7 +58,7 @@ fn cell(value: Value<'_>) -> Cell<'_> {
     match value {
         Value::Null | Value::Words(_) => Cell::Null,
         Value::Number(number) => Cell::Number(number),
-        Value::Text(text) => Cell::Text(text.into()),
+        Value::Text(text) | Value::Json(text) => Cell::Text(text.into()),
         Value::Id(Id::String(text) | Id::Number(text)) | Value::Segment(Segment::Text(text)) => {
             Cell::Text(text.into())
         }

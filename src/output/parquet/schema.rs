@@ -28,7 +28,12 @@ pub(super) fn message(context: &Context) -> Result<Type> {
 pub(super) fn columns(field: Field) -> usize {
     match field.spec().element {
         Element::Word => WORD.matches(';').count() + 1,
-        Element::I64 | Element::I32 | Element::NullableI32 | Element::F32 | Element::Text => 1,
+        Element::I64
+        | Element::I32
+        | Element::NullableI32
+        | Element::F32
+        | Element::Text
+        | Element::Json => 1,
     }
 }
 
@@ -53,6 +58,7 @@ fn leaf(element: Element, repetition: &str, name: &str) -> String {
         Element::NullableI32 => format!("optional int32 {name};"),
         Element::F32 => format!("{repetition} float {name};"),
         Element::Text => format!("{repetition} binary {name} (STRING);"),
+        Element::Json => format!("{repetition} binary {name} (JSON);"),
         Element::Word => {
             let vector = list("required", "vector", "required float element;");
             format!("{repetition} group {name} {{ {WORD} {vector} }}")

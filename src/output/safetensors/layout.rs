@@ -133,7 +133,7 @@ fn dtype(field: Field) -> Option<Dtype> {
     match field.spec().element {
         Element::I64 | Element::I32 | Element::NullableI32 => Some(Dtype::I64),
         Element::F32 => Some(Dtype::F32),
-        Element::Text | Element::Word => None,
+        Element::Text | Element::Json | Element::Word => None,
     }
 }
 

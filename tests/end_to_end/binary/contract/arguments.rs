@@ -25,7 +25,7 @@ const MISTAKES: [(&[&str], &str); 24] = [
     ),
     (
         &["--pair-separator", "|", "-f", "x.txt", "-f", "x.ndjson"],
-        "--pair-separator is for lines of text: `x.ndjson` has lines of JSON by its ending",
+        "--pair-separator is for lines of text: `x.ndjson` is read as jsonl by its ending",
     ),
     (
         &["--input-format", "lines", "a"],

@@ -87,7 +87,8 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
     bytes.resize(bytes.len() + 20_000_000, b'a');
     bytes.extend_from_slice(b"\nthe\n");
     let (code, stdout, stderr) = place.run_with_input(&TEXTS, &bytes);
-    assert_eq!((code, stderr.as_str()), (9, ""));
+    let words = "warning: 2 of 5 texts are errors, the first: text 1: line 2 of `standard input` is no text: it is not UTF-8 at byte 2\n";
+    assert_eq!((code, stderr.as_str()), (9, words));
     let records = json_lines(&stdout);
     let bad = |index: usize, message: &str| {
         let line = index + 1;
@@ -177,7 +178,7 @@ fn a_json_line_that_is_no_text_says_why() {
     ];
     let lines = as_lines(cases.iter().map(|(line, _)| line));
     place.write("in.jsonl", lines + "{\"text\":\"she\"}");
-    let (code, stdout, stderr) = place.run(&["-f", "in.jsonl", "--fields", "index,text"]);
+    let (code, stdout, stderr) = place.run(&["-q", "-f", "in.jsonl", "--fields", "index,text"]);
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);
     for (index, (line, cause)) in cases.iter().enumerate() {
@@ -227,7 +228,7 @@ fn a_file_that_cannot_be_read_is_named_before_the_model_is_looked_for() {
     place.assert_refused(
         &["-f", "directory"],
         3,
-        "error: could not read `directory`: it is a directory\n  tip: a file holds one text a line; --model takes a model's directory\n",
+        "error: could not read `directory`: it is a directory\n  tip: --input-format documents takes each file in it as a text; --model takes a model's directory\n",
     );
 }
 

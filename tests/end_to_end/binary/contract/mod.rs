@@ -17,6 +17,7 @@ mod arguments;
 mod devices;
 mod dtype;
 mod faults;
+mod guesses;
 mod ids;
 mod input;
 mod interrupted;
@@ -26,8 +27,10 @@ mod records;
 mod resume;
 mod resume_refusals;
 mod same_bits;
+mod selection;
 mod self_test;
 mod signals;
+mod tables;
 mod weights_change;
 
 /// A working directory with the checkpoint `tiny` in `model`: 3 layers, hidden 36, 131 positions.

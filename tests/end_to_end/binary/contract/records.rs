@@ -351,7 +351,8 @@ fn what_did_not_fit_is_told_in_the_record_and_at_the_end() {
     let (code, same, stderr) = place.run(&[&["-q"], &arguments[..]].concat());
     assert_eq!((code, same, stderr.as_str()), (0, stdout, ""));
     let (code, stdout, stderr) = place.run(&[&["--on-long", "error"], &arguments[..]].concat());
-    assert_eq!((code, stderr.as_str()), (9, ""));
+    let summary = "warning: 2 of 4 texts are errors, the first: text 0: the text has 5 tokens: at most 4 are allowed\n";
+    assert_eq!((code, stderr.as_str()), (9, summary));
     let records = super::json_lines(&stdout);
     let told = json!({"kind": "input", "message": "the text has 5 tokens: at most 4 are allowed"});
     assert_eq!(records[0], json!({"index": 0, "error": told}));

@@ -23,7 +23,7 @@ fn assert_refused(place: &Place, arguments: &[&str], input: &[u8], words: &str) 
 fn another_option_is_refused_by_its_name() {
     let place = place();
     kill_after(&place, 10);
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--max-length", "30"], "--max-length is 30, but was 20"),
         (
             &["--fields", "text"],
@@ -42,6 +42,9 @@ fn another_option_is_refused_by_its_name() {
             &["--pair-separator", "|"],
             "--pair-separator is |, but was none",
         ),
+        (&["--shard", "0/2"], "--shard is 0/2, but was none"),
+        (&["--skip", "5"], "--skip is 5, but was 0"),
+        (&["--limit", "5"], "--limit is 5, but was none"),
     ];
     for (arguments, words) in cases {
         // The last of an option given twice would be a usage error, so those of `OPTIONS` are replaced.

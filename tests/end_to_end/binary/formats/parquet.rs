@@ -58,6 +58,7 @@ fn a_text_that_is_an_error_has_its_index_and_its_error() {
         "{\"text\":\"she\",\"id\":7}\nnonsense\n{\"words\":[\"old\",\"city\"],\"id\":\"x\"}\n",
     );
     let options = [
+        "-q",
         "-f",
         "in.jsonl",
         "-o",

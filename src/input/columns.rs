@@ -1,0 +1,167 @@
+//! The columns of a table, or keys of a JSON line, that hold the parts of a text.
+
+use crate::error::{Error, Kind, Result};
+
+use super::Segment;
+
+/// The names of the columns; `None` is the default name, which a table need not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// The first segment.
+    pub text: Option<String>,
+    /// The second segment.
+    pub pair: Option<String>,
+    /// The text's own name.
+    pub id: Option<String>,
+    /// The first segment as a list of words.
+    pub words: Option<String>,
+    /// Columns that are carried into the record.
+    pub keep: Vec<String>,
+}
+
+/// What a row holds of the first segment's two columns becomes the segment.
+pub(super) type FirstSegment = std::result::Result<Segment, String>;
+
+impl ColumnNames {
+    pub(super) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or("text")
+    }
+
+    pub(super) fn pair(&self) -> &str {
+        self.pair.as_deref().unwrap_or("text_pair")
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or("id")
+    }
+
+    pub(super) fn words(&self) -> &str {
+        self.words.as_deref().unwrap_or("words")
+    }
+
+    /// Whether the column called `name` is used.
+    #[cfg(feature = "parquet")]
+    pub(super) fn uses(&self, name: &str) -> bool {
+        let parts = [self.text(), self.pair(), self.id(), self.words()];
+        parts.contains(&name) || self.keep.iter().any(|kept| kept == name)
+    }
+
+    /// The first segment of a row that has `text` or `words`.
+    pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> FirstSegment {
+        match (text, words) {
+            (Some(text), None) => Ok(Segment::Text(text)),
+            (None, Some(words)) => Ok(Segment::Words(words)),
+            (None, None) => Err(format!(
+                "it has neither `{}` nor `{}`",
+                self.text(),
+                self.words()
+            )),
+            (Some(_), Some(_)) => Err(format!(
+                "it has both `{}` and `{}`",
+                self.text(),
+                self.words()
+            )),
+        }
+    }
+
+    /// One JSON object of the columns that are carried into the record, from their JSON values.
+    pub(super) fn kept<'a>(&self, values: impl Iterator<Item = &'a str>) -> Option<String> {
+        if self.keep.is_empty() {
+            return None;
+        }
+        let mut object = String::from("{");
+        for (name, value) in self.keep.iter().zip(values) {
+            if object.len() > 1 {
+                object.push(',');
+            }
+            object.push_str(&json_string(name));
+            object.push(':');
+            object.push_str(value);
+        }
+        object.push('}');
+        Some(object)
+    }
+}
+
+/// `text` as a JSON string.
+pub(super) fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Where in a table the columns stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ColumnPlaces {
+    pub(super) text: Option<usize>,
+    pub(super) words: Option<usize>,
+    pub(super) pair: Option<usize>,
+    pub(super) id: Option<usize>,
+    pub(super) keep: Vec<usize>,
+}
+
+impl ColumnPlaces {
+    /// The places of `names` in the `header` of the table called `table`. Lists of words are looked
+    /// for only if the table `has_lists`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a column is missing or there twice.
+    pub(super) fn find(
+        names: &ColumnNames,
+        header: &[String],
+        table: &str,
+        has_lists: bool,
+    ) -> Result<Self> {
+        let place = |name: &str| {
+            let mut places = (0..header.len()).filter(|&place| header[place] == name);
+            match (places.next(), places.next()) {
+                (Some(_), Some(_)) => Err(Error::message(
+                    Kind::Usage,
+                    format!("`{table}` has more than one column `{name}`"),
+                )),
+                (place, _) => Ok(place),
+            }
+        };
+        let missing = |name: &str| missing(name, header, table);
+        let required = |name: &str| place(name)?.ok_or_else(|| missing(name));
+        let find = |typed: &Option<String>, default: &str| match typed {
+            Some(name) => required(name).map(Some),
+            None => place(default),
+        };
+        let places = Self {
+            text: find(&names.text, names.text())?,
+            words: if has_lists {
+                find(&names.words, names.words())?
+            } else {
+                None
+            },
+            pair: find(&names.pair, names.pair())?,
+            id: find(&names.id, names.id())?,
+            keep: names
+                .keep
+                .iter()
+                .map(|name| required(name))
+                .collect::<Result<_>>()?,
+        };
+        if places.text.is_none() && places.words.is_none() {
+            return Err(missing(names.text()).with_tip("name the column with --text-column"));
+        }
+        Ok(places)
+    }
+}
+
+fn missing(name: &str, header: &[String], table: &str) -> Error {
+    /// Names beyond these would fill the screen.
+    const SHOWN: usize = 30;
+    let mut columns = header
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if header.len() > SHOWN {
+        columns = format!("{columns} and {} more", header.len() - SHOWN);
+    }
+    Error::message(
+        Kind::Usage,
+        format!("`{table}` has no column `{name}`: its columns are {columns}"),
+    )
+}

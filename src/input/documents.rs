@@ -1,0 +1,86 @@
+//! Whole files as texts: a long document a file.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::lines::{MAX_TEXT_BYTES, utf_8};
+use super::source::InputFile;
+use super::{BadText, Id, InputItem, Place, Text};
+use crate::error::{Classify, Kind, Result};
+
+/// The text in `file`. One that cannot be read is bad by itself.
+pub(super) fn read(file: &InputFile) -> InputItem {
+    let mut bytes = Vec::new();
+    let text = file.text(false).and_then(|source| {
+        let read = source
+            .reader
+            .take(MAX_TEXT_BYTES + 1)
+            .read_to_end(&mut bytes);
+        read.with_context(|| format!("could not read `{}`", file.name))
+            .kind(Kind::Input)
+    });
+    let size_bytes = bytes.len() as u64;
+    let no_text = |cause: String| format!("`{}` is no text: {cause}", file.name);
+    let text = match text {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if size_bytes > MAX_TEXT_BYTES => Err(no_text("it is longer than 16 MiB".to_owned())),
+        Ok(_) => utf_8(bytes).map_err(no_text),
+    };
+    let place = Place {
+        file: file.name_of_several.clone(),
+        ..Place::default()
+    };
+    let id = Some(Id::String(file.path.display().to_string()));
+    let text = match text {
+        Ok(text) => Ok(Text {
+            id,
+            place,
+            ..Text::new(text)
+        }),
+        Err(message) => Err(BadText { message, id, place }),
+    };
+    InputItem { text, size_bytes }
+}
+
+/// All files in `directory` and below it, sorted by path. Names that begin with a dot are left out;
+/// links to files are followed, links to directories are not, so that no way leads in a circle.
+///
+/// # Errors
+/// [`Kind::Input`] if a directory cannot be read.
+pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let what = || format!("could not read `{}`", directory.display());
+        let entries = fs::read_dir(&directory)
+            .with_context(what)
+            .kind(Kind::Input)?;
+        for entry in entries {
+            let entry = entry.with_context(what).kind(Kind::Input)?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let path = entry.path();
+            let what = || format!("could not read `{}`", path.display());
+            let is_directory = entry
+                .file_type()
+                .with_context(what)
+                .kind(Kind::Input)?
+                .is_dir();
+            if is_directory {
+                directories.push(path);
+            } else if fs::metadata(&path)
+                .with_context(what)
+                .kind(Kind::Input)?
+                .is_file()
+            {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,271 @@
+//! Rows of a parquet file as texts, read page by page.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use anyhow::Context;
+use parquet::basic::Type as PhysicalType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
+
+use super::columns::{ColumnNames, ColumnPlaces, json_string};
+use super::source::InputFile;
+use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
+use crate::error::{Classify, Error, Kind, Result};
+
+/// The rows of one file, each good or bad by itself.
+pub(super) struct ParquetRows {
+    rows: RowIter<'static>,
+    file: InputFile,
+    names: Arc<ColumnNames>,
+    places: ColumnPlaces,
+    /// Number of the row read last, from 1.
+    row_number: u64,
+    finished: bool,
+}
+
+impl ParquetRows {
+    /// The rows of `file`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if it is no parquet file; [`Kind::Usage`] if it is a stream, or if a column
+    /// that is named is not there.
+    pub(super) fn open(file: InputFile, names: Arc<ColumnNames>) -> Result<Self> {
+        let name = &file.name;
+        if file.size_bytes.is_none() {
+            let message = format!("a parquet file is read from its end: `{name}` is a stream");
+            let error = Error::message(Kind::Usage, message);
+            return Err(error.with_tip("name the file with --file"));
+        }
+        let what = || format!("could not read `{name}` as parquet");
+        let opened = file.open()?;
+        let reader = guarded(|| Ok(SerializedFileReader::new(opened)?));
+        let reader = reader.with_context(what).kind(Kind::Input)?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let columns = schema.root_schema().get_fields();
+        let header = |columns: &[Arc<Type>]| -> Vec<String> {
+            columns
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect()
+        };
+        // All columns here, so that a message can list them.
+        let places = ColumnPlaces::find(&names, &header(columns), name, true)?;
+        refuse_other_types(places.text.map(|place| &*columns[place]), name)?;
+        // Only those that are used are read.
+        let is_used = |column: &&Arc<Type>| names.uses(column.name());
+        let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
+        let header = header(&used);
+        let rows = guarded(|| {
+            let projection = Type::group_type_builder(schema.root_schema().name());
+            let projection = projection.with_fields(used).build()?;
+            Ok(RowIter::from_file_into(Box::new(reader)).project(Some(projection))?)
+        });
+        let rows = rows.with_context(what).kind(Kind::Input)?;
+        Ok(Self {
+            places: ColumnPlaces::find(&names, &header, name, true)?,
+            rows,
+            file,
+            names,
+            row_number: 0,
+            finished: false,
+        })
+    }
+
+    fn next_item(&mut self) -> Result<Option<InputItem>> {
+        let rows = &mut self.rows;
+        let row = guarded(|| Ok(rows.next().transpose()?));
+        let what = || format!("could not read `{}` as parquet", self.file.name);
+        let Some(row) = row.with_context(what).kind(Kind::Input)? else {
+            return Ok(None);
+        };
+        self.row_number += 1;
+        let place = Place {
+            index: 0,
+            file: self.file.name_of_several.clone(),
+            line: None,
+        };
+        let text = match self.text(row) {
+            Ok(text) => Ok(Text { place, ..text }),
+            Err(BadText { message, id, .. }) => {
+                let (row, name) = (self.row_number, &self.file.name);
+                Err(BadText {
+                    message: format!("row {row} of `{name}` is no text: {message}"),
+                    id,
+                    place,
+                })
+            }
+        };
+        let size_bytes = text.as_ref().map_or(0, size_bytes);
+        Ok(Some(InputItem { text, size_bytes }))
+    }
+
+    fn text(&self, row: Row) -> TextOrBad<Text> {
+        let cells: Vec<_> = row
+            .into_columns()
+            .into_iter()
+            .map(|(_, cell)| cell)
+            .collect();
+        let not_null = |place: Option<usize>| {
+            place
+                .map(|place| &cells[place])
+                .filter(|cell| !matches!(cell, Field::Null))
+        };
+        let names = &self.names;
+        let id = not_null(self.places.id)
+            .map(|cell| id(names.id(), cell))
+            .transpose();
+        let known_id = id.as_ref().ok().cloned().flatten();
+        let string = |place: Option<usize>, name: &str| {
+            not_null(place).map(|cell| string(name, cell)).transpose()
+        };
+        let text = || -> std::result::Result<Text, String> {
+            let words = not_null(self.places.words).map(|cell| words(names.words(), cell));
+            let kept = self.places.keep.iter().map(|&place| json(&cells[place]));
+            let kept: Vec<_> = kept.collect();
+            let first = names.first(string(self.places.text, names.text())?, words.transpose()?)?;
+            Ok(Text {
+                id: id?,
+                pair: string(self.places.pair, names.pair())?,
+                columns: names.kept(kept.iter().map(String::as_str)),
+                ..Text::of(first)
+            })
+        };
+        text().map_err(|message| BadText {
+            id: known_id,
+            ..BadText::because(message)
+        })
+    }
+}
+
+impl Iterator for ParquetRows {
+    type Item = Result<InputItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let item = self.next_item().transpose();
+        self.finished = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// # Errors
+/// [`Kind::Usage`] if `column`, the one of the texts, does not hold strings.
+fn refuse_other_types(column: Option<&Type>, table: &str) -> Result<()> {
+    match column {
+        Some(column)
+            if !column.is_primitive() || column.get_physical_type() != PhysicalType::BYTE_ARRAY =>
+        {
+            let name = column.name();
+            let message = format!("the column `{name}` of `{table}` does not hold strings");
+            let error = Error::message(Kind::Usage, message);
+            Err(error.with_tip("name the column of the texts with --text-column"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs `work` of the parquet crate, which panics on some damaged files: a panic becomes an error.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    // What a panic leaves half done is never read: its error ends the file.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow::anyhow!("it is damaged")))
+}
+
+fn string(name: &str, cell: &Field) -> std::result::Result<String, String> {
+    match cell {
+        Field::Str(text) => Ok(text.clone()),
+        // Old writers do not say that bytes are text.
+        Field::Bytes(bytes) => super::lines::utf_8(bytes.data().to_vec())
+            .map_err(|cause| format!("in its `{name}`, {cause}")),
+        _ => Err(format!("its `{name}` is no string")),
+    }
+}
+
+fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
+    let Field::ListInternal(list) = cell else {
+        return Err(format!("its `{name}` is no list of strings"));
+    };
+    list.elements()
+        .iter()
+        .map(|word| string(name, word))
+        .collect()
+}
+
+/// Whole numbers and strings are names; whatever else a table holds is none.
+fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
+    match cell {
+        Field::Byte(_)
+        | Field::Short(_)
+        | Field::Int(_)
+        | Field::Long(_)
+        | Field::UByte(_)
+        | Field::UShort(_)
+        | Field::UInt(_)
+        | Field::ULong(_) => Ok(Id::Number(cell.to_string())),
+        Field::Str(_) | Field::Bytes(_) => string(name, cell).map(Id::String),
+        _ => Err(format!(
+            "its `{name}` is neither a string nor a whole number"
+        )),
+    }
+}
+
+/// The cell as JSON; dates and times as text.
+fn json(cell: &Field) -> String {
+    let number = |number: f64| serde_json::Value::from(number).to_string();
+    match cell {
+        Field::Null => "null".to_owned(),
+        Field::Bool(_)
+        | Field::Byte(_)
+        | Field::Short(_)
+        | Field::Int(_)
+        | Field::Long(_)
+        | Field::UByte(_)
+        | Field::UShort(_)
+        | Field::UInt(_)
+        | Field::ULong(_) => cell.to_string(),
+        Field::Float16(value) => number(f64::from(*value)),
+        // The shortest number that reads back to the same f32.
+        Field::Float(value) => serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()),
+        Field::Double(value) => number(*value),
+        Field::Str(text) => json_string(text),
+        Field::Bytes(bytes) => json_string(&String::from_utf8_lossy(bytes.data())),
+        Field::ListInternal(list) => {
+            let elements: Vec<_> = list.elements().iter().map(json).collect();
+            format!("[{}]", elements.join(","))
+        }
+        Field::Group(row) => {
+            let entry =
+                |(name, cell): (&String, &Field)| format!("{}:{}", json_string(name), json(cell));
+            let entries: Vec<_> = row.get_column_iter().map(entry).collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        // Behind the day there is a time zone, which a day has not.
+        Field::Date(_) => match as_text(cell).split_once(' ') {
+            Some((day, _)) => format!("{day}\""),
+            None => "null".to_owned(),
+        },
+        Field::Decimal(_)
+        | Field::TimeMillis(_)
+        | Field::TimeMicros(_)
+        | Field::TimestampMillis(_)
+        | Field::TimestampMicros(_)
+        | Field::MapInternal(_) => as_text(cell),
+    }
+}
+
+/// The cell as the parquet crate prints it, which panics on dates beyond the calendar.
+fn as_text(cell: &Field) -> String {
+    guarded(|| Ok(json_string(&cell.to_string()))).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn size_bytes(text: &Text) -> u64 {
+    let first = match &text.first {
+        super::Segment::Text(text) => text.len(),
+        super::Segment::Words(words) => words.iter().map(String::len).sum(),
+    };
+    (first + text.pair.as_ref().map_or(0, String::len)) as u64
+}

@@ -1,0 +1,87 @@
+//! Which texts of the input a run embeds; every text keeps its place in the whole input.
+
+use std::str::FromStr;
+
+use super::{InputItem, Items};
+use crate::error::Result;
+
+/// Which texts of the input a run embeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextSelection {
+    /// So many texts at the beginning are left out.
+    pub skip: u64,
+    /// At most so many texts behind them are read.
+    pub limit: Option<u64>,
+    /// Of those, every N-th text.
+    pub shard: Option<Shard>,
+}
+
+/// Every `of`-th text, from the one at `number`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    number: u64,
+    of: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(typed: &str) -> std::result::Result<Self, String> {
+        let parts = typed
+            .split_once('/')
+            .map(|(number, of)| (number.parse(), of.parse()));
+        match parts {
+            Some((Ok(number), Ok(of))) if number < of => Ok(Self { number, of }),
+            _ => Err("allowed is I/N, with I from 0 to N - 1".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.number, self.of)
+    }
+}
+
+impl TextSelection {
+    /// Whether it leaves no text out.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn contains(&self, index: u64) -> bool {
+        let is_in_shard = |shard: Shard| index % shard.of == shard.number;
+        index >= self.skip && self.shard.is_none_or(is_in_shard)
+    }
+}
+
+/// Numbers the texts and leaves out those that are not selected.
+pub(super) struct SelectedItems {
+    pub(super) items: Items,
+    pub(super) selection: TextSelection,
+    /// Number of the next text.
+    pub(super) index: u64,
+}
+
+impl Iterator for SelectedItems {
+    type Item = Result<InputItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let TextSelection { skip, limit, .. } = self.selection;
+        let end = limit.map_or(u64::MAX, |limit| skip.saturating_add(limit));
+        while self.index < end {
+            let index = self.index;
+            self.index += 1;
+            match self.items.next()? {
+                Ok(_) if !self.selection.contains(index) => {}
+                Ok(mut item) => {
+                    item.set_index(index);
+                    return Some(Ok(item));
+                }
+                error => return Some(error),
+            }
+        }
+        None
+    }
+}

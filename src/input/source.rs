@@ -1,0 +1,236 @@
+//! A file or standard input as bytes: decompressed, judged by its first bytes, without a byte order
+//! mark.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use flate2::bufread::MultiGzDecoder;
+
+use super::{InputFormat, first_bytes};
+use crate::error::{Classify, Error, Kind, Result, one_line};
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// A file of the input before it is opened.
+#[derive(Debug, Clone)]
+pub(super) struct InputFile {
+    pub(super) path: PathBuf,
+    /// As messages call it.
+    pub(super) name: Arc<str>,
+    /// The name if the input has other files, so that a record has to say which.
+    pub(super) name_of_several: Option<Arc<str>>,
+    /// Its size when the run began; `None` for a stream.
+    pub(super) size_bytes: Option<u64>,
+}
+
+impl InputFile {
+    /// Looks at the file at `path`, or at standard input for `-`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if it is not there.
+    pub(super) fn look(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
+        let is_standard_input = path == Path::new("-");
+        let name: Arc<str> = if is_standard_input {
+            "standard input".into()
+        } else {
+            one_line(&path.display().to_string()).into()
+        };
+        let metadata = if is_standard_input {
+            None
+        } else {
+            let metadata = fs::metadata(path);
+            Some(
+                metadata
+                    .with_context(|| could_not_read(&name))
+                    .kind(Kind::Input)?,
+            )
+        };
+        let regular = metadata.as_ref().filter(|metadata| metadata.is_file());
+        let file = Self {
+            path: path.to_owned(),
+            name_of_several: (!is_only).then(|| Arc::clone(&name)),
+            name,
+            size_bytes: regular.map(Metadata::len),
+        };
+        Ok((file, metadata))
+    }
+
+    /// How many bytes of text it holds, if that is known without reading it.
+    pub(super) fn text_bytes(&self, format: InputFormat) -> Option<u64> {
+        let ending = self.path.extension().and_then(OsStr::to_str);
+        let is_compressed = matches!(ending, Some("gz" | "zst"));
+        let is_known = !is_compressed && format != InputFormat::Parquet;
+        self.size_bytes.filter(|_| is_known)
+    }
+
+    pub(super) fn is_standard_input(&self) -> bool {
+        &*self.path == Path::new("-")
+    }
+
+    /// Opens the file itself, which is not standard input.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if it cannot be opened.
+    pub(super) fn open(&self) -> Result<File> {
+        let file = File::open(&self.path);
+        file.with_context(|| could_not_read(&self.name))
+            .kind(Kind::Input)
+    }
+
+    /// The text in the file; `has_nul` says that NUL is nothing strange in it.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if it cannot be read, or holds no text.
+    pub(super) fn text(&self, has_nul: bool) -> Result<Source> {
+        let reader: Box<dyn BufRead + Send> = if self.is_standard_input() {
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin()))
+        } else {
+            let file = Whole {
+                file: self.open()?,
+                missing_bytes: self.size_bytes.unwrap_or(0),
+            };
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+        };
+        Source {
+            name: Arc::clone(&self.name),
+            name_of_several: self.name_of_several.clone(),
+            is_standard_input: self.is_standard_input(),
+            reader,
+        }
+        .decompressed()?
+        .judged(has_nul)
+    }
+}
+
+fn could_not_read(name: &str) -> String {
+    format!("could not read `{name}`")
+}
+
+/// A file that must give as many bytes as it had when the run began.
+struct Whole {
+    file: File,
+    missing_bytes: u64,
+}
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        if read == 0 && self.missing_bytes > 0 && !buffer.is_empty() {
+            return Err(io::Error::other("it became shorter while it was read"));
+        }
+        self.missing_bytes = self.missing_bytes.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+/// Text of one file, with the name that messages give it.
+pub(super) struct Source {
+    pub(super) name: Arc<str>,
+    /// The name if the input has other files.
+    pub(super) name_of_several: Option<Arc<str>>,
+    pub(super) is_standard_input: bool,
+    pub(super) reader: Box<dyn BufRead + Send>,
+}
+
+impl Source {
+    /// The only source of the input, called `name`, that reads from `reader`.
+    #[cfg(test)]
+    pub(super) fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
+        Self {
+            name: name.into(),
+            name_of_several: None,
+            is_standard_input: false,
+            reader: Box::new(reader),
+        }
+    }
+
+    /// What could be read so far.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if nothing can be read.
+    pub(super) fn head(&mut self) -> Result<&[u8]> {
+        self.fill().map_err(|cause| self.failed(cause))?;
+        let name = &self.name;
+        let head = self.reader.fill_buf();
+        head.with_context(|| could_not_read(name)).kind(Kind::Input)
+    }
+
+    /// Reads until the buffer has as many bytes as the longest mark that is looked for, or a line.
+    fn fill(&mut self) -> io::Result<()> {
+        const MARK_BYTES: usize = 4;
+        let mut head = Vec::new();
+        loop {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let size = buffer.len();
+            let is_enough = size == 0 || head.len() + size >= MARK_BYTES || buffer.contains(&b'\n');
+            if is_enough && head.is_empty() {
+                return Ok(());
+            }
+            head.extend_from_slice(buffer);
+            self.reader.consume(size);
+            if is_enough {
+                let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+                self.reader = Box::new(io::Cursor::new(head).chain(rest));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Why the source can no longer be read.
+    pub(super) fn failed(&self, cause: io::Error) -> Error {
+        Error::new(Kind::Input, cause).context(could_not_read(&self.name))
+    }
+
+    /// What is in the gzip or zstd file, or the file itself.
+    fn decompressed(mut self) -> Result<Self> {
+        let head = self.head()?;
+        let is_gzip = head.starts_with(b"\x1f\x8b");
+        let is_zstd = head.starts_with(b"\x28\xb5\x2f\xfd");
+        self.reader = if is_gzip {
+            let decoder = MultiGzDecoder::new(self.reader);
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+        } else if is_zstd {
+            let decoder = zstd::Decoder::with_buffer(self.reader);
+            let decoder = decoder.with_context(|| could_not_read(&self.name));
+            Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                decoder.kind(Kind::Input)?,
+            ))
+        } else {
+            self.reader
+        };
+        Ok(self)
+    }
+
+    /// The source without its byte order mark, if it holds text.
+    fn judged(mut self, has_nul: bool) -> Result<Self> {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let head = self.head()?;
+        if let Some(no_text) = first_bytes::judge(head, has_nul) {
+            let error = Error::message(Kind::Input, format!("it is {}, not text", no_text.what));
+            let error = error.context(could_not_read(&self.name));
+            return Err(match no_text.command {
+                Some(command) if self.is_standard_input => {
+                    error.with_tip(format!("… | {command} | bert-embed …"))
+                }
+                Some(command) => error.with_tip(format!("{command} {} | bert-embed …", self.name)),
+                None if no_text.what == "a parquet file" => {
+                    error.with_tip("--input-format parquet")
+                }
+                None => error,
+            });
+        }
+        if head.starts_with(BYTE_ORDER_MARK) {
+            self.reader.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,343 @@
+//! Rows of a csv or tsv table as texts, in bounded memory.
+//!
+//! The first row is the header. Quotes are as RFC 4180 and Python's csv module have them, in tsv
+//! too: a quoted cell may hold separators, line ends and doubled quotes. An empty line is no row.
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+
+use csv_core::ReadRecordResult;
+
+use super::columns::{ColumnNames, ColumnPlaces, json_string};
+use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
+use super::source::Source;
+use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
+use crate::error::{Error, Kind, Result};
+
+/// The rows of one table, each good or bad by itself.
+pub(super) struct Table {
+    rows: Rows,
+    names: Arc<ColumnNames>,
+    places: ColumnPlaces,
+    columns: usize,
+    finished: bool,
+}
+
+impl Table {
+    /// The table in `source`, whose cells end with `separator`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] if it has no header; [`Kind::Usage`] if a column that is named is not there.
+    pub(super) fn new(source: Source, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
+        let mut rows = Rows {
+            source,
+            parser: csv_core::ReaderBuilder::new().delimiter(separator).build(),
+            line_number: 1,
+            cells: vec![0; 1 << 12],
+            ends: vec![0; 64],
+        };
+        let header = header(rows.next_row()?).map_err(|cause| {
+            let name = &rows.source.name;
+            Error::message(Kind::Input, cause).context(format!("could not read `{name}`"))
+        })?;
+        Ok(Self {
+            places: ColumnPlaces::find(&names, &header, &rows.source.name, false)?,
+            columns: header.len(),
+            rows,
+            names,
+            finished: false,
+        })
+    }
+
+    fn next_item(&mut self) -> Result<Option<InputItem>> {
+        let (name, file) = {
+            let source = &self.rows.source;
+            (Arc::clone(&source.name), source.name_of_several.clone())
+        };
+        let Some(row) = self.rows.next_row()? else {
+            return Ok(None);
+        };
+        let Row {
+            cells,
+            line_number,
+            size_bytes,
+        } = row;
+        let place = Place {
+            index: 0,
+            file,
+            line: Some(line_number),
+        };
+        let read = Cells {
+            names: &self.names,
+            places: &self.places,
+            columns: self.columns,
+        };
+        let text = match cells
+            .map_err(BadText::because)
+            .and_then(|cells| read.text(&cells))
+        {
+            Ok(text) => Ok(Text { place, ..text }),
+            Err(BadText { message, id, .. }) => Err(BadText {
+                message: format!("line {line_number} of `{name}` is no text: {message}"),
+                id,
+                place,
+            }),
+        };
+        Ok(Some(InputItem { text, size_bytes }))
+    }
+}
+
+impl Iterator for Table {
+    type Item = Result<InputItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let item = self.next_item().transpose();
+        self.finished = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// The names of the columns in the first row.
+fn header(row: Option<Row>) -> std::result::Result<Vec<String>, String> {
+    let row = row.ok_or("it is empty: a table begins with the names of its columns")?;
+    let name = |cell: &[u8]| lines::utf_8(cell.to_vec());
+    row.cells?.into_iter().map(name).collect()
+}
+
+/// What makes a text of the cells of a row.
+struct Cells<'a> {
+    names: &'a ColumnNames,
+    places: &'a ColumnPlaces,
+    columns: usize,
+}
+
+impl Cells<'_> {
+    fn text(&self, cells: &[&[u8]]) -> TextOrBad<Text> {
+        if cells.len() != self.columns {
+            // Which cell is missing is not known, so neither is the id.
+            return Err(BadText::because(format!(
+                "it has {} cells, but the header has {}",
+                cells.len(),
+                self.columns
+            )));
+        }
+        let cell = |place: usize, name: &str| {
+            let text = lines::utf_8(cells[place].to_vec());
+            text.map_err(|cause| BadText::because(format!("in its `{name}`, {cause}")))
+        };
+        let filled = |place: Option<usize>, name: &str| {
+            let place = place.filter(|&place| !cells[place].is_empty());
+            place.map(|place| cell(place, name)).transpose()
+        };
+        let names = self.names;
+        let id = filled(self.places.id, names.id())?.map(Id::String);
+        let text = || {
+            let first = self.places.text.map(|place| cell(place, names.text()));
+            let keep = names.keep.iter().zip(&self.places.keep);
+            let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
+            let kept = kept.collect::<TextOrBad<Vec<_>>>()?;
+            Ok(Text {
+                pair: filled(self.places.pair, names.pair())?,
+                columns: names.kept(kept.iter().map(String::as_str)),
+                ..Text::of(
+                    names
+                        .first(first.transpose()?, None)
+                        .map_err(BadText::because)?,
+                )
+            })
+        };
+        match text() {
+            Ok(text) => Ok(Text { id, ..text }),
+            Err(bad) => Err(BadText { id, ..bad }),
+        }
+    }
+}
+
+/// One row as it was read.
+struct Row<'a> {
+    cells: std::result::Result<Vec<&'a [u8]>, String>,
+    /// Number of its first line, from 1.
+    line_number: u64,
+    size_bytes: u64,
+}
+
+/// Splits a source into rows.
+struct Rows {
+    source: Source,
+    parser: csv_core::Reader,
+    /// Number of the line that is read next, from 1.
+    line_number: u64,
+    /// The cells of the row read last, end to end, and where each ends.
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// How much of the buffers the row being read has filled.
+#[derive(Default)]
+struct Filled {
+    cells: usize,
+    ends: usize,
+    bytes_read: u64,
+    is_too_long: bool,
+}
+
+impl Rows {
+    fn next_row(&mut self) -> Result<Option<Row<'_>>> {
+        let begins = self.skip_empty_lines();
+        let size_of_empty_lines = match begins {
+            Ok(Some(skipped)) => skipped,
+            Ok(None) => return Ok(None),
+            Err(cause) => return Err(self.source.failed(cause)),
+        };
+        let line_number = self.line_number;
+        let mut filled = Filled::default();
+        let ended = self.read(&mut filled);
+        let is_whole = ended.map_err(|cause| self.source.failed(cause))?;
+        let cells = if !is_whole {
+            Err("a quote is not closed before the end of the file".to_owned())
+        } else if filled.is_too_long {
+            Err("it is longer than 16 MiB: perhaps a quote is not closed".to_owned())
+        } else {
+            let ends = &self.ends[..filled.ends];
+            let begins = std::iter::once(&0).chain(ends);
+            Ok(begins
+                .zip(ends)
+                .map(|(&begin, &end)| &self.cells[begin..end])
+                .collect())
+        };
+        Ok(Some(Row {
+            cells,
+            line_number,
+            size_bytes: size_of_empty_lines + filled.bytes_read,
+        }))
+    }
+
+    /// The bytes of the empty lines before the next row; `None` at the end of the source.
+    fn skip_empty_lines(&mut self) -> io::Result<Option<u64>> {
+        let mut skipped = 0;
+        loop {
+            let buffer = match self.source.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if buffer.is_empty() {
+                return Ok(None);
+            }
+            let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            let ends = buffer.iter().take_while(is_end).count();
+            let is_row = ends < buffer.len();
+            self.line_number += line_ends(&buffer[..ends]);
+            self.source.reader.consume(ends);
+            skipped += ends as u64;
+            if is_row {
+                return Ok(Some(skipped));
+            }
+        }
+    }
+
+    /// Reads one row; whether it is whole.
+    fn read(&mut self, filled: &mut Filled) -> io::Result<bool> {
+        let mut has_ended = false;
+        loop {
+            let buffer = match self.source.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            // A line end closes the last row of a file without one, unless a quote is open.
+            let is_at_end = buffer.is_empty();
+            if has_ended {
+                return Ok(false);
+            }
+            let input = if is_at_end { b"\n" } else { buffer };
+            let (result, read, cells, ends) = self.parser.read_record(
+                input,
+                &mut self.cells[filled.cells..],
+                &mut self.ends[filled.ends..],
+            );
+            filled.cells += cells;
+            filled.ends += ends;
+            if is_at_end {
+                has_ended = read > 0;
+            } else {
+                filled.bytes_read += read as u64;
+                self.line_number += line_ends(&input[..read]);
+                self.source.reader.consume(read);
+            }
+            match result {
+                ReadRecordResult::Record => return Ok(true),
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.grow(filled)?,
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::End => return Ok(false),
+            }
+        }
+    }
+
+    /// Makes room for more of a row. Of one that is too long, nothing is kept.
+    fn grow(&mut self, filled: &mut Filled) -> io::Result<()> {
+        if (self.cells.len() as u64) < MAX_TEXT_BYTES {
+            self.cells.resize(self.cells.len() * 2, 0);
+            return Ok(());
+        }
+        filled.is_too_long = true;
+        (filled.cells, filled.ends) = (0, 0);
+        if filled.bytes_read > MAX_SKIPPED_BYTES {
+            return Err(io::Error::other("no end of a row within 1 GiB"));
+        }
+        Ok(())
+    }
+}
+
+fn line_ends(bytes: &[u8]) -> u64 {
+    bytes.split(|&byte| byte == b'\n').count() as u64 - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufReader, Cursor};
+
+    fn rows(table: &str, capacity: usize) -> Vec<(u64, std::result::Result<Vec<String>, String>)> {
+        let reader = BufReader::with_capacity(capacity, Cursor::new(table.to_owned().into_bytes()));
+        let mut rows = Rows {
+            source: Source::new("x", reader),
+            parser: csv_core::Reader::new(),
+            line_number: 1,
+            cells: vec![0; 1],
+            ends: vec![0; 1],
+        };
+        let mut found = Vec::new();
+        while let Some(row) = rows.next_row().expect("a cursor can be read") {
+            let text = |cell: &&[u8]| String::from_utf8_lossy(cell).into_owned();
+            let cells = row.cells.map(|cells| cells.iter().map(text).collect());
+            found.push((row.line_number, cells));
+        }
+        found
+    }
+
+    #[test]
+    fn rows_are_the_same_however_the_source_comes() {
+        let table = "a,b\r\n\r\n\"x\ny\",\"q\"\"\"\n,\n\n\"open,z\n";
+        let cells = |cells: &[&str]| Ok(cells.iter().map(|&cell| cell.to_owned()).collect());
+        let expected = vec![
+            (1, cells(&["a", "b"])),
+            (3, cells(&["x\ny", "q\""])),
+            (5, cells(&["", ""])),
+            (
+                7,
+                Err("a quote is not closed before the end of the file".to_owned()),
+            ),
+        ];
+        for capacity in [1, 2, 3, 7, 1000] {
+            assert_eq!(rows(table, capacity), expected, "{capacity}");
+        }
+        assert_eq!(rows("a", 8), [(1, cells(&["a"]))]);
+        assert_eq!(rows("\"\"", 8), [(1, cells(&[""]))]);
+        assert!(rows("\r\n\n", 8).is_empty());
+    }
+}

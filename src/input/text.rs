@@ -1,0 +1,167 @@
+//! One text of the input, and why one cannot be embedded.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Id;
+use crate::error::one_line;
+
+/// One text of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The input's own name for it, echoed back.
+    pub id: Option<Id>,
+    /// The first segment.
+    pub first: Segment,
+    /// The second segment, if there is one.
+    pub pair: Option<String>,
+    /// The columns of `--keep-columns` as one JSON object.
+    pub columns: Option<String>,
+    /// Where it was read.
+    pub place: Place,
+}
+
+/// A segment as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Running text.
+    Text(String),
+    /// Words that somebody has split already.
+    Words(Vec<String>),
+}
+
+/// Where in the input a text stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the text in the whole input, from 0.
+    pub index: u64,
+    /// The file as the user named it; `None` if the input is one source only.
+    pub file: Option<Arc<str>>,
+    /// Number of its line, from 1; `None` if the input has no lines.
+    pub line: Option<u64>,
+}
+
+impl Text {
+    /// One segment of running text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self::of(Segment::Text(text))
+    }
+
+    /// One segment and nothing else.
+    #[must_use]
+    pub(super) fn of(first: Segment) -> Self {
+        Self {
+            id: None,
+            first,
+            pair: None,
+            columns: None,
+            place: Place::default(),
+        }
+    }
+
+    /// Two segments, split at the first `separator`; one if there is none.
+    #[must_use]
+    pub(super) fn split(text: String, separator: Option<&str>) -> Self {
+        match separator.and_then(|separator| text.split_once(separator)) {
+            Some((first, second)) => Self {
+                pair: Some(second.to_owned()),
+                ..Self::new(first.to_owned())
+            },
+            None => Self::new(text),
+        }
+    }
+
+    /// What the record depends on: a text that was moved to another line stays the same text.
+    #[must_use]
+    pub fn content(&self) -> impl fmt::Debug {
+        let Self {
+            id,
+            first,
+            pair,
+            columns,
+            place: _,
+        } = self;
+        (id, first, pair, columns)
+    }
+
+    /// Puts `prompt` before the text.
+    ///
+    /// # Errors
+    /// The text is a list of words, which has no place for it.
+    pub fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
+        match &mut self.first {
+            Segment::Text(text) => text.insert_str(0, prompt),
+            Segment::Words(_) => {
+                let message = "a prompt cannot be put before a list of words";
+                return Err(self.refused(message.to_owned()));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The text as one that cannot be embedded, for the reason in `message`.
+    #[must_use]
+    pub fn refused(self, message: String) -> BadText {
+        BadText {
+            message,
+            id: self.id,
+            place: self.place,
+        }
+    }
+}
+
+/// Why one text of the input cannot be embedded; the run goes on without it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BadText {
+    /// The cause as the user reads it.
+    pub message: String,
+    /// The input's own name for the text, if it could be read.
+    pub id: Option<Id>,
+    /// Where it was read.
+    pub place: Place,
+}
+
+impl BadText {
+    /// A text of which only `message` is known.
+    pub fn because(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `text 3: its message`
+impl fmt::Display for BadText {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "text {}", self.place.index)?;
+        match &self.id {
+            Some(Id::Number(id)) => write!(formatter, ", id {id}")?,
+            Some(Id::String(id)) => write!(formatter, ", id `{}`", one_line(id))?,
+            None => {}
+        }
+        write!(formatter, ": {}", self.message)
+    }
+}
+
+/// A good text as far as it has come, or why the text cannot be embedded.
+pub type TextOrBad<T> = std::result::Result<T, BadText>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_splits_at_the_first_separator_only() {
+        let text = Text::split("a ||| b ||| c".to_owned(), Some(" ||| "));
+        assert_eq!(
+            text,
+            Text {
+                pair: Some("b ||| c".to_owned()),
+                ..Text::new("a".to_owned())
+            }
+        );
+        assert_eq!(Text::split("a".to_owned(), Some("|")).pair, None);
+    }
+}
