@@ -243,12 +243,8 @@ fn json(cell: &Field) -> String {
             let entries: Vec<_> = row.get_column_iter().map(entry).collect();
             format!("{{{}}}", entries.join(","))
         }
-        // Behind the day there is a time zone, which a day has not.
-        Field::Date(_) => match as_text(cell).split_once(' ') {
-            Some((day, _)) => format!("{day}\""),
-            None => "null".to_owned(),
-        },
         Field::Decimal(_)
+        | Field::Date(_)
         | Field::TimeMillis(_)
         | Field::TimeMicros(_)
         | Field::TimestampMillis(_)

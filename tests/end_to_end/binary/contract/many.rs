@@ -67,7 +67,7 @@ fn record_of(place: &Place, line: &[u8]) -> String {
 fn error_at(place: usize) -> String {
     let line = place + 1;
     format!(
-        "\"error\":{{\"kind\":\"input\",\"message\":\"line {line} of `standard input` is no text: it is not UTF-8 at byte 4\"}}}}\n"
+        "\"error\":{{\"kind\":\"input\",\"message\":\"line {line} of `standard input` is no text: it is not UTF-8 at byte 4\",\"line\":{line}}}}}\n"
     )
 }
 
