@@ -89,7 +89,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     request.check_pooler(model.has_pooler())?;
     let options = metadata(&options);
     let context = context(&request, &options, &snapshot, &tokenizer);
-    let output = output::open(request.format, context)?;
+    let output = output::open(request.format, context, done.records)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
     let signals = Signals::listen().kind(Kind::Internal)?;
     let stop = signals.stop();
@@ -180,6 +180,7 @@ fn context<'a>(
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
         dimensions: request.dimensions(),
+        compression: request.compression,
         options,
     }
 }

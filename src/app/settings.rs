@@ -53,6 +53,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         prompt,
         batch_tokens: _,
         format,
+        compression,
         dtype,
     } = request;
     let VectorOptions {
@@ -80,6 +81,10 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
+        resumed(
+            "compression",
+            or_none(compression.map(|it| it.ending().to_owned())),
+        ),
         kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
         resumed("pair", or_none(input.pair.clone())),
         resumed("pair_separator", or_none(input.pair_separator.clone())),

@@ -3,7 +3,7 @@
 use super::check::usage;
 use super::{Arguments, Field, OutputFormat};
 use crate::error::Result;
-use crate::output::Fields;
+use crate::output::{Compression, Ending, Fields};
 
 impl Arguments {
     /// The form of the output: as asked for, or by the ending of the file.
@@ -15,14 +15,25 @@ impl Arguments {
         let typed = self
             .format
             .filter(|format| !(self.dry_run && format.spec().is_report));
-        let by_ending = || self.output.as_deref().and_then(OutputFormat::by_ending);
+        let by_ending = || self.ending().and_then(|ending| ending.format);
         typed.or_else(by_ending).unwrap_or(OutputFormat::Jsonl)
+    }
+
+    /// How the output is compressed, by the ending of the file.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.ending()?.compression
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        self.output.as_deref().map(Ending::of)
     }
 
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold what is asked for, or
     /// has nowhere to go.
     pub(super) fn check_format(&self) -> Result<()> {
+        self.check_ending()?;
         let format = self.output_format();
         let (spec, name) = (format.spec(), format.name());
         if !spec.is_built {
@@ -44,6 +55,36 @@ impl Arguments {
             );
         }
         Ok(())
+    }
+}
+
+impl Arguments {
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the ending of the file is not one of ours, or
+    /// asks for a compression that the format does not take.
+    fn check_ending(&self) -> Result<()> {
+        let (Some(ending), Some(path)) = (self.ending(), &self.output) else {
+            return Ok(());
+        };
+        let path = path.display();
+        match (self.format, ending.compression) {
+            (None, _) if ending.is_foreign => usage(
+                &format!(
+                    "could not tell the format of `{path}` by its ending: allowed are {}",
+                    OutputFormat::endings().join(", ")
+                ),
+                "--format jsonl writes to a file of any name",
+            ),
+            (Some(format), Some(compression)) if !format.spec().takes_compression => usage(
+                &format!(
+                    "--format {} and `{path}` do not go together: only jsonl is written as .{}",
+                    format.name(),
+                    compression.ending()
+                ),
+                "compress the file afterwards",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

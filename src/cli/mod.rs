@@ -151,8 +151,8 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// Form of the output [default: by the ending of --output (.json, .npy, .safetensors, .parquet),
-    /// else jsonl]
+    /// Form of the output [default: by the ending of --output (.jsonl, .json, .npy, .safetensors,
+    /// .parquet); jsonl if it has none. .jsonl.gz and .jsonl.zst are compressed]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<OutputFormat>,
 

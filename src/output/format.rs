@@ -6,10 +6,11 @@
     reason = "the doc comments are the help, where backticks show"
 )]
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::size::{self, Measured, Size};
-use super::{Context, npy, safetensors};
+use super::{Compression, Context, npy, safetensors};
 use crate::record::Field;
 use crate::table::table;
 
@@ -24,8 +25,10 @@ pub struct FormatSpec {
     pub name: &'static str,
     /// Whether `--format` takes it.
     pub is_typed: bool,
-    /// Whether the end of a file's name asks for it.
-    pub is_ending: bool,
+    /// The ends of a file's name that ask for it.
+    pub endings: &'static [&'static str],
+    /// Whether a file can be compressed.
+    pub takes_compression: bool,
     /// Whether this build has it.
     pub is_built: bool,
     /// Whether a dry run with it reports in JSON.
@@ -72,7 +75,8 @@ pub struct NotResumable {
 const JSONL: FormatSpec = FormatSpec {
     name: "jsonl",
     is_typed: true,
-    is_ending: true,
+    endings: &["jsonl", "ndjson"],
+    takes_compression: true,
     is_built: true,
     is_report: false,
     fields: Fields::Any,
@@ -93,6 +97,8 @@ table! {
         /// One JSON document with the batch tensors of transformers
         Json = FormatSpec {
             name: "json",
+            endings: &["json"],
+            takes_compression: false,
             is_report: true,
             takes_ragged: false,
             not_resumable: Some(NotResumable {
@@ -108,6 +114,8 @@ table! {
         /// read ends the run (exit 3), for a row cannot be an error
         Npy = FormatSpec {
             name: "npy",
+            endings: &["npy"],
+            takes_compression: false,
             fields: Fields::OneVector,
             takes_nulls: false,
             takes_errors: false,
@@ -120,6 +128,8 @@ table! {
         /// moment up to twice its size on the disk; a text that cannot be read ends the run (exit 3)
         Safetensors = FormatSpec {
             name: "safetensors",
+            endings: &["safetensors"],
+            takes_compression: false,
             fields: Fields::Numeric,
             takes_nulls: false,
             takes_errors: false,
@@ -132,6 +142,8 @@ table! {
         /// its size on the disk
         Parquet = FormatSpec {
             name: "parquet",
+            endings: &["parquet"],
+            takes_compression: false,
             is_built: cfg!(feature = "parquet"),
             needs_file: true,
             size: size::parquet,
@@ -141,7 +153,7 @@ table! {
         Preview = FormatSpec {
             name: "preview",
             is_typed: false,
-            is_ending: false,
+            endings: &[],
             not_resumable: Some(NotResumable {
                 option: "--preview",
                 why: "a preview is printed, not kept",
@@ -169,11 +181,87 @@ impl OutputFormat {
         }
     }
 
-    /// The format that the name of the file at `path` ends in.
+    /// The format of files whose names end in `ending`.
     #[must_use]
-    pub fn by_ending(path: &Path) -> Option<Self> {
-        let ending = path.extension()?.to_str()?;
-        let mut known = Self::ALL.iter().copied();
-        known.find(|format| format.spec().is_ending && format.name() == ending)
+    fn by_ending(ending: &OsStr) -> Option<Self> {
+        let mut formats = Self::ALL.iter().copied();
+        formats.find(|format| format.spec().endings.iter().any(|&known| ending == known))
+    }
+
+    /// Every ending that asks for a format, with the compressed ones.
+    #[must_use]
+    pub fn endings() -> Vec<String> {
+        let mut endings = Vec::new();
+        for spec in Self::ALL.iter().map(|format| format.spec()) {
+            for ending in spec.endings {
+                endings.push(format!(".{ending}"));
+                let compressions = Compression::ALL.iter().filter(|_| spec.takes_compression);
+                endings.extend(compressions.map(|it| format!(".{ending}.{}", it.ending())));
+            }
+        }
+        endings
+    }
+}
+
+/// What the end of a file's name asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The format.
+    pub format: Option<OutputFormat>,
+    /// The compression.
+    pub compression: Option<Compression>,
+    /// Whether there is an ending that asks for no format.
+    pub is_foreign: bool,
+}
+
+impl Ending {
+    /// The ending of `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let compression = Compression::by_ending(path);
+        let named = match compression {
+            Some(_) => path.file_stem().unwrap_or_default().as_ref(),
+            None => path,
+        };
+        let format = named.extension().and_then(OutputFormat::by_ending);
+        let can_be =
+            |format: &OutputFormat| compression.is_none() || format.spec().takes_compression;
+        let format = format.filter(can_be);
+        Self {
+            format,
+            compression,
+            is_foreign: format.is_none() && path.extension().is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str) -> (Option<OutputFormat>, Option<Compression>, bool) {
+        let Ending {
+            format,
+            compression,
+            is_foreign,
+        } = Ending::of(Path::new(path));
+        (format, compression, is_foreign)
+    }
+
+    #[test]
+    fn a_name_asks_for_a_format_by_its_ending() {
+        let jsonl = Some(OutputFormat::Jsonl);
+        assert_eq!(of("a.b/c.npy"), (Some(OutputFormat::Npy), None, false));
+        assert_eq!(of("x.ndjson"), (jsonl, None, false));
+        assert_eq!(of("x.jsonl.gz"), (jsonl, Some(Compression::Gzip), false));
+        assert_eq!(of("x.jsonl.zst"), (jsonl, Some(Compression::Zstd), false));
+        for none in ["x", "-", "/dev/stdout", ".hidden", "a.b/c"] {
+            assert_eq!(of(none), (None, None, false), "{none}");
+        }
+        for foreign in ["x.csv", "x.preview", "x.JSON", "x."] {
+            assert_eq!(of(foreign), (None, None, true), "{foreign}");
+        }
+        assert_eq!(of("x.npy.gz"), (None, Some(Compression::Gzip), true));
+        assert_eq!(of("x.zst"), (None, Some(Compression::Zstd), true));
     }
 }

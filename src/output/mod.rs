@@ -2,6 +2,7 @@
 //! people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
 mod bytes;
+mod compressed;
 mod document;
 mod file;
 mod format;
@@ -18,8 +19,9 @@ mod state;
 use std::fs::File;
 use std::io::{BufReader, Write};
 
+pub use compressed::Compression;
 pub use file::{Destination, Unfinished};
-pub use format::{Fields, FormatSpec, NotResumable, OutputFormat};
+pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
 pub use partial::KEEP_EVERY;
 pub use size::{Measured, Size};
@@ -28,6 +30,7 @@ pub use state::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::record::{BadRecord, Dimensions, Field, Record};
 use crate::tokenize::Tokenizer;
+use compressed::Compressed;
 
 /// A good record or a bad one.
 pub type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
@@ -47,6 +50,8 @@ pub struct Context<'a> {
     pub dimensions: Dimensions,
     /// The options that the numbers depend on, by name.
     pub options: &'a [(&'static str, String)],
+    /// How the file is compressed.
+    pub compression: Option<Compression>,
 }
 
 /// Writes records in one format. They come in input order, some at a time.
@@ -68,6 +73,12 @@ pub trait RecordWriter: Send {
         Ok(())
     }
 
+    /// How many records there are between two places where an interrupted run can be continued;
+    /// `None` if it can be continued after each.
+    fn member_records(&self) -> Option<u64> {
+        None
+    }
+
     /// Makes the file out of all that was appended, if that is not the file itself: because the file
     /// begins with what is known at the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
@@ -87,11 +98,15 @@ pub trait Assembly {
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()>;
 }
 
-/// The writer of `format`.
+/// The writer of `format` for an output that already has `done` records.
 ///
 /// # Errors
 /// [`Kind::Internal`] if this build does not have the format, which the command line has refused.
-pub fn open(format: OutputFormat, context: Context<'_>) -> Result<Box<dyn RecordWriter + '_>> {
+pub fn open<'a>(
+    format: OutputFormat,
+    context: Context<'a>,
+    done: u64,
+) -> Result<Box<dyn RecordWriter + 'a>> {
     let writer: Box<dyn RecordWriter> = match format {
         OutputFormat::Jsonl => Box::new(JsonLines::new(context)),
         OutputFormat::Json => Box::new(document::Document::new(context)),
@@ -105,10 +120,10 @@ pub fn open(format: OutputFormat, context: Context<'_>) -> Result<Box<dyn Record
             return Err(Error::message(Kind::Internal, "this build has no parquet"));
         }
     };
-    Ok(if format.spec().takes_errors {
-        writer
-    } else {
-        Box::new(GoodRecords { format, writer })
+    Ok(match (context.compression, format.spec().takes_errors) {
+        (None, true) => writer,
+        (None, false) => Box::new(GoodRecords { format, writer }),
+        (Some(how), _) => Box::new(Compressed::new(writer, how, done)),
     })
 }
 

@@ -4,10 +4,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use crate::checkpoint::WeightGuard;
 use crate::error::{Error, Kind, Result};
+use crate::input::TextOrBad;
 use crate::output::{Destination, KEEP_EVERY, RecordWriter};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::stitch::Stitcher;
-use crate::pipeline::types::{EncodedBatch, batch_tokens};
+use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
 use crate::record::{BadRecord, RunCounts};
 use crate::vectors::VectorOptions;
 
@@ -69,8 +70,26 @@ impl<'a> Writer<'a> {
     /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights changed.
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
         let finished = self.stitcher.add(batch);
+        let mut rest = &finished[..];
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(self.records_to_boundary(rest.len()));
+            self.write_part(part)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// How many of the next `records` come before a place where the output can be continued.
+    fn records_to_boundary(&self, records: usize) -> usize {
+        self.output.member_records().map_or(records, |every| {
+            let room = every - self.counts.records % every;
+            records.min(room as usize)
+        })
+    }
+
+    fn write_part(&mut self, finished: &[TextOrBad<FinishedText>]) -> Result<()> {
         let mut records = Vec::with_capacity(finished.len());
-        for text in &finished {
+        for text in finished {
             let counted = text.as_ref().map(|text| (&text.of.text, &text.of.encoding));
             self.counts.count(counted);
             records.push(match text {
@@ -85,7 +104,16 @@ impl<'a> Writer<'a> {
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
         self.check_weights()?;
-        self.destination.keep(&self.counts, false)
+        self.keep_if(false)
+    }
+
+    /// Keeps the records if the output can be continued here.
+    fn keep_if(&mut self, now: bool) -> Result<()> {
+        let every = self.output.member_records();
+        if every.is_some_and(|every| !self.counts.records.is_multiple_of(every)) {
+            return Ok(());
+        }
+        self.destination.keep(&self.counts, now)
     }
 
     fn check_weights(&self) -> Result<()> {
@@ -102,7 +130,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn keep(&mut self) -> Result<()> {
-        self.destination.keep(&self.counts, true)
+        self.keep_if(true)
     }
 
     /// Completes the output.

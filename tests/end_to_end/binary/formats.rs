@@ -3,6 +3,7 @@
 //! The oracle of every number is the JSON of the same run, bit for bit; what Python's readers make
 //! of the files is in `formats/readers.rs`.
 
+mod compressed;
 mod dry_run;
 mod killed;
 mod npy;

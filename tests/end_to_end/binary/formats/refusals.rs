@@ -8,7 +8,7 @@ use crate::support::checkpoint::Checkpoint;
 use crate::support::command::run;
 
 /// Options that are refused without a model at all, and the words.
-const MISTAKES: [(&[&str], &str); 8] = [
+const MISTAKES: &[(&[&str], &str)] = &[
     (
         &["-o", "x.npy"],
         "npy holds one field, pooler_output or embedding: neither was asked for",
@@ -41,6 +41,18 @@ const MISTAKES: [(&[&str], &str); 8] = [
         &["--pooling", "mean", "--format", "npy", "-o", "/dev/stdout"],
         "--format npy needs a file: standard output is a stream",
     ),
+    (
+        &["-o", "x.csv"],
+        "could not tell the format of `x.csv` by its ending: allowed are .jsonl, .jsonl.gz, .jsonl.zst, .ndjson, .ndjson.gz, .ndjson.zst, .json, .npy, .safetensors, .parquet",
+    ),
+    (
+        &["-o", "x.json.gz"],
+        "could not tell the format of `x.json.gz` by its ending: allowed are .jsonl, .jsonl.gz, .jsonl.zst, .ndjson, .ndjson.gz, .ndjson.zst, .json, .npy, .safetensors, .parquet",
+    ),
+    (
+        &["-o", "x.zst", "--format", "json"],
+        "--format json and `x.zst` do not go together: only jsonl is written as .zst",
+    ),
 ];
 
 #[test]
@@ -49,7 +61,7 @@ fn what_a_form_cannot_hold_is_refused_before_a_model_is_looked_for() {
     fs::remove_dir_all(place.path("model")).expect("removed");
     for (options, words) in MISTAKES {
         let mut all = vec!["she"];
-        all.extend(options);
+        all.extend(*options);
         let (code, stdout, stderr) = place.run(&all);
         let lines: Vec<_> = stderr.lines().collect();
         assert_eq!((code, stdout.as_str(), lines.len()), (2, "", 2), "{stderr}");

@@ -1,0 +1,163 @@
+//! gzip and Zstandard around another format, in members that an interrupted run can be continued
+//! behind.
+//!
+//! A member is a compressed file of its own; both formats allow one after the other, and every
+//! reader takes them as one. A member holds a fixed number of records, so its bytes depend on its
+//! records alone, and a resumed run writes the same bytes as one that was never interrupted.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::write::GzEncoder;
+
+use super::{Assembly, RecordOrBad, RecordWriter};
+use crate::error::{Classify, Kind, Result};
+
+/// Records in a member. A resumed run computes at most so many again, and a member of the smallest
+/// records, embeddings of 384 numbers, still has 290 KB of text to compress.
+const MEMBER_RECORDS: u64 = 64;
+
+/// How the bytes of a file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip, RFC 1952.
+    Gzip,
+    /// Zstandard, RFC 8878.
+    Zstd,
+}
+
+impl Compression {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+
+    /// The end of a file's name that asks for it.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Gzip => "gz",
+            Self::Zstd => "zst",
+        }
+    }
+
+    /// The compression that the name of the file at `path` ends in.
+    #[must_use]
+    pub fn by_ending(path: &Path) -> Option<Self> {
+        let ending = path.extension()?;
+        Self::ALL.into_iter().find(|it| ending == it.ending())
+    }
+
+    fn member(self) -> io::Result<Member> {
+        Ok(match self {
+            Self::Gzip => Member::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default())),
+            Self::Zstd => Member::Zstd(zstd::Encoder::new(Vec::new(), 0)?),
+        })
+    }
+}
+
+/// A member while it is written; its bytes wait in memory until the destination takes them.
+enum Member {
+    Gzip(GzEncoder<Vec<u8>>),
+    Zstd(zstd::Encoder<'static, Vec<u8>>),
+}
+
+impl Member {
+    fn encoder(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Gzip(encoder) => encoder,
+            Self::Zstd(encoder) => encoder,
+        }
+    }
+
+    fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(match self {
+            Self::Gzip(encoder) => encoder.get_mut(),
+            Self::Zstd(encoder) => encoder.get_mut(),
+        })
+    }
+
+    fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+/// Writes what another writer writes, compressed.
+pub(super) struct Compressed<'a> {
+    writer: Box<dyn RecordWriter + 'a>,
+    compression: Compression,
+    /// The member that is not complete.
+    member: Option<Member>,
+    /// All records of the output.
+    records: u64,
+}
+
+impl<'a> Compressed<'a> {
+    /// A compressed file that already has so many `records`.
+    #[must_use]
+    pub(super) fn new(
+        writer: Box<dyn RecordWriter + 'a>,
+        compression: Compression,
+        records: u64,
+    ) -> Self {
+        Self {
+            writer,
+            compression,
+            member: None,
+            records,
+        }
+    }
+
+    /// Writes records of one member.
+    fn write_part(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
+        let begun = self
+            .member
+            .take()
+            .map_or_else(|| self.compression.member(), Ok);
+        let mut member = begun.kind(Kind::Output)?;
+        self.writer.write(records, member.encoder())?;
+        self.records += records.len() as u64;
+        let bytes = if self.records.is_multiple_of(MEMBER_RECORDS) {
+            member.finish().kind(Kind::Output)?
+        } else {
+            let bytes = member.take_bytes();
+            self.member = Some(member);
+            bytes
+        };
+        to.write_all(&bytes).kind(Kind::Output)
+    }
+}
+
+impl RecordWriter for Compressed<'_> {
+    fn write(&mut self, mut records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
+        while !records.is_empty() {
+            let room = MEMBER_RECORDS - self.records % MEMBER_RECORDS;
+            let (part, rest) = records.split_at(records.len().min(room as usize));
+            self.write_part(part, to)?;
+            records = rest;
+        }
+        Ok(())
+    }
+
+    /// A file without records is one empty member.
+    fn finish(&mut self, to: &mut dyn Write) -> Result<()> {
+        if self.records == 0 {
+            self.member = Some(self.compression.member().kind(Kind::Output)?);
+        }
+        let Some(mut member) = self.member.take() else {
+            return Ok(());
+        };
+        self.writer.finish(member.encoder())?;
+        let written = member.finish().and_then(|bytes| to.write_all(&bytes));
+        written.kind(Kind::Output)
+    }
+
+    fn member_records(&self) -> Option<u64> {
+        Some(MEMBER_RECORDS)
+    }
+
+    fn assembly(&self) -> Option<&dyn Assembly> {
+        None
+    }
+}
