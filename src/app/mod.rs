@@ -1,6 +1,8 @@
 //! What one run of the command does: [`run`] opens every room and shuts it again.
 
 mod dry_run;
+mod info;
+mod model;
 mod request;
 mod resume;
 mod run;

@@ -203,6 +203,7 @@ fn token_options(
             Padding::None if !arguments.output_format().spec().takes_ragged => Padding::Longest,
             padding => padding,
         },
+        takes_pairs: config.type_vocab_size > 1,
     })
 }
 

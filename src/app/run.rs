@@ -3,15 +3,17 @@
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use crate::app::info::info;
+use crate::app::model::{load_tokenizer, locate, open_tensors};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
+use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result, one_line};
-use crate::hub::{self, Environment, ModelSource, Snapshot};
+use crate::hub::Snapshot;
 use crate::input::{self, Text, Texts};
 use crate::model::BertModel;
 use crate::notes;
@@ -47,7 +49,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     notes::set_quiet(arguments.quiet);
     device::reuse_memory();
     device::set_threads(arguments.threads)?;
-    if arguments.self_test {
+    if arguments.info {
+        info(arguments).map(|()| Outcome::Done)
+    } else if arguments.self_test {
         self_test(arguments)
     } else if arguments.dry_run {
         dry_run(arguments)
@@ -72,7 +76,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let mut request = Request::new(
         arguments,
         &config,
-        &snapshot.directory,
+        &snapshot.root,
         device::batch_tokens(&device),
     )?;
     let options = settings(arguments, &request);
@@ -155,7 +159,7 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let snapshot = locate(arguments, false)?;
     let config = Config::read(&snapshot.directory)?;
     // There are no batches.
-    let mut request = Request::new(arguments, &config, &snapshot.directory, usize::MAX)?;
+    let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
     let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
     let options = metadata(&settings(arguments, &request));
     let context = context(&request, &options, &snapshot, &tokenizer);
@@ -287,28 +291,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => one.is_file() && one == other,
         _ => false,
     }
-}
-
-fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
-    let source = ModelSource {
-        model: &arguments.model,
-        revision: &arguments.revision,
-        cache_dir: arguments.cache_dir.as_deref(),
-        offline: arguments.offline,
-        weights,
-        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
-    };
-    hub::locate(&source, &Environment::read())
-}
-
-fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
-    let tensors = Tensors::open(&snapshot.directory)?;
-    tensors.check(config)?;
-    Ok(tensors)
-}
-
-fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    Tokenizer::load(&snapshot.directory, config.vocab_size)
 }
 
 /// The tokenizer of `request`, which learns how many tokens its prompt has.

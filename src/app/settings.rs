@@ -74,6 +74,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         on_long,
         stride,
         padding,
+        takes_pairs: _,
     } = tokens;
     let input = &arguments.input;
     let has_layers = !wanted.hidden_states.is_empty();

@@ -82,6 +82,7 @@ impl Config {
     /// [`Kind::Model`](crate::error::Kind::Model): the file is missing, unreadable, over 4 MiB or not
     /// JSON; a value is of the wrong type or out of range; the model is not a plain BERT encoder.
     pub fn read(directory: &Path) -> Result<Self> {
+        files::refuse_adapter(directory)?;
         let content = files::read(directory, files::CONFIG, MAX_BYTES)?;
         Self::parse(&content)
             .map_err(|error| files::unusable(&directory.join(files::CONFIG), error))
@@ -147,6 +148,12 @@ fn check_architecture(object: &Object) -> Result<()> {
                 "`{key}` is true, supported are encoders only"
             )));
         }
+    }
+    if object.value("quantization_config").is_some() {
+        return Err(model_error(
+            "`quantization_config` is there: the weights are quantized, supported are only f64, f32, \
+             f16 and bf16",
+        ));
     }
     match object.value("auto_map") {
         Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => Err(model_error(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -17,7 +17,29 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// Used if there is no `tokenizer.json`.
 pub(crate) const VOCABULARY: &str = "vocab.txt";
 /// Read if they are there; a model is complete without them.
-pub(crate) const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+pub(crate) const OPTIONAL: [&str; 5] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    MODULES,
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+];
+/// The modules of sentence-transformers.
+const MODULES: &str = "modules.json";
+/// An adapter beside the weights, which PEFT adds to them.
+pub(crate) const ADAPTER: &str = "adapter_config.json";
+
+/// Most bytes of a file that holds no weights: BERT's multilingual `tokenizer.json` has 2 MB.
+const MAX_SMALL_BYTES: u64 = 64 << 20;
+
+/// Most bytes that `file` may have; none for weights.
+#[cfg(feature = "hub")]
+pub(crate) fn max_bytes(file: &str) -> Option<u64> {
+    let is_weights = WeightFormat::ALL
+        .iter()
+        .any(|format| file.ends_with(format.ending()));
+    (!is_weights).then_some(MAX_SMALL_BYTES)
+}
 
 /// Most bytes of an index: one of BERT large has 40 KB, one of 1,000 shards about 10 MB.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -72,6 +94,7 @@ impl WeightFormat {
 /// # Errors
 /// [`Kind::Model`](crate::error::Kind::Model): a file is missing or cannot be used.
 pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>> {
+    refuse_adapter(directory)?;
     let mut files = vec![
         first_of(directory, &[CONFIG])?.to_owned(),
         first_of(directory, &[TOKENIZER, VOCABULARY])?.to_owned(),
@@ -87,6 +110,77 @@ pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>
         local_file::open(&path).map_err(|error| unusable(&path, error))?;
     }
     Ok(files)
+}
+
+/// Refuses a model with an adapter: the numbers of its weights are not those of the model.
+///
+/// # Errors
+/// There is one, or `directory` cannot be read.
+pub(super) fn refuse_adapter(directory: &Path) -> Result<()> {
+    check_directory(directory)?;
+    if is_there(directory, ADAPTER) {
+        return Err(unusable(directory, has_adapter()));
+    }
+    Ok(())
+}
+
+/// The refusal of a model with an adapter.
+pub(crate) fn has_adapter() -> Error {
+    model_error(format!(
+        "it has an adapter (`{ADAPTER}`), which would change the numbers and is not read"
+    ))
+    .with_tip("merge the adapter into the weights first: merge_and_unload() of PEFT")
+}
+
+/// One module of sentence-transformers, as `modules.json` lists them.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ListedModule {
+    /// Its folder; empty for the model's directory itself.
+    pub(crate) path: String,
+    /// Its Python class.
+    #[serde(rename = "type")]
+    class: String,
+}
+
+impl ListedModule {
+    /// The class without the packages that it lies in.
+    pub(crate) fn class(&self) -> &str {
+        self.class.rsplit('.').next().unwrap_or(&self.class)
+    }
+
+    /// Whether it has weights of its own.
+    #[cfg(feature = "hub")]
+    pub(crate) fn has_weights(&self) -> bool {
+        self.class() == "Dense"
+    }
+}
+
+/// The modules of sentence-transformers in `directory`; none if there is no usable list of them.
+pub(crate) fn modules(directory: &Path) -> Vec<ListedModule> {
+    let plain = |module: &ListedModule| {
+        let outside = module.path.starts_with('.') || module.path.contains(['/', '\\', ':', '%']);
+        !outside && !module.path.contains(char::is_control)
+    };
+    let content = local_file::read(&directory.join(MODULES), MAX_SMALL_BYTES);
+    let modules = content
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    let modules: Vec<ListedModule> = modules.unwrap_or_default();
+    if modules.iter().all(plain) {
+        return modules;
+    }
+    Vec::new()
+}
+
+/// Where the model itself lies in `root`: the first releases of sentence-transformers put it into a
+/// folder such as `0_Transformer`.
+pub(crate) fn model_directory(root: &Path) -> PathBuf {
+    let modules = modules(root);
+    let first = modules.first().filter(|module| !module.path.is_empty());
+    let folder = first.map(|module| root.join(&module.path));
+    folder
+        .filter(|folder| is_there(folder, CONFIG))
+        .unwrap_or_else(|| root.to_path_buf())
 }
 
 /// Reads `file` of the model in `directory`, which may hold at most `max_bytes`.

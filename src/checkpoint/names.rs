@@ -158,9 +158,17 @@ const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "cam
 /// What stands before `embeddings.word_embeddings.weight` in `names`: empty, `bert.` or another.
 ///
 /// # Errors
-/// There is no such name, there are several, or the prefix is that of another kind of model.
+/// There is no such name, there are several, the prefix is that of another kind of model, or there is
+/// an adapter.
 pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str> {
+    let names: Vec<&str> = names.collect();
+    if let Some(name) = names.iter().find(|name| name.contains(".lora_")) {
+        return Err(model_error(format!(
+            "they hold `{name}` of an adapter (LoRA), which would change the numbers and is not read"
+        )));
+    }
     let prefixes: Vec<&str> = names
+        .into_iter()
         .filter_map(|name| name.strip_suffix(WORD_EMBEDDINGS_WEIGHT))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();

@@ -1,6 +1,7 @@
 //! The weights of a checkpoint → [`Tensors`]: found by their canonical names, compared with the
 //! config, refused if one is missing or wrong.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -79,7 +80,7 @@ impl Tensors {
         }
     }
 
-    /// Compares the checkpoint with `config`: as many layers, every tensor there, every shape right.
+    /// Compares the checkpoint with `config`: enough layers, every tensor there, every shape right.
     ///
     /// After it, the sizes in `config` are those of the files, so memory of these sizes is safe to
     /// allocate. The numbers are not checked: NaN or infinity shows in the outputs.
@@ -94,16 +95,49 @@ impl Tensors {
 
     fn check_layers(&self, config: &Config) -> Result<()> {
         let layers = names::count_layers(self.stored.keys().map(String::as_str), &self.prefix);
-        if layers != config.num_hidden_layers {
+        if layers < config.num_hidden_layers {
             return Err(model_error(format!(
                 "`num_hidden_layers` is {} in config.json and {layers} in the weights",
                 config.num_hidden_layers
             )));
         }
-        for (name, dimensions) in names::encoder(layers) {
+        for (name, dimensions) in names::encoder(config.num_hidden_layers) {
             self.check_tensor(&name, dimensions, config)?;
         }
         Ok(())
+    }
+
+    /// Layers that the files hold beyond those of `config`. They are left out, as in transformers.
+    #[must_use]
+    pub fn unused_layers(&self, config: &Config) -> usize {
+        let layers = names::count_layers(self.stored.keys().map(String::as_str), &self.prefix);
+        layers.saturating_sub(config.num_hidden_layers)
+    }
+
+    /// The types of the encoder's numbers in the files, after [`Tensors::check`].
+    ///
+    /// # Errors
+    /// As [`Tensors::get`].
+    pub fn stored_dtypes(&self, config: &Config) -> Result<BTreeSet<String>> {
+        let mut dtypes = BTreeSet::new();
+        for (name, _) in names::encoder(config.num_hidden_layers) {
+            let stored = self.stored(&name)?;
+            dtypes.extend(stored.map(|(_, tensor)| tensor.dtype.to_string()));
+        }
+        Ok(dtypes)
+    }
+
+    /// Whether the files hold a pooler.
+    ///
+    /// # Errors
+    /// They hold one of its tensors in two spellings.
+    pub fn has_pooler(&self) -> Result<bool> {
+        for (name, _) in names::POOLER.tensors("") {
+            if self.stored(&name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The embeddings and layers by their names, after [`Tensors::check`].
@@ -146,13 +180,8 @@ impl Tensors {
 
     /// The pooler may be missing, but not half of it.
     fn check_pooler(&self, config: &Config) -> Result<()> {
-        let pooler = names::POOLER.tensors("");
-        let mut there = false;
-        for (name, _) in &pooler {
-            there |= self.stored(name)?.is_some();
-        }
-        if there {
-            for (name, dimensions) in pooler {
+        if self.has_pooler()? {
+            for (name, dimensions) in names::POOLER.tensors("") {
                 self.check_tensor(&name, dimensions, config)?;
             }
         }

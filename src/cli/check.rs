@@ -2,7 +2,7 @@
 //!
 //! The checks of `--format` are in `format.rs`; those that need the model are `request.rs`'s.
 
-use super::{Arguments, Field, OnLong, Padding};
+use super::{Arguments, Field, OnLong, OutputFormat, Padding};
 use crate::error::{Error, Kind, Result};
 use crate::output::NotResumable;
 
@@ -44,17 +44,35 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "errors_ok",
 ];
 
+/// What `--info` would not heed: it takes neither text nor device, but may print JSON.
+pub(super) fn not_for_info() -> impl Iterator<Item = &'static str> {
+    let others = ["dry_run", "device", "threads", "self_test"];
+    let format = |option: &&str| *option != "format";
+    NOT_FOR_SELF_TEST.into_iter().filter(format).chain(others)
+}
+
 impl Arguments {
     /// Checks what clap cannot: options that contradict each other, or that nothing would heed.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming both options.
     pub fn check(&self) -> Result<()> {
+        self.check_info()?;
         self.input.check()?;
         self.check_fields()?;
         self.check_format()?;
         self.check_resume()?;
         self.check_windows()
+    }
+
+    fn check_info(&self) -> Result<()> {
+        match self.format {
+            Some(format) if self.info && format != OutputFormat::Json => usage(
+                "--info prints lines of text, or one JSON object with --format json",
+                "leave --format out",
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn check_fields(&self) -> Result<()> {

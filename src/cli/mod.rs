@@ -209,6 +209,11 @@ pub struct Arguments {
     #[arg(long, help_heading = "Execution", conflicts_with = "fail_fast")]
     pub errors_ok: bool,
 
+    /// Describe the model and its files, and what a run would download; reads no text and no weights.
+    /// With --format json as one JSON object
+    #[arg(long, help_heading = "Model", conflicts_with_all = check::not_for_info())]
+    pub info: bool,
+
     /// Check this installation on the chosen model and device
     #[arg(long, help_heading = "Execution", conflicts_with_all = check::NOT_FOR_SELF_TEST)]
     pub self_test: bool,

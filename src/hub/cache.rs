@@ -65,8 +65,9 @@ impl RepositoryCache {
             None => self.referenced_commit(&root, revision)?,
         };
         let snapshot = self.snapshot(&commit);
-        for file in files::model_files(&snapshot, weights)? {
-            check_file(&root, &snapshot.join(file))?;
+        let directory = files::model_directory(&snapshot);
+        for file in files::model_files(&directory, weights)? {
+            check_file(&root, &directory.join(file))?;
         }
         Ok(commit)
     }

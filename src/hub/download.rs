@@ -43,11 +43,7 @@ pub(super) fn fetch(
     revision: &Revision,
 ) -> Result<Commit> {
     let hub = Hub::new(environment)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .kind(Kind::Internal)?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         // Asked before anything is written: a model that is not to be had leaves no trace.
         let config = hub.metadata(id, revision, files::CONFIG).await?;
         let config = config.ok_or_else(|| no_file(hub.host(), "`config.json`"))?;
@@ -68,6 +64,35 @@ pub(super) fn fetch(
         installer.refer(revision, &download.commit)?;
         Ok(download.commit)
     })
+}
+
+/// The weights of `commit` on the hub, by name, with their sizes.
+///
+/// # Errors
+/// [`Kind::HubRefused`] or [`Kind::Hub`].
+pub(super) fn weights_on_hub(
+    environment: &Environment,
+    id: &RepositoryId,
+    commit: &Commit,
+) -> Result<Vec<(String, Option<u64>)>> {
+    let hub = Hub::new(environment)?;
+    runtime()?.block_on(async {
+        for format in WeightFormat::ALL {
+            for file in [format.whole(), format.index()] {
+                if let Some(found) = hub.metadata(id, &commit.revision(), file).await? {
+                    return Ok(vec![(file.to_owned(), found.size_bytes)]);
+                }
+            }
+        }
+        Ok(Vec::new())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .kind(Kind::Internal)
 }
 
 /// `hf-hub`'s handle.
@@ -124,6 +149,9 @@ struct ModelDownload<'a> {
 
 impl ModelDownload<'_> {
     async fn run(&self, config: FileMetadata, weights: bool) -> Result<()> {
+        if self.metadata(files::ADAPTER).await?.is_some() {
+            return Err(files::has_adapter());
+        }
         self.add(files::CONFIG, &config).await?;
         if !self.get(files::TOKENIZER).await? && !self.get(files::VOCABULARY).await? {
             return Err(no_file(self.hub.host(), "`tokenizer.json` or `vocab.txt`"));
@@ -131,19 +159,35 @@ impl ModelDownload<'_> {
         for file in files::OPTIONAL {
             self.get(file).await?;
         }
+        self.get_modules(weights).await?;
         if weights {
-            self.get_weights().await?;
+            self.get_weights("").await?;
         }
         Ok(())
     }
 
-    /// The weights in the order of transformers.
-    async fn get_weights(&self) -> Result<()> {
+    /// The modules of sentence-transformers that follow the model itself, if it has any.
+    async fn get_modules(&self, weights: bool) -> Result<()> {
+        let snapshot = self.installer.snapshot(&self.commit);
+        for module in files::modules(&snapshot) {
+            if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path)).await? {
+                continue;
+            }
+            if weights && module.has_weights() {
+                self.get_weights(&format!("{}/", module.path)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The weights in `folder`, in the order of transformers.
+    async fn get_weights(&self, folder: &str) -> Result<()> {
         for format in WeightFormat::ALL {
-            if self.get(format.whole()).await? {
+            if self.get(&format!("{folder}{}", format.whole())).await? {
                 return Ok(());
             }
-            if self.get(format.index()).await? {
+            // Only the model itself is large enough for shards.
+            if folder.is_empty() && self.get(format.index()).await? {
                 return self.get_shards(format).await;
             }
         }
@@ -195,9 +239,10 @@ impl ModelDownload<'_> {
     }
 
     async fn download(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
+        let max_bytes = self.max_bytes(file, metadata)?;
         let mut cause = String::new();
         for _ in 0..TRIES {
-            match self.transfer(file, metadata).await? {
+            match self.transfer(file, metadata, max_bytes).await? {
                 Ok(staged) if metadata.hash.matches(&staged).kind(Kind::Hub)? => {
                     return self.installer.add_blob(&staged, &metadata.hash);
                 }
@@ -211,12 +256,29 @@ impl ModelDownload<'_> {
         )))
     }
 
+    /// The size that the hub promised; without one, the size that a file other than weights may have.
+    fn max_bytes(&self, file: &str, metadata: &FileMetadata) -> Result<u64> {
+        let allowed = files::max_bytes(file);
+        let host = self.hub.host();
+        match (metadata.size_bytes, allowed) {
+            (Some(size), Some(allowed)) if size > allowed => Err(trouble(format!(
+                "{host} has `{file}` with {size} bytes, allowed are at most {allowed}"
+            ))),
+            (Some(size), _) => Ok(size),
+            (None, Some(allowed)) => Ok(allowed),
+            (None, None) => Err(trouble(format!(
+                "{host} does not say how large `{file}` is"
+            ))),
+        }
+    }
+
     /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk are not tried
     /// again.
     async fn transfer(
         &self,
         file: &str,
         metadata: &FileMetadata,
+        max_bytes: u64,
     ) -> Result<std::result::Result<PathBuf, String>> {
         let transfer = Transfer::new(file, metadata.size_bytes, self.draw);
         let silence = self.environment.timeouts.download;
@@ -228,12 +290,14 @@ impl ModelDownload<'_> {
             .local_dir(self.installer.staging())
             .progress(transfer.clone())
             .send();
-        let ended = transfer.watch(silence, metadata.size_bytes, request).await;
+        let ended = transfer.watch(silence, max_bytes, request).await;
         let far = far(transfer.received(), metadata.size_bytes);
         match ended {
             Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
             Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
-            Err(TransferEnd::TooLong) => Ok(Err(format!("more data than the file has, {far}"))),
+            Err(TransferEnd::TooLong) => Ok(Err(format!(
+                "more data came than the {max_bytes} bytes allowed, {far}"
+            ))),
             Err(TransferEnd::Silent) => {
                 let (host, silence) = (self.hub.host(), seconds(silence));
                 let what = format!("{host} sent no more of `{file}` for {silence}, {far}");

@@ -79,8 +79,12 @@ impl<'a> Installer<'a> {
 
     /// Makes `file` of the snapshot of `commit` a link to the blob.
     pub(super) fn link(&self, commit: &Commit, file: &str, hash: &BlobHash) -> Result<()> {
-        let snapshot = self.directory(&["snapshots", commit.as_str()])?;
-        let blob = Path::new("../../blobs").join(hash.digits());
+        let mut folders: Vec<&str> = file.split('/').collect();
+        let file = folders.pop().unwrap_or_default();
+        let up = "../".repeat(folders.len());
+        folders.splice(0..0, ["snapshots", commit.as_str()]);
+        let snapshot = self.directory(&folders)?;
+        let blob = Path::new(&up).join("../../blobs").join(hash.digits());
         let pointer = snapshot.join(file);
         if fs::read_link(&pointer).is_ok_and(|target| target == blob) {
             return Ok(());

@@ -41,17 +41,40 @@ fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
 }
 
 fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
+    let root = directory;
+    let directory = files::model_directory(&root);
     files::model_files(&directory, source.weights)?;
     Ok(Snapshot {
         directory,
+        root,
         model: source.model.to_owned(),
         commit: None,
     })
 }
 
+/// The weights that the hub has for `snapshot`, with their sizes; none in a build without the hub.
+///
+/// # Errors
+/// [`Kind::Hub`] or [`Kind::HubRefused`].
+pub fn weights_on_hub(
+    environment: &Environment,
+    snapshot: &Snapshot,
+) -> Result<Vec<(String, Option<u64>)>> {
+    #[cfg(feature = "hub")]
+    if let Some(commit) = snapshot.commit.as_deref().and_then(Commit::parse) {
+        let id = RepositoryId::parse(&snapshot.model)?;
+        return super::download::weights_on_hub(environment, &id, &commit);
+    }
+    #[cfg(not(feature = "hub"))]
+    let _ = (environment, snapshot);
+    Ok(Vec::new())
+}
+
 fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snapshot {
+    let root = cache.snapshot(commit);
     Snapshot {
-        directory: cache.snapshot(commit),
+        directory: files::model_directory(&root),
+        root,
         model: id.to_string(),
         commit: Some(commit.as_str().to_owned()),
     }

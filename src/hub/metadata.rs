@@ -106,7 +106,8 @@ impl Hub {
             let (owner, name) = id.owner_and_name();
             let names = [owner, name].into_iter().filter(|name| !name.is_empty());
             segments.pop_if_empty().extend(names);
-            segments.extend(["resolve", revision.as_str(), file]);
+            segments.extend(["resolve", revision.as_str()]);
+            segments.extend(file.split('/'));
         }
         url
     }

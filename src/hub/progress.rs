@@ -1,9 +1,11 @@
 //! How far a download has come: the progress bar, and the watchdog that ends a transfer that stalls
 //! or brings too much.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
@@ -24,7 +26,7 @@ pub(super) struct Transfer {
 pub(super) enum TransferEnd {
     /// Too few bytes came.
     Silent,
-    /// More bytes came than the file has.
+    /// More bytes came than were promised or are allowed.
     TooLong,
 }
 
@@ -54,24 +56,29 @@ impl Transfer {
     }
 
     /// Awaits `transfer` for as long as bytes keep coming: at least [`MIN_BYTES`] in each
-    /// `silence`, and not more than `size_bytes` in all.
+    /// `silence`, and not more than `max_bytes` in all, which is checked after each chunk.
     pub(super) async fn watch<T>(
         &self,
         silence: Duration,
-        size_bytes: Option<u64>,
+        max_bytes: u64,
         transfer: impl Future<Output = T>,
     ) -> Result<T, TransferEnd> {
         let mut transfer = pin!(transfer);
+        let limited = poll_fn(|context| {
+            let polled = transfer.as_mut().poll(context).map(Ok);
+            if self.received() > max_bytes {
+                return Poll::Ready(Err(TransferEnd::TooLong));
+            }
+            polled
+        });
+        let mut limited = pin!(limited);
         let mut since = (Instant::now(), 0);
         loop {
-            if let Ok(output) = tokio::time::timeout(silence / 30, transfer.as_mut()).await {
+            if let Ok(output) = tokio::time::timeout(silence / 30, limited.as_mut()).await {
                 self.bar.finish_and_clear();
-                return Ok(output);
+                return output;
             }
             let received = self.received();
-            if size_bytes.is_some_and(|size| received > size) {
-                return Err(TransferEnd::TooLong);
-            }
             if received >= since.1 + MIN_BYTES {
                 since = (Instant::now(), received);
             } else if since.0.elapsed() >= silence {

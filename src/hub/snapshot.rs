@@ -24,6 +24,9 @@ pub struct ModelSource<'a> {
 pub struct Snapshot {
     /// Where `config.json` and the rest are.
     pub directory: PathBuf,
+    /// The directory with the files of sentence-transformers; the same, but for models of its first
+    /// releases.
+    pub root: PathBuf,
     /// The hub id, or the directory as typed.
     pub model: String,
     /// The commit; none for a local directory.

@@ -53,6 +53,10 @@ impl TextTokenizer<'_> {
             },
         };
         let options = self.options;
+        if text.pair.is_some() && !options.takes_pairs {
+            let why = "the model takes no pairs: its `type_vocab_size` is 1";
+            return Ok(Err(text.refused(why.to_owned())));
+        }
         let keep = match options.on_long {
             OnLong::Window => usize::MAX,
             OnLong::Truncate | OnLong::Error => options.max_length,

@@ -78,6 +78,17 @@ impl Tokenizer {
         self.inner.id_to_token(id).unwrap_or_default()
     }
 
+    /// Whether capital letters stay what they are.
+    #[must_use]
+    pub fn is_cased(&self) -> bool {
+        use tokenizers::Normalizer;
+        let Some(normalizer) = self.inner.get_normalizer() else {
+            return true;
+        };
+        let mut letter = tokenizers::NormalizedString::from("A");
+        normalizer.normalize(&mut letter).is_ok() && letter.get() == "A"
+    }
+
     /// `text` as at most `max_length` tokens.
     ///
     /// # Errors

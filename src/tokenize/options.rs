@@ -22,6 +22,8 @@ pub struct TokenOptions {
     pub stride: usize,
     /// How far records are filled up.
     pub padding: Padding,
+    /// Whether the model has a second segment, for pairs.
+    pub takes_pairs: bool,
 }
 
 /// What happens to a text of more tokens than a record may have.

@@ -262,3 +262,10 @@ fn all_minilm_l6_v2_is_what_transformers_computes() {
     let directory = PathBuf::from(directory);
     check("all-MiniLM-L6-v2", &directory, "all-MiniLM-L6-v2", true);
 }
+
+#[test]
+#[ignore = "needs BERT_EMBED_ANTIBERTY: the directory that tests/fixtures/antiberty.sh fills"]
+fn antiberty_a_real_pickle_is_what_transformers_computes() {
+    let directory = std::env::var_os("BERT_EMBED_ANTIBERTY").expect("BERT_EMBED_ANTIBERTY");
+    check("antiberty", &PathBuf::from(directory), "antiberty", true);
+}

@@ -22,6 +22,7 @@ mod ids;
 mod input;
 mod interrupted;
 mod many;
+mod models;
 mod output;
 mod records;
 mod resume;

@@ -86,3 +86,58 @@ fn silence_or_a_trickle_in_the_content_ends() {
         stage.fails(Kind::Hub, far);
     }
 }
+
+#[test]
+fn a_body_without_end_stops_at_the_size_promised() {
+    for (file, promised) in [("config.json", "21"), ("model.safetensors", "20000")] {
+        let stage = Stage::new();
+        stage.hub.fail("GET", file, ALWAYS, Fault::Endless);
+        let words = format!("more data came than the {promised} bytes allowed");
+        stage.fails(Kind::Hub, &words);
+        // Two tries; the rest is on its way between the sockets.
+        assert!(stage.hub.endless_bytes() < 64 << 20);
+    }
+}
+
+#[test]
+fn a_small_file_of_unknown_size_has_a_limit() {
+    let stage = Stage::new();
+    stage
+        .hub
+        .fail("HEAD", "config.json", ALWAYS, Fault::Unsized);
+    stage.get().expect("a file may come without its size");
+    let stage = Stage::new();
+    stage
+        .hub
+        .fail("HEAD", "config.json", ALWAYS, Fault::Unsized);
+    stage.hub.fail("GET", "config.json", ALWAYS, Fault::Endless);
+    stage.fails(Kind::Hub, "more data came than the 67108864 bytes allowed");
+    assert!(stage.hub.endless_bytes() < 256 << 20);
+}
+
+#[test]
+fn a_small_file_that_is_large_and_weights_of_unknown_size_are_not_begun() {
+    let size = |size: &str| Fault::Header("X-Linked-Size", size.to_owned());
+    for (file, fault, words) in [
+        (
+            "tokenizer.json",
+            size("1000000000000"),
+            "1000000000000 bytes, allowed are at most 67108864",
+        ),
+        (
+            "model.safetensors",
+            size(""),
+            "does not say how large `model.safetensors` is",
+        ),
+    ] {
+        let stage = Stage::new();
+        stage.hub.fail("HEAD", file, ALWAYS, fault);
+        stage.fails(Kind::Hub, words);
+        let is_content = |path: &str| !path.contains("/resolve/") && path.ends_with(file);
+        let requests = stage.hub.requests();
+        let begun = |request: &crate::support::loopback::Request| {
+            request.method == "GET" && is_content(&request.path)
+        };
+        assert!(!requests.iter().any(begun), "{file}");
+    }
+}

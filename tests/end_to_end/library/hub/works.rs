@@ -190,3 +190,55 @@ fn a_cache_that_cannot_be_written_names_the_option() {
     assert_eq!(error.kind(), Kind::Hub);
     assert!(error.tip().is_some_and(|tip| tip.contains("--cache-dir")));
 }
+
+#[test]
+fn an_adapter_is_refused_before_anything_is_downloaded() {
+    let stage = Stage::new();
+    stage.hub.add("adapter_config.json", b"{}", Size::Small);
+    stage.fails(Kind::Model, "it has an adapter (`adapter_config.json`)");
+    let requests = stage.hub.requests();
+    assert!(requests.iter().all(|request| request.method == "HEAD"));
+}
+
+#[test]
+fn the_modules_of_sentence_transformers_come_with_their_folders() {
+    let stage = Stage::new();
+    let modules = br#"[{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},
+        {"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"},
+        {"idx":2,"name":"2","path":"2_Dense","type":"sentence_transformers.models.Dense"},
+        {"idx":3,"name":"3","path":"3_Normalize","type":"sentence_transformers.models.Normalize"}]"#;
+    stage.hub.add("modules.json", modules, Size::Small);
+    let files = [
+        ("1_Pooling/config.json", Size::Small),
+        ("2_Dense/config.json", Size::Small),
+        ("2_Dense/pytorch_model.bin", Size::Large),
+    ];
+    for (file, size) in files {
+        stage.hub.add(file, file.as_bytes(), size);
+    }
+    let snapshot = stage.get().expect("a download");
+    for (file, _) in files {
+        let read = fs::read(snapshot.directory.join(file)).expect(file);
+        assert_eq!(read, file.as_bytes());
+    }
+    stage.is_clean();
+}
+
+#[test]
+fn modules_that_leave_the_snapshot_are_not_followed() {
+    let stage = Stage::new();
+    for path in ["../x", "/x", "a/b", ".x"] {
+        let module = format!("[{{\"path\":\"{path}\",\"type\":\"x.Pooling\"}}]");
+        stage
+            .hub
+            .add("modules.json", module.as_bytes(), Size::Small);
+        stage.get().expect("a download");
+        let requests = stage.hub.requests();
+        assert!(
+            !requests
+                .iter()
+                .any(|request| request.path.contains("x/config.json"))
+        );
+        fs::remove_dir_all(stage.repository()).expect("removed");
+    }
+}

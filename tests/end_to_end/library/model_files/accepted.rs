@@ -78,7 +78,7 @@ fn keys_that_change_no_number_are_ignored() {
 
 #[test]
 fn tensors_are_found_under_any_prefix_and_in_both_spellings() {
-    for prefix in ["", "bert.", "0.auto_model.", "model.bert."] {
+    for prefix in ["", "bert.", "0.auto_model.", "module.bert.", "module."] {
         let directory = written(|checkpoint| {
             checkpoint.rename("bert.", prefix);
             checkpoint.rename("LayerNorm.weight", "LayerNorm.gamma");
@@ -151,4 +151,13 @@ fn numbers_are_the_same_in_place_and_copied_aligned_or_not() {
         assert_eq!(view.bytes(), expected);
         assert_eq!(view.bytes()[..4], [0, 1, 2, 3]);
     }
+}
+
+#[test]
+fn of_more_layers_than_the_config_says_the_first_are_taken() {
+    let directory = written(|checkpoint| checkpoint.add_layer(2));
+    let (config, tensors) = load(directory.path()).expect("a checkpoint");
+    assert_eq!(tensors.unused_layers(&config), 1);
+    let last = "encoder.layer.1.output.dense.bias";
+    assert!(tensors.get(last, &[4]).is_ok());
 }

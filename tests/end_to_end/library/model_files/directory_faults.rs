@@ -78,6 +78,17 @@ fn weights_in_other_formats_are_refused_by_name_and_no_tip_leads_to_a_random_poo
 }
 
 #[test]
+fn an_adapter_beside_the_weights_is_refused_by_name() {
+    let directory = written(|_| ());
+    fs::write(directory.path().join("adapter_config.json"), "{}").expect("written");
+    assert_refused(
+        "adapter",
+        directory.path(),
+        &["an adapter (`adapter_config.json`)"],
+    );
+}
+
+#[test]
 fn what_is_not_a_file_is_told_as_what_it_is_and_never_waited_for() {
     for name in ["config.json", "model.safetensors"] {
         let dangling = replaced(name, |path| symlink("nowhere", path).expect("linked"));

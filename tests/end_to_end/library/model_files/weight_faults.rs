@@ -186,8 +186,11 @@ fn a_wrong_tensor_is_refused_by_name() {
             "`num_hidden_layers` is 2 in config.json and 1 in the weights",
         ),
         (
-            |c| c.add_layer(2),
-            "`num_hidden_layers` is 2 in config.json and 3 in the weights",
+            |c| {
+                let name = "bert.encoder.layer.0.attention.self.query.lora_A.weight";
+                c.add(name, &[1, 4]);
+            },
+            "`bert.encoder.layer.0.attention.self.query.lora_A.weight` of an adapter (LoRA)",
         ),
         (
             |c| c.remove("pooler.dense.bias"),

@@ -36,7 +36,7 @@ pub(crate) fn etag(content: &[u8], size: Size) -> String {
 }
 
 pub(super) fn right_answer(request: &Request, address: SocketAddr, state: &State) -> Answer {
-    let file = request.path.rsplit('/').next().unwrap_or_default();
+    let cache = format!("/api/resolve-cache/models/{MODEL}/{COMMIT}/");
     let not_found = |code: &str| Answer {
         status: 404,
         headers: vec![("X-Error-Code".to_owned(), code.to_owned())],
@@ -46,23 +46,20 @@ pub(super) fn right_answer(request: &Request, address: SocketAddr, state: &State
         return redirect(307, &format!("/{MODEL}/resolve{rest}"));
     }
     let Some(rest) = request.path.strip_prefix(&format!("/{MODEL}/resolve/")) else {
-        let content =
-            request.path.starts_with("/api/resolve-cache/") || request.path.starts_with("/cdn/");
-        return match state.files.get(file).filter(|_| content) {
+        let content = request.path.strip_prefix(&cache);
+        let content = content.or_else(|| request.path.strip_prefix("/cdn/"));
+        return match content.and_then(|file| state.files.get(file)) {
             Some((body, size)) => found(body, *size),
             None => not_found("RepoNotFound"),
         };
     };
-    let revision = rest.split('/').next().unwrap_or_default();
+    let (revision, file) = rest.split_once('/').unwrap_or_default();
     if ![COMMIT, "main", "refs%2Fpr%2F1"].contains(&revision) {
         return not_found("RevisionNotFound");
     }
     match state.files.get(file) {
         None => not_found("EntryNotFound"),
-        Some((_, Size::Small)) => redirect(
-            307,
-            &format!("/api/resolve-cache/models/{MODEL}/{COMMIT}/{file}"),
-        ),
+        Some((_, Size::Small)) => redirect(307, &format!("{cache}{file}")),
         Some((body, Size::Large)) => {
             let port = address.port();
             let mut answer = redirect(302, &format!("http://localhost:{port}/cdn/{file}"));
@@ -123,10 +120,15 @@ pub(super) fn apply(fault: Option<&Fault>, answer: &mut Answer) {
     }
 }
 
-pub(super) fn head(answer: &Answer) -> String {
+/// The head of `answer`; without its length if it has no end.
+pub(super) fn head(answer: &Answer, has_length: bool) -> String {
     let mut head = format!("HTTP/1.1 {} Reason\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head = head + name + ": " + value + "\r\n";
     }
-    head + &format!("Content-Length: {}\r\n\r\n", answer.body.len())
+    if has_length {
+        let length = answer.body.len().to_string();
+        head = head + "Content-Length: " + &length + "\r\n";
+    }
+    head + "\r\n"
 }

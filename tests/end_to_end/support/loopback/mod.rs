@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     HangAfter(usize),
     /// One byte of the body each 50 ms.
     Trickle,
+    /// The answer does not say how long the content is.
+    Unsized,
+    /// Nor does this one, and its content has no end.
+    Endless,
 }
 
 /// One request as it arrived.
@@ -61,6 +65,7 @@ struct State {
     files: HashMap<String, (Vec<u8>, Size)>,
     rules: Vec<Rule>,
     requests: Vec<Request>,
+    endless_bytes: u64,
 }
 
 /// How the hub stores a file: in git, or in large file storage.
@@ -146,6 +151,11 @@ impl LoopbackHub {
         self.state().requests.clone()
     }
 
+    /// The bytes that endless answers have sent.
+    pub(crate) fn endless_bytes(&self) -> u64 {
+        self.state().endless_bytes
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("no thread of the hub panics")
     }
@@ -198,7 +208,10 @@ fn answer(
     if matches!(fault, Some(Fault::Hang)) {
         return hang(gone);
     }
-    stream.write_all(head(&answer).as_bytes()).ok()?;
+    let has_length = !matches!(fault, Some(Fault::Unsized | Fault::Endless));
+    stream
+        .write_all(head(&answer, has_length).as_bytes())
+        .ok()?;
     if request.method == "HEAD" {
         return Some(());
     }
@@ -208,6 +221,10 @@ fn answer(
             stream.write_all(&answer.body[..bytes]).ok()?;
             hang(gone)
         }
+        Some(Fault::Endless) => loop {
+            stream.write_all(&[b'x'; 1 << 14]).ok()?;
+            state.lock().ok()?.endless_bytes += 1 << 14;
+        },
         Some(Fault::Trickle) => answer.body.iter().try_for_each(|byte| {
             std::thread::sleep(Duration::from_millis(50));
             stream.write_all(&[*byte]).ok()
@@ -231,7 +248,9 @@ fn fault(request: &Request, state: &mut State) -> Option<Fault> {
     let at_content = !request.path.contains("/resolve/");
     let rule = state.rules.iter_mut().find(|rule| {
         let place = match rule.fault {
-            Fault::Header(..) => rule.method == "GET" || at_content == is_small(file, &state.files),
+            Fault::Header(..) | Fault::Unsized => {
+                rule.method == "GET" || at_content == is_small(file, &state.files)
+            }
             Fault::Redirect(_) | Fault::Status(..) | Fault::Hang if rule.method == "HEAD" => {
                 !at_content
             }

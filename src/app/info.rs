@@ -1,0 +1,191 @@
+//! `--info`: describes a model and its files. No text is read and no number of the weights.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::model::{load_tokenizer, locate, offline, open_tensors};
+use crate::checkpoint::{Config, Tensors, files};
+use crate::cli::Arguments;
+use crate::error::{Classify, Kind, Result};
+use crate::hub::{self, Environment, Snapshot};
+use crate::output::OutputFormat;
+
+/// A file, and its size if that is known.
+#[derive(Serialize)]
+struct FileSize {
+    name: String,
+    bytes: Option<u64>,
+}
+
+/// What `--info` prints; the sizes have the names of `config.json`.
+#[derive(Serialize)]
+struct ModelInfo {
+    model: String,
+    commit: Option<String>,
+    directory: String,
+    files: Vec<FileSize>,
+    num_hidden_layers: usize,
+    hidden_size: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    vocab_size: usize,
+    /// The most tokens of a text, `[CLS]` and `[SEP]` among them.
+    max_position_embeddings: usize,
+    type_vocab_size: usize,
+    is_cased: bool,
+    /// Types of the encoder's numbers in the files; unknown if the weights are not there.
+    dtypes: Option<Vec<String>>,
+    has_pooler: Option<bool>,
+    /// The classes of sentence-transformers' modules.
+    modules: Vec<String>,
+    /// What a run would download; none if nothing, unknown offline.
+    download: Option<Vec<FileSize>>,
+}
+
+/// Prints the description of the model that `arguments` name.
+///
+/// # Errors
+/// The model cannot be had or used, or standard output cannot be written.
+pub(super) fn info(arguments: &Arguments) -> Result<()> {
+    let info = describe(arguments)?;
+    let mut to = io::stdout();
+    let printed = if arguments.format == Some(OutputFormat::Json) {
+        serde_json::to_writer(&mut to, &info)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(to))
+    } else {
+        info.print(&mut to)
+    };
+    printed.and_then(|()| to.flush()).kind(Kind::Output)
+}
+
+fn describe(arguments: &Arguments) -> Result<ModelInfo> {
+    let snapshot = locate(arguments, false)?;
+    let config = Config::read(&snapshot.directory)?;
+    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let has_weights = files::model_files(&snapshot.directory, true);
+    let (names, download, tensors) = match has_weights {
+        Ok(names) => {
+            let tensors = open_tensors(&snapshot, &config)?;
+            (names, Some(Vec::new()), Some(tensors))
+        }
+        // A directory without weights is no model, a cached one may still be completed.
+        Err(error) if snapshot.commit.is_none() => return Err(error),
+        Err(_) => {
+            let names = files::model_files(&snapshot.directory, false)?;
+            (names, download(arguments, &snapshot)?, None)
+        }
+    };
+    let dtypes = tensors
+        .as_ref()
+        .map(|tensors| tensors.stored_dtypes(&config));
+    let has_pooler = tensors.as_ref().map(Tensors::has_pooler);
+    Ok(ModelInfo {
+        directory: snapshot.directory.display().to_string(),
+        files: names
+            .into_iter()
+            .map(|name| sized(&snapshot.directory, name))
+            .collect(),
+        num_hidden_layers: config.num_hidden_layers,
+        hidden_size: config.hidden_size,
+        num_attention_heads: config.num_attention_heads,
+        intermediate_size: config.intermediate_size,
+        vocab_size: config.vocab_size,
+        max_position_embeddings: config.max_position_embeddings,
+        type_vocab_size: config.type_vocab_size,
+        is_cased: tokenizer.is_cased(),
+        dtypes: dtypes
+            .transpose()?
+            .map(|dtypes| dtypes.into_iter().collect()),
+        has_pooler: has_pooler.transpose()?,
+        modules: modules(&snapshot.root),
+        download,
+        model: snapshot.model,
+        commit: snapshot.commit,
+    })
+}
+
+fn modules(root: &Path) -> Vec<String> {
+    let modules = files::modules(root);
+    modules
+        .iter()
+        .map(|module| module.class().to_owned())
+        .collect()
+}
+
+/// The weights that are missing in the cache; none offline.
+fn download(arguments: &Arguments, snapshot: &Snapshot) -> Result<Option<Vec<FileSize>>> {
+    let environment = Environment::read();
+    if offline(arguments, &environment) {
+        return Ok(None);
+    }
+    let weights = hub::weights_on_hub(&environment, snapshot)?;
+    let sized = |(name, bytes)| FileSize { name, bytes };
+    Ok(Some(weights.into_iter().map(sized).collect()))
+}
+
+fn sized(directory: &Path, name: String) -> FileSize {
+    let metadata = directory.join(&name).metadata();
+    FileSize {
+        bytes: metadata.ok().map(|metadata| metadata.len()),
+        name,
+    }
+}
+
+impl ModelInfo {
+    fn print(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut row = |name: &str, value: &str| writeln!(to, "{name:<13}{value}");
+        row("model", &self.model)?;
+        row(
+            "commit",
+            self.commit.as_deref().unwrap_or("none (a local directory)"),
+        )?;
+        row("directory", &self.directory)?;
+        row("layers", &self.num_hidden_layers.to_string())?;
+        row("hidden size", &self.hidden_size.to_string())?;
+        row("heads", &self.num_attention_heads.to_string())?;
+        row("feed-forward", &self.intermediate_size.to_string())?;
+        row("vocabulary", &format!("{} tokens", self.vocab_size))?;
+        let longest = self.max_position_embeddings;
+        row(
+            "longest text",
+            &format!("{longest} tokens with [CLS] and [SEP]"),
+        )?;
+        row("segments", &self.type_vocab_size.to_string())?;
+        row("letters", if self.is_cased { "cased" } else { "uncased" })?;
+        let unknown = "not known before the weights are there";
+        let dtypes = self.dtypes.as_ref().map(|dtypes| dtypes.join(", "));
+        row("dtype", dtypes.as_deref().unwrap_or(unknown))?;
+        let pooler = self.has_pooler.map(|has| if has { "yes" } else { "none" });
+        row("pooler", pooler.unwrap_or(unknown))?;
+        let modules = self.modules.join(", ");
+        row(
+            "modules",
+            if modules.is_empty() { "none" } else { &modules },
+        )?;
+        for file in &self.files {
+            row("file", &file.words())?;
+        }
+        match self.download.as_deref() {
+            None => row(
+                "to download",
+                "the weights; their size is not known offline",
+            ),
+            Some([]) => row("to download", "nothing"),
+            Some(files) => files
+                .iter()
+                .try_for_each(|file| row("to download", &file.words())),
+        }
+    }
+}
+
+impl FileSize {
+    fn words(&self) -> String {
+        match self.bytes {
+            Some(bytes) => format!("{}, {bytes} bytes", self.name),
+            None => format!("{}, of unknown size", self.name),
+        }
+    }
+}
