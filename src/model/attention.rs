@@ -5,7 +5,7 @@
 use super::Loader;
 use crate::checkpoint::names;
 use crate::error::Result;
-use crate::ops::{Activation, Backend};
+use crate::ops::{Activation, Backend, LinearRole};
 
 /// The attention of one layer.
 pub(super) struct Attention<B: Backend> {
@@ -20,8 +20,8 @@ impl<B: Backend> Attention<B> {
     pub(super) fn load(loader: &Loader<B>, prefix: &str) -> Result<Self> {
         let query_key_value = [names::QUERY, names::KEY, names::VALUE];
         Ok(Self {
-            query_key_value: loader.linear(prefix, &query_key_value)?,
-            output: loader.linear(prefix, &[names::ATTENTION_OUTPUT])?,
+            query_key_value: loader.linear(prefix, &query_key_value, LinearRole::QueryKeyValue)?,
+            output: loader.linear(prefix, &[names::ATTENTION_OUTPUT], LinearRole::Hidden)?,
             layer_norm: loader.layer_norm(prefix, names::ATTENTION_NORM)?,
             heads: loader.config.num_attention_heads,
         })

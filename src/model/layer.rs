@@ -6,7 +6,7 @@ use super::Loader;
 use super::attention::Attention;
 use crate::checkpoint::{HiddenAct, names};
 use crate::error::Result;
-use crate::ops::{Activation, Backend};
+use crate::ops::{Activation, Backend, LinearRole};
 
 /// One layer with its weights.
 pub(super) struct Layer<B: Backend> {
@@ -23,9 +23,9 @@ impl<B: Backend> Layer<B> {
         let prefix = names::layer_prefix(number);
         Ok(Self {
             attention: Attention::load(loader, &prefix)?,
-            intermediate: loader.linear(&prefix, &[names::INTERMEDIATE])?,
+            intermediate: loader.linear(&prefix, &[names::INTERMEDIATE], LinearRole::Hidden)?,
             hidden_act: activation(loader.config.hidden_act),
-            output: loader.linear(&prefix, &[names::OUTPUT])?,
+            output: loader.linear(&prefix, &[names::OUTPUT], LinearRole::Hidden)?,
             output_norm: loader.layer_norm(&prefix, names::OUTPUT_NORM)?,
         })
     }

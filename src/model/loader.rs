@@ -3,7 +3,7 @@
 use crate::checkpoint::names::{self, ModuleTensors};
 use crate::checkpoint::{Config, TensorView, Tensors};
 use crate::error::Result;
-use crate::ops::{Backend, NormTensors, PerEmbedding, Projection};
+use crate::ops::{Backend, LinearRole, NormTensors, PerEmbedding, Projection};
 
 /// A checkpoint and the device that its tensors go to.
 pub(super) struct Loader<'a, B> {
@@ -60,7 +60,12 @@ impl<B: Backend> Loader<'_, B> {
     }
 
     /// The projections `modules` side by side.
-    pub(super) fn linear(&self, prefix: &str, modules: &[ModuleTensors]) -> Result<B::Linear> {
+    pub(super) fn linear(
+        &self,
+        prefix: &str,
+        modules: &[ModuleTensors],
+        role: LinearRole,
+    ) -> Result<B::Linear> {
         let projection = |&module: &ModuleTensors| {
             Ok(Projection {
                 weight: self.weight(prefix, module)?,
@@ -68,6 +73,6 @@ impl<B: Backend> Loader<'_, B> {
             })
         };
         let projections: Result<Vec<_>> = modules.iter().map(projection).collect();
-        self.backend.load_linear(&projections?)
+        self.backend.load_linear(&projections?, role)
     }
 }

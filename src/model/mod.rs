@@ -13,6 +13,8 @@ mod loader;
 mod pooler;
 
 use crate::checkpoint::{Config, Tensors};
+#[cfg(feature = "cuda")]
+use crate::error::Error;
 use crate::error::{Kind, Result};
 #[cfg(feature = "cuda")]
 use crate::ops::Cuda;
@@ -75,11 +77,11 @@ impl<B: Backend> Forward for Encoder<B> {
 
 impl BertModel {
     /// The model whose tensors are `tensors`, on `device`. Those that are wider than `precision` are
-    /// rounded to it; a GPU computes in it, the CPU in f32.
+    /// rounded to it; a GPU computes in it, the CPU in f32 or, if asked to, in integers.
     ///
     /// # Errors
     /// [`Kind::Model`] if a tensor is missing or has another shape, [`Kind::Device`] if the device
-    /// has no memory for it.
+    /// has no memory for it, or does not compute in this precision.
     pub fn load(
         tensors: &Tensors,
         config: &Config,
@@ -88,6 +90,12 @@ impl BertModel {
     ) -> Result<Self> {
         match device {
             Device::Cpu => Self::on(Cpu::new(precision), tensors, config),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(_) if precision.is_integer() => {
+                let cause = "a GPU does not compute in integers";
+                let error = Error::message(Kind::Device, cause).context("could not load the model");
+                Err(error.with_tip("use --device cpu, or --dtype f16"))
+            }
             #[cfg(feature = "cuda")]
             Device::Cuda(gpu) => Self::on(Cuda::new(gpu, precision), tensors, config),
         }

@@ -5,7 +5,7 @@
 use super::Loader;
 use crate::checkpoint::names;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Activation, Backend, OutputTensor, Sequence};
+use crate::ops::{Activation, Backend, LinearRole, OutputTensor, Sequence};
 
 /// The pooler with its weights.
 pub(super) struct Pooler<B: Backend> {
@@ -26,7 +26,7 @@ impl<B: Backend> Pooler<B> {
             )
             .context("could not use the pooler of the model"));
         }
-        let dense = loader.linear("", &[names::POOLER])?;
+        let dense = loader.linear("", &[names::POOLER], LinearRole::Pooler)?;
         Ok(Some(Self { dense }))
     }
 

@@ -12,6 +12,17 @@ pub(crate) struct Projection {
     pub(crate) bias: TensorView,
 }
 
+/// What a linear layer is for; some bear less rounding than others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinearRole {
+    /// Query, key and value of attention.
+    QueryKeyValue,
+    /// The other linear layers of an encoder's layer.
+    Hidden,
+    /// The pooler.
+    Pooler,
+}
+
 /// The parameters of a layer normalization, as the checkpoint stores them.
 pub(crate) struct NormTensors {
     /// The scale, `[hidden]`
@@ -66,7 +77,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
-    fn load_linear(&self, projections: &[Projection]) -> Result<Self::Linear>;
+    fn load_linear(&self, projections: &[Projection], role: LinearRole) -> Result<Self::Linear>;
 
     fn load_layer_norm(&self, norm: &NormTensors) -> Result<Self::LayerNorm>;
 

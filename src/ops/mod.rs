@@ -16,7 +16,7 @@ mod precision;
 mod sequence;
 
 pub use activation::Activation;
-pub(crate) use backend::{Backend, NormTensors, PerEmbedding, Projection};
+pub(crate) use backend::{Backend, LinearRole, NormTensors, PerEmbedding, Projection};
 pub(crate) use cpu::Cpu;
 pub use cpu::Level;
 #[cfg(feature = "cuda")]

@@ -192,3 +192,4 @@ pub(crate) unsafe fn unpack<S: Simd>(
         }
     }
 }
+

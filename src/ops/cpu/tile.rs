@@ -69,7 +69,7 @@ pub(crate) unsafe fn tiles<S: Simd>(
 
 /// The largest compiled tile for `outputs` remaining ones.
 #[inline(always)]
-fn tile_outputs<S: Simd>(outputs: usize) -> usize {
+pub(crate) fn tile_outputs<S: Simd>(outputs: usize) -> usize {
     let sizes = [12, 8, 6, 4, 2];
     sizes
         .into_iter()
@@ -211,7 +211,7 @@ unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
 /// A pointer for every third output leaves the others to x86's scaled addressing; the compiler would
 /// rather derive all of them anew, and spills accumulators for it.
 #[inline(always)]
-fn opaque(mut pointer: *const f32) -> *const f32 {
+pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
     // SAFETY: no instruction.
     unsafe {
         std::arch::asm!("/* {} */", inout(reg) pointer, options(pure, readonly, nostack, preserves_flags));

@@ -10,7 +10,7 @@ use super::upload::Upload;
 use crate::checkpoint::TensorView;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
-    Activation, Backend, NormTensors, OutputTensor, PerEmbedding, Precision, Projection, Sequence,
+    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision, Projection, Sequence,
 };
 
 /// A GPU that computes in one precision.
@@ -94,7 +94,7 @@ impl Backend for Cuda {
         Ok(())
     }
 
-    fn load_linear(&self, projections: &[Projection]) -> Result<CudaLinear> {
+    fn load_linear(&self, projections: &[Projection], _role: LinearRole) -> Result<CudaLinear> {
         let weights: Vec<_> = projections.iter().map(|it| &it.weight).collect();
         let biases: Vec<_> = projections.iter().map(|it| &it.bias).collect();
         Ok(CudaLinear {

@@ -6,23 +6,20 @@
 
 use half::{bf16, f16};
 
-use self::work_item::{Columns, WorkItem};
+pub(crate) use self::columns::{Columns, column_blocks};
+use self::work_item::WorkItem;
+pub(crate) use self::work_item::finish;
 use super::panel::PanelLayout;
 use super::scratch::Scratch;
 use super::simd::{Level, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 use crate::ops::Activation;
 
+mod columns;
 mod work_item;
 
 /// f32 values of `x` in a unit's panels: 768 KB, within the L2 of Cascade Lake (1 MB).
 const PANELS_FLOATS: usize = 192 * 1024;
-
-/// Units that each thread should find at least, so that a thread held up elsewhere costs little.
-const UNITS_A_THREAD: usize = 6;
-
-/// Columns of a unit are a multiple of every level's tile.
-const COLUMNS_MULTIPLE: usize = 12;
 
 /// Weights as the checkpoint stores them. The multiplication is in f32, which every f16 and bf16 is
 /// exactly: narrow weights save time where reading them takes most of it.
@@ -98,16 +95,19 @@ pub(crate) fn linear(
     }
     let block_tokens = block_tokens(in_features);
     let blocks = tokens.div_ceil(block_tokens);
-    let columns = column_blocks(projections, to.features, blocks);
+    let sizes = projections.iter().map(|it| it.out_features);
+    let columns = column_blocks(sizes, blocks);
     let level = Level::current();
     for_each_unit(blocks * columns.len(), Scratch::default, |wide, unit| {
         let first_token = unit / columns.len() * block_tokens;
+        let columns = columns[unit % columns.len()];
         let unit = WorkItem {
             x,
             from,
             first_token,
             tokens: block_tokens.min(tokens - first_token),
-            columns: &columns[unit % columns.len()],
+            projection: &projections[columns.projection],
+            columns,
             activation,
             out,
             to,
@@ -121,31 +121,4 @@ pub(crate) fn linear(
 fn block_tokens(in_features: usize) -> usize {
     // 32 tokens are a multiple of every level's panel.
     (PANELS_FLOATS / in_features.max(1) / 32).clamp(2, 8) * 32
-}
-
-/// Cuts the projections into runs of columns, enough for all threads but no more.
-fn column_blocks<'a>(
-    projections: &'a [WeightMatrix<'a>],
-    out_features: usize,
-    token_blocks: usize,
-) -> Vec<Columns<'a>> {
-    let runs = (UNITS_A_THREAD * rayon::current_num_threads()).div_ceil(token_blocks.max(1));
-    let size = out_features
-        .div_ceil(runs)
-        .next_multiple_of(COLUMNS_MULTIPLE);
-    let mut blocks = Vec::new();
-    let mut offset = 0;
-    for projection in projections {
-        for first in (0..projection.out_features).step_by(size) {
-            let count = size.min(projection.out_features - first);
-            blocks.push(Columns {
-                projection,
-                first,
-                count,
-                out_column: offset + first,
-            });
-        }
-        offset += projection.out_features;
-    }
-    blocks
 }

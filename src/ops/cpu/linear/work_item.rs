@@ -9,7 +9,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
 use super::super::tile::{StridedOperand, tiles};
-use super::{Weight, WeightMatrix};
+use super::{Columns, Weight, WeightMatrix};
 use crate::ops::Activation;
 
 /// Values of k that are summed from zero before they join the total. It halves the rounding error
@@ -19,16 +19,6 @@ pub(super) const K_BLOCK: usize = 256;
 /// A cache line.
 const LINE_BYTES: usize = 64;
 
-/// A run of output columns of one projection.
-pub(super) struct Columns<'a> {
-    pub(super) projection: &'a WeightMatrix<'a>,
-    /// First column in the projection.
-    pub(super) first: usize,
-    pub(super) count: usize,
-    /// First column in the output.
-    pub(super) out_column: usize,
-}
-
 /// One unit of work.
 pub(super) struct WorkItem<'a> {
     /// The panels of all tokens.
@@ -37,7 +27,8 @@ pub(super) struct WorkItem<'a> {
     /// The unit's tokens: whole panels.
     pub(super) first_token: usize,
     pub(super) tokens: usize,
-    pub(super) columns: &'a Columns<'a>,
+    pub(super) projection: &'a WeightMatrix<'a>,
+    pub(super) columns: Columns,
     pub(super) activation: Activation,
     pub(super) out: SharedOut<'a>,
     pub(super) to: PanelLayout,
@@ -126,7 +117,7 @@ impl WorkItem<'_> {
             next: S::TILE_OUTPUTS * in_features,
         };
         let wide = self.wide.floats(outputs * depth);
-        match self.columns.projection.weight {
+        match self.projection.weight {
             Weight::F32(weight) => {
                 let size = (outputs - 1) * in_features + depth;
                 return StridedOperand {
@@ -208,7 +199,7 @@ impl WorkItem<'_> {
                 std::slice::from_raw_parts_mut(self.sums(to, output, outputs), outputs * to.width)
             };
             for (output, sums) in (output..).zip(sums.chunks_exact_mut(to.width)) {
-                let bias = self.columns.projection.bias;
+                let bias = self.projection.bias;
                 let bias = bias.map_or(0.0, |bias| bias[self.columns.first + output]);
                 finish(simd, self.activation, simd.splat(bias), sums);
             }
@@ -218,7 +209,7 @@ impl WorkItem<'_> {
 
 /// Replaces `sums` by `activation(sums + bias)`.
 #[inline(always)]
-fn finish<S: Simd>(simd: S, activation: Activation, bias: S::Vector, sums: &mut [f32]) {
+pub(crate) fn finish<S: Simd>(simd: S, activation: Activation, bias: S::Vector, sums: &mut [f32]) {
     match activation {
         Activation::None => map(simd, sums, |sum| simd.add(sum, bias)),
         Activation::Gelu => map(simd, sums, |sum| math::gelu(simd, simd.add(sum, bias))),

@@ -1,4 +1,4 @@
-//! AVX-512 F: 16 lanes, 32 registers.
+//! AVX-512 F and BW: 16 lanes, 32 registers.
 #![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
 #![allow(
     clippy::unused_self,
@@ -13,7 +13,7 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, Simd};
 
-/// Proof that the machine has AVX-512 F (and AVX2 with FMA, which every such machine has).
+/// Proof that the machine has AVX-512 F and BW (and AVX2 with FMA, which every such machine has).
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -22,6 +22,7 @@ impl Avx512 {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma");
         has.then_some(Self(()))
@@ -30,7 +31,7 @@ impl Avx512 {
     /// Compiles and runs `kernel` with the level's features.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx2,fma")]
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
         fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
             kernel.run(simd)
         }

@@ -10,9 +10,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod integers;
 mod portable;
 
 use std::sync::atomic::{AtomicU8, Ordering};
+
+pub(crate) use integers::{
+    IntegerKernel, Integers, Packing, Products, dispatch_integers, has_vnni,
+};
+#[cfg(test)]
+pub(crate) use integers::forbid_vnni;
 
 /// The instruction set that the kernels run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

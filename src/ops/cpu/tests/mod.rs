@@ -7,6 +7,7 @@ use super::simd::Level;
 use super::threads::SharedOut;
 
 mod attention;
+mod integer;
 mod linear;
 mod math;
 mod norm;

@@ -1,5 +1,7 @@
 //! The kernels as their definitions read, in f64: what the tests compare with.
 
+pub(crate) mod integers;
+
 use crate::ops::Sequence;
 
 /// Values spread evenly over (-1, 1), the same on every machine.

@@ -1,0 +1,300 @@
+//! The register tile in integers: some outputs by one panel of tokens, group after group.
+//!
+//! As in f32 (`../tile.rs`) lanes run along tokens and a word of the weights is broadcast. The sums
+//! of a group stay in registers; at its end they are scaled and added to what is in memory.
+
+use super::super::panel::panel_tokens;
+use super::super::simd::{Integers, Products};
+use super::super::tile::{opaque, tile_outputs};
+use super::weight::{WORDS_MULTIPLE, WeightScale};
+
+/// Words in a cache line.
+const LINE: usize = 16;
+
+/// Some groups of one panel.
+#[derive(Clone, Copy)]
+pub(super) struct PanelGroups<'a> {
+    /// `[words, width]`
+    pub(super) words: &'a [f32],
+    /// `[groups, width]`
+    pub(super) scales: &'a [f32],
+    /// Of bytes: `[groups, width]`
+    pub(super) corrections: &'a [f32],
+    /// Lanes: one register's or two.
+    pub(super) width: usize,
+}
+
+/// The same groups of some outputs, from the first one's first word on.
+#[derive(Clone, Copy)]
+pub(super) struct WeightGroups<'a> {
+    /// `row_words` from one output to the next.
+    pub(super) words: &'a [i32],
+    pub(super) row_words: usize,
+    /// `row_groups` from one output to the next.
+    pub(super) scales: &'a [WeightScale],
+    pub(super) row_groups: usize,
+    pub(super) outputs: usize,
+    /// Words of a group; the last one may have less.
+    pub(super) group_words: usize,
+    /// Words from each one to one that will be read soon and is brought into L2; zero for none.
+    pub(super) prefetch: usize,
+}
+
+/// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to what
+/// is there unless `first`.
+///
+/// # Shapes
+/// `sums`: `[outputs, width]`
+///
+/// # Panics
+/// If the slices are too short.
+///
+/// # Safety
+/// `sums` must be writable for `outputs * width` values, and hold them unless `first`.
+#[inline(always)]
+pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
+    simd: S,
+    products: P,
+    panel: PanelGroups<'_>,
+    weights: WeightGroups<'_>,
+    first: bool,
+    sums: *mut f32,
+) {
+    let width = panel.width;
+    let (words, groups) = (panel.words.len() / width, panel.scales.len() / width);
+    let last = weights.outputs - 1;
+    assert!(words <= groups * weights.group_words && words % WORDS_MULTIPLE == 0);
+    assert!(words > (groups - 1) * weights.group_words);
+    assert!(weights.words.len() >= last * weights.row_words + words);
+    assert!(weights.scales.len() >= last * weights.row_groups + groups);
+    if P::PACKED > 2 {
+        assert!(panel.corrections.len() >= groups * width);
+    }
+    let mut output = 0;
+    while output < weights.outputs {
+        let outputs = tile_outputs::<S>(weights.outputs - output);
+        let tile = IntegerTile {
+            panel,
+            weights: WeightGroups {
+                words: &weights.words[output * weights.row_words..],
+                scales: &weights.scales[output * weights.row_groups..],
+                ..weights
+            },
+            words,
+            groups,
+            first,
+        };
+        // SAFETY: the assertions hold for the outputs of this tile; the sums by the caller's promise.
+        unsafe {
+            let sums = sums.add(output * width);
+            if width == S::LANES {
+                tile.run_outputs::<S, P, 1>(simd, products, outputs, sums);
+            } else {
+                assert!(width == panel_tokens::<S>());
+                tile.run_outputs::<S, P, 2>(simd, products, outputs, sums);
+            }
+        }
+        output += outputs;
+    }
+}
+
+#[derive(Clone, Copy)]
+struct IntegerTile<'a> {
+    panel: PanelGroups<'a>,
+    weights: WeightGroups<'a>,
+    words: usize,
+    groups: usize,
+    first: bool,
+}
+
+impl IntegerTile<'_> {
+    /// # Safety
+    /// As [`IntegerTile::run`], for `outputs` outputs, which must be one of the compiled sizes.
+    #[inline(always)]
+    unsafe fn run_outputs<S: Integers, P: Products<S>, const VECTORS: usize>(
+        self,
+        simd: S,
+        products: P,
+        outputs: usize,
+        sums: *mut f32,
+    ) {
+        // SAFETY: passed on from the caller. The sizes above TILE_OUTPUTS are never compiled in.
+        unsafe {
+            match outputs {
+                12 if S::TILE_OUTPUTS >= 12 => self.run::<S, P, VECTORS, 12>(simd, products, sums),
+                8 if S::TILE_OUTPUTS >= 8 => self.run::<S, P, VECTORS, 8>(simd, products, sums),
+                6 if S::TILE_OUTPUTS >= 6 => self.run::<S, P, VECTORS, 6>(simd, products, sums),
+                4 => self.run::<S, P, VECTORS, 4>(simd, products, sums),
+                2 => self.run::<S, P, VECTORS, 2>(simd, products, sums),
+                _ => self.run::<S, P, VECTORS, 1>(simd, products, sums),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The slices must hold the words, scales and corrections of `groups` groups and OUTPUTS
+    /// outputs; `sums` must be writable for `OUTPUTS * VECTORS * LANES` values.
+    #[inline(always)]
+    unsafe fn run<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        simd: S,
+        products: P,
+        sums: *mut f32,
+    ) {
+        let stride = self.weights.row_words;
+        // A pointer for every third output: x86 addresses two more by the stride and its double.
+        let mut thirds: [*const i32; 4] = std::array::from_fn(|third| {
+            opaque(self.weights.words.as_ptr().wrapping_add(3 * third * stride))
+        });
+        let mut panel: *const i32 = self.panel.words.as_ptr().cast();
+        for group in 0..self.groups {
+            // SAFETY: the group is below `groups`.
+            let mut integers = unsafe { self.start::<S, P, VECTORS, OUTPUTS>(simd, group) };
+            let group_words = self.weights.group_words;
+            let words = group_words.min(self.words - group * group_words);
+            for index in 0..words / WORDS_MULTIPLE {
+                if self.weights.prefetch > 0 && index % (LINE / WORDS_MULTIPLE) == 0 {
+                    for output in 0..OUTPUTS {
+                        let at = thirds[output / 3].wrapping_add(output % 3 * stride);
+                        simd.prefetch(at.wrapping_add(self.weights.prefetch).cast());
+                    }
+                }
+                for word in 0..WORDS_MULTIPLE {
+                    // SAFETY: the word is in this group.
+                    unsafe {
+                        step(simd, products, &mut integers, panel, thirds, stride, word);
+                    }
+                }
+                thirds = [
+                    opaque(thirds[0].wrapping_add(WORDS_MULTIPLE)),
+                    opaque(thirds[1].wrapping_add(WORDS_MULTIPLE)),
+                    opaque(thirds[2].wrapping_add(WORDS_MULTIPLE)),
+                    opaque(thirds[3].wrapping_add(WORDS_MULTIPLE)),
+                ];
+                panel = panel.wrapping_add(WORDS_MULTIPLE * VECTORS * S::LANES);
+            }
+            // SAFETY: the group is below `groups`; sums by the caller's promise.
+            unsafe { self.finish(simd, group, integers, sums) }
+        }
+    }
+
+    /// What the products of a group are added to: zero, or what the zero points of bytes take away.
+    ///
+    /// # Safety
+    /// As [`IntegerTile::run`], `group` being below `groups`.
+    #[inline(always)]
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "an iterator over registers by value goes through memory"
+    )]
+    unsafe fn start<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        simd: S,
+        group: usize,
+    ) -> [[S::Words; VECTORS]; OUTPUTS] {
+        let mut integers = [[simd.splat_word(0); VECTORS]; OUTPUTS];
+        if P::PACKED <= 2 {
+            return integers;
+        }
+        let mut tokens = [simd.splat_word(0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: row `group` of the corrections has VECTORS registers.
+            tokens[vector] = unsafe {
+                let at = self.panel.corrections.as_ptr();
+                simd.load_words(at.add((group * VECTORS + vector) * S::LANES).cast())
+            };
+        }
+        for output in 0..OUTPUTS {
+            // SAFETY: output < OUTPUTS and group is below the groups.
+            let weight = simd.splat_word(unsafe {
+                let scales = self.weights.scales;
+                let place = output * self.weights.row_groups + group;
+                scales.get_unchecked(place).correction
+            });
+            for vector in 0..VECTORS {
+                integers[output][vector] = simd.multiply_pairs(tokens[vector], weight);
+            }
+        }
+        integers
+    }
+
+    /// Scales the sums of a group and adds them to `sums`.
+    ///
+    /// # Safety
+    /// As [`IntegerTile::run`], `group` being below `groups`.
+    #[inline(always)]
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "an iterator over registers by value goes through memory"
+    )]
+    unsafe fn finish<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        simd: S,
+        group: usize,
+        integers: [[S::Words; VECTORS]; OUTPUTS],
+        sums: *mut f32,
+    ) {
+        let width = VECTORS * S::LANES;
+        let mut tokens = [simd.splat(0.0); VECTORS];
+        for vector in 0..VECTORS {
+            // SAFETY: row `group` of the scales has VECTORS registers.
+            tokens[vector] = unsafe {
+                let at = self.panel.scales.as_ptr();
+                simd.load(at.add(group * width + vector * S::LANES))
+            };
+        }
+        let first = self.first && group == 0;
+        for output in 0..OUTPUTS {
+            // SAFETY: output < OUTPUTS and group is below the groups.
+            let weight = simd.splat(unsafe {
+                let scales = self.weights.scales;
+                let place = output * self.weights.row_groups + group;
+                scales.get_unchecked(place).scale
+            });
+            for vector in 0..VECTORS {
+                let sum = simd.to_floats(integers[output][vector]);
+                let sum = simd.mul(simd.mul(sum, tokens[vector]), weight);
+                // SAFETY: output < OUTPUTS and vector < VECTORS, in bounds by the caller's promise.
+                unsafe {
+                    let to = sums.add(output * width + vector * S::LANES);
+                    // No fused multiply-add: not every level has it.
+                    simd.store(if first { sum } else { simd.add(simd.load(to), sum) }, to);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of one word to every sum.
+///
+/// # Safety
+/// As [`IntegerTile::run`], `word` being below what is left of the group at `panel` and `thirds`.
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an iterator over registers by value goes through memory"
+)]
+unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+    simd: S,
+    products: P,
+    integers: &mut [[S::Words; VECTORS]; OUTPUTS],
+    panel: *const i32,
+    thirds: [*const i32; 4],
+    stride: usize,
+    word: usize,
+) {
+    let mut tokens = [simd.splat_word(0); VECTORS];
+    for vector in 0..VECTORS {
+        // SAFETY: row `word` of the panel has VECTORS registers.
+        tokens[vector] = unsafe { simd.load_words(panel.add((word * VECTORS + vector) * S::LANES)) };
+    }
+    for output in 0..OUTPUTS {
+        // SAFETY: output < OUTPUTS and the word is in the group, by the caller's promise.
+        let weight =
+            simd.splat_word(unsafe { *thirds[output / 3].add(output % 3 * stride + word) });
+        for vector in 0..VECTORS {
+            let sum = integers[output][vector];
+            integers[output][vector] = products.add_products(simd, sum, tokens[vector], weight);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! AVX2: eight words; products with `vpmaddwd`, or with AVX-VNNI.
+#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::inline_always,
+    reason = "a function takes on its caller's target features only if it is inlined"
+)]
+
+use std::arch::x86_64::*;
+
+use super::super::avx2::Avx2;
+use super::{FusedBytes, FusedPairs, IntegerKernel, Integers, Packing, Pairs, Products};
+
+/// Whether the machine has AVX-VNNI: Alder Lake, Sapphire Rapids and later, Zen 5.
+pub(super) fn has_vnni() -> bool {
+    is_x86_feature_detected!("avxvnni")
+}
+
+impl Avx2 {
+    /// Compiles and runs `kernel` with the level's features, and VNNI if the machine has it.
+    #[inline]
+    pub(super) fn run_integers<K: IntegerKernel>(self, vnni: bool, packing: Packing, kernel: K) {
+        #[target_feature(enable = "avx2,fma")]
+        fn plain<K: IntegerKernel>(simd: Avx2, kernel: K) {
+            kernel.run(simd, Pairs);
+        }
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        fn fused<K: IntegerKernel, P: Products<Avx2>>(simd: Avx2, products: P, kernel: K) {
+            kernel.run(simd, products);
+        }
+        // SAFETY: self exists only if detect() found the features, and `vnni` tells the last one.
+        unsafe {
+            match packing {
+                _ if !vnni => plain(self, kernel),
+                Packing::Pairs => fused(self, FusedPairs(()), kernel),
+                Packing::Bytes => fused(self, FusedBytes(()), kernel),
+            }
+        }
+    }
+}
+
+impl Products<Avx2> for FusedPairs {
+    const PACKED: usize = 2;
+
+    #[inline(always)]
+    fn add_products(self, _: Avx2, sums: __m256i, x: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm256_dpwssd_avx_epi32(sums, x, weights) }
+    }
+}
+
+impl Products<Avx2> for FusedBytes {
+    const PACKED: usize = 4;
+
+    #[inline(always)]
+    fn add_products(self, _: Avx2, sums: __m256i, x: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm256_dpbusd_avx_epi32(sums, x, weights) }
+    }
+}
+
+/// Calls an intrinsic on behalf of a method of [`Avx2`].
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: self exists only if detect() found the features; pointers are the caller's promise.
+        unsafe { $call }
+    };
+}
+
+impl Integers for Avx2 {
+    type Words = __m256i;
+
+    #[inline(always)]
+    fn splat_word(self, value: i32) -> __m256i {
+        intrinsic!(_mm256_set1_epi32(value))
+    }
+    #[inline(always)]
+    unsafe fn load_words(self, from: *const i32) -> __m256i {
+        intrinsic!(_mm256_loadu_si256(from.cast()))
+    }
+    #[inline(always)]
+    unsafe fn store_words(self, words: __m256i, to: *mut i32) {
+        intrinsic!(_mm256_storeu_si256(to.cast(), words));
+    }
+    #[inline(always)]
+    fn add_words(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn sub_words(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_sub_epi32(a, b))
+    }
+    #[inline(always)]
+    fn and(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_and_si256(a, b))
+    }
+    #[inline(always)]
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_or_si256(a, b))
+    }
+    #[inline(always)]
+    fn shift_left<const N: u32>(self, a: __m256i) -> __m256i {
+        // The intrinsic's constant is of another type at each level; by a register it costs the same.
+        intrinsic!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
+    }
+    #[inline(always)]
+    fn max_words(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_max_epi32(a, b))
+    }
+    #[inline(always)]
+    fn max_unsigned(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_max_epu32(a, b))
+    }
+    #[inline(always)]
+    fn to_bits(self, a: Self::Vector) -> __m256i {
+        intrinsic!(_mm256_castps_si256(a))
+    }
+    #[inline(always)]
+    fn from_bits(self, a: __m256i) -> Self::Vector {
+        intrinsic!(_mm256_castsi256_ps(a))
+    }
+    #[inline(always)]
+    fn to_floats(self, a: __m256i) -> Self::Vector {
+        intrinsic!(_mm256_cvtepi32_ps(a))
+    }
+    #[inline(always)]
+    fn multiply_pairs(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_madd_epi16(a, b))
+    }
+}

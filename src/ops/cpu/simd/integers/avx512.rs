@@ -1,0 +1,129 @@
+//! AVX-512: sixteen words; products with `vpmaddwd`, or with AVX512-VNNI.
+#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::inline_always,
+    reason = "a function takes on its caller's target features only if it is inlined"
+)]
+
+use std::arch::x86_64::*;
+
+use super::super::avx512::Avx512;
+use super::{FusedBytes, FusedPairs, IntegerKernel, Integers, Packing, Pairs, Products};
+
+/// Whether the machine has AVX512-VNNI: Cascade Lake and later, Zen 4.
+pub(super) fn has_vnni() -> bool {
+    is_x86_feature_detected!("avx512vnni")
+}
+
+impl Avx512 {
+    /// Compiles and runs `kernel` with the level's features, and VNNI if the machine has it.
+    #[inline]
+    pub(super) fn run_integers<K: IntegerKernel>(self, vnni: bool, packing: Packing, kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
+        fn plain<K: IntegerKernel>(simd: Avx512, kernel: K) {
+            kernel.run(simd, Pairs);
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma,avx512vnni")]
+        fn fused<K: IntegerKernel, P: Products<Avx512>>(simd: Avx512, products: P, kernel: K) {
+            kernel.run(simd, products);
+        }
+        // SAFETY: self exists only if detect() found the features, and `vnni` tells the last one.
+        unsafe {
+            match packing {
+                _ if !vnni => plain(self, kernel),
+                Packing::Pairs => fused(self, FusedPairs(()), kernel),
+                Packing::Bytes => fused(self, FusedBytes(()), kernel),
+            }
+        }
+    }
+}
+
+impl Products<Avx512> for FusedPairs {
+    const PACKED: usize = 2;
+
+    #[inline(always)]
+    fn add_products(self, _: Avx512, sums: __m512i, x: __m512i, weights: __m512i) -> __m512i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm512_dpwssd_epi32(sums, x, weights) }
+    }
+}
+
+impl Products<Avx512> for FusedBytes {
+    const PACKED: usize = 4;
+
+    #[inline(always)]
+    fn add_products(self, _: Avx512, sums: __m512i, x: __m512i, weights: __m512i) -> __m512i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm512_dpbusd_epi32(sums, x, weights) }
+    }
+}
+
+/// Calls an intrinsic on behalf of a method of [`Avx512`].
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: self exists only if detect() found the features; pointers are the caller's promise.
+        unsafe { $call }
+    };
+}
+
+impl Integers for Avx512 {
+    type Words = __m512i;
+
+    #[inline(always)]
+    fn splat_word(self, value: i32) -> __m512i {
+        intrinsic!(_mm512_set1_epi32(value))
+    }
+    #[inline(always)]
+    unsafe fn load_words(self, from: *const i32) -> __m512i {
+        intrinsic!(_mm512_loadu_si512(from.cast()))
+    }
+    #[inline(always)]
+    unsafe fn store_words(self, words: __m512i, to: *mut i32) {
+        intrinsic!(_mm512_storeu_si512(to.cast(), words));
+    }
+    #[inline(always)]
+    fn add_words(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn sub_words(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_sub_epi32(a, b))
+    }
+    #[inline(always)]
+    fn and(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_and_si512(a, b))
+    }
+    #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_or_si512(a, b))
+    }
+    #[inline(always)]
+    fn shift_left<const N: u32>(self, a: __m512i) -> __m512i {
+        // The intrinsic's constant is of another type at each level; by a register it costs the same.
+        intrinsic!(_mm512_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
+    }
+    #[inline(always)]
+    fn max_words(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_max_epi32(a, b))
+    }
+    #[inline(always)]
+    fn max_unsigned(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_max_epu32(a, b))
+    }
+    #[inline(always)]
+    fn to_bits(self, a: Self::Vector) -> __m512i {
+        intrinsic!(_mm512_castps_si512(a))
+    }
+    #[inline(always)]
+    fn from_bits(self, a: __m512i) -> Self::Vector {
+        intrinsic!(_mm512_castsi512_ps(a))
+    }
+    #[inline(always)]
+    fn to_floats(self, a: __m512i) -> Self::Vector {
+        intrinsic!(_mm512_cvtepi32_ps(a))
+    }
+    #[inline(always)]
+    fn multiply_pairs(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_madd_epi16(a, b))
+    }
+}

@@ -1,0 +1,178 @@
+//! Integers in lanes, and the instructions that multiply packed ones, chosen at run time.
+//!
+//! A word is 32 bits of one token: two i16 or four u8 that follow each other along k. All levels
+//! give the same words, so integer sums do not depend on the machine.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{EXPONENT_MAGIC, Level, Simd};
+
+/// Words in lanes, as many as the level has f32.
+pub(crate) trait Integers: Simd {
+    /// One register of words.
+    type Words: Copy;
+
+    /// `value` in every lane.
+    fn splat_word(self, value: i32) -> Self::Words;
+    /// # Safety
+    /// `from` must be readable for `LANES` words; no alignment is needed.
+    unsafe fn load_words(self, from: *const i32) -> Self::Words;
+    /// # Safety
+    /// `to` must be writable for `LANES` words; no alignment is needed.
+    unsafe fn store_words(self, words: Self::Words, to: *mut i32);
+    /// `a + b`, which wraps.
+    fn add_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// `a - b`, which wraps.
+    fn sub_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// The bits that `a` and `b` share.
+    fn and(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// The bits of `a` and those of `b`.
+    fn or(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// `a * 2^N`, which wraps.
+    fn shift_left<const N: u32>(self, a: Self::Words) -> Self::Words;
+    /// The larger of each pair.
+    fn max_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// The larger of each pair, as numbers without a sign.
+    fn max_unsigned(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// The bits of `a`.
+    fn to_bits(self, a: Self::Vector) -> Self::Words;
+    /// The f32 with the bits of `a`.
+    fn from_bits(self, a: Self::Words) -> Self::Vector;
+    /// The f32 closest to each word.
+    fn to_floats(self, a: Self::Words) -> Self::Vector;
+    /// `low_a * low_b + high_a * high_b` of the i16 in each word.
+    fn multiply_pairs(self, a: Self::Words, b: Self::Words) -> Self::Words;
+
+    /// The whole number closest to each value, the even one of two; for values below 2^22.
+    #[inline(always)]
+    fn round(self, a: Self::Vector) -> Self::Words {
+        let biased = self.to_bits(self.add(a, self.splat(EXPONENT_MAGIC)));
+        self.sub_words(biased, self.splat_word(EXPONENT_MAGIC.to_bits().cast_signed()))
+    }
+}
+
+/// Multiplies words and adds up the products.
+pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
+    /// Numbers in a word.
+    const PACKED: usize;
+
+    /// `sums + Σ x * weight` over the numbers of each word.
+    fn add_products(
+        self,
+        simd: S,
+        sums: S::Words,
+        x: S::Words,
+        weights: S::Words,
+    ) -> S::Words;
+}
+
+/// i16 by i16 in two instructions, which every level has.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs;
+
+impl<S: Integers> Products<S> for Pairs {
+    const PACKED: usize = 2;
+
+    #[inline(always)]
+    fn add_products(
+        self,
+        simd: S,
+        sums: S::Words,
+        x: S::Words,
+        weights: S::Words,
+    ) -> S::Words {
+        simd.add_words(sums, simd.multiply_pairs(x, weights))
+    }
+}
+
+/// i16 by i16 in one instruction (VNNI).
+#[derive(Clone, Copy)]
+pub(crate) struct FusedPairs(());
+
+/// u8 by i8 in one instruction (VNNI).
+#[derive(Clone, Copy)]
+pub(crate) struct FusedBytes(());
+
+/// Work written over words; [`dispatch_integers`] compiles it for each level and instruction.
+///
+/// `run` must be `#[inline(always)]`, so that its body takes on the level's target features.
+pub(crate) trait IntegerKernel {
+    /// Does the work with the words of `simd`.
+    fn run<S: Integers, P: Products<S>>(self, simd: S, products: P);
+}
+
+/// What a word holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Two i16.
+    Pairs,
+    /// Four bytes: u8 of x, i8 of a weight.
+    Bytes,
+}
+
+impl Packing {
+    /// Numbers in a word.
+    pub(crate) fn packed(self) -> usize {
+        match self {
+            Self::Pairs => 2,
+            Self::Bytes => 4,
+        }
+    }
+}
+
+/// Keeps the kernels from using VNNI.
+static WITHOUT_VNNI: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`Level::current`] multiplies and adds packed integers in one instruction.
+pub(crate) fn has_vnni() -> bool {
+    if WITHOUT_VNNI.load(Ordering::Relaxed) {
+        return false;
+    }
+    match Level::current() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512::has_vnni(),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => avx2::has_vnni(),
+        _ => false,
+    }
+}
+
+/// Has the kernels do without VNNI, or use it again if the machine has it. For tests.
+#[cfg(test)]
+pub(crate) fn forbid_vnni(forbid: bool) {
+    WITHOUT_VNNI.store(forbid, Ordering::Relaxed);
+}
+
+/// Runs `kernel` on the level in use with words of `packing`.
+///
+/// # Panics
+/// If the words are bytes and the level cannot multiply them ([`has_vnni`]).
+#[inline]
+pub(crate) fn dispatch_integers<K: IntegerKernel>(packing: Packing, kernel: K) {
+    let vnni = has_vnni();
+    assert!(
+        vnni || packing == Packing::Pairs,
+        "bytes are multiplied with VNNI only"
+    );
+    #[cfg(target_arch = "x86_64")]
+    match Level::current() {
+        Level::Avx512 => {
+            if let Some(simd) = super::avx512::Avx512::detect() {
+                return simd.run_integers(vnni, packing, kernel);
+            }
+        }
+        Level::Avx2 => {
+            if let Some(simd) = super::avx2::Avx2::detect() {
+                return simd.run_integers(vnni, packing, kernel);
+            }
+        }
+        Level::Portable => {}
+    }
+    kernel.run(super::portable::Portable, Pairs);
+}
