@@ -70,7 +70,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         ));
         return Ok(Outcome::Done);
     }
-    let device = device::open(arguments.device)?;
+    let device = device::open(arguments.device_choice())?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let mut request = Request::new(
@@ -194,7 +194,7 @@ fn draws_progress(arguments: &Arguments) -> bool {
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
-    let device = device::open(arguments.device)?;
+    let device = device::open(arguments.device_choice())?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
@@ -204,6 +204,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         tensors: &tensors,
         tokenizer: &load_tokenizer(&snapshot, &config)?,
         model: &BertModel::load(&tensors, &config, &device, Precision::F32)?,
+        dtype: arguments.dtype,
         device: &device,
     };
     test.run(&mut std::io::stdout()).map(|()| Outcome::Done)

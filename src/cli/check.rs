@@ -4,10 +4,11 @@
 
 use super::{Arguments, Field, OnLong, OutputFormat, Padding};
 use crate::error::{Error, Kind, Result};
+use crate::ops::device::DeviceChoice;
 use crate::output::NotResumable;
 
-/// What `--self-test` would not heed: it has a text, fields and numbers of its own.
-pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
+/// What `--self-test` would not heed: it has a text and fields of its own.
+pub(super) const NOT_FOR_SELF_TEST: [&str; 33] = [
     "texts",
     "files",
     "input_format",
@@ -37,7 +38,6 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "output",
     "format",
     "preview",
-    "dtype",
     "batch_tokens",
     "resume",
     "fail_fast",
@@ -62,6 +62,7 @@ impl Arguments {
         self.check_fields()?;
         self.check_format()?;
         self.check_resume()?;
+        self.check_dtype()?;
         self.check_windows()
     }
 
@@ -98,6 +99,25 @@ impl Arguments {
                 tip,
             ),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_dtype(&self) -> Result<()> {
+        match self.device {
+            DeviceChoice::Cuda(_) if self.dtype.is_integer() => usage(
+                "--dtype int16 and int8 are for the CPU: a GPU does not compute in integers",
+                "use --device cpu, or --dtype f16",
+            ),
+            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_) => Ok(()),
+        }
+    }
+
+    /// The device to open: `auto` is the CPU for what only the CPU computes.
+    #[must_use]
+    pub fn device_choice(&self) -> DeviceChoice {
+        match self.device {
+            DeviceChoice::Auto if self.dtype.is_integer() => DeviceChoice::Cpu,
+            choice => choice,
         }
     }
 

@@ -8,7 +8,8 @@ use crate::checkpoint::{Dtype, TensorView};
 use crate::error::Result;
 use crate::ops::cpu as kernels;
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision, Projection, Sequence,
+    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision,
+    Projection, Sequence,
 };
 
 /// The CPU, computing in f32 with parameters of a chosen precision.
@@ -32,7 +33,9 @@ impl Cpu {
     /// time (`integer/mod.rs`). The pooler is one vector a text: it would gain nothing.
     fn scheme(&self, role: LinearRole) -> Option<Scheme> {
         match (self.precision, role) {
-            (Precision::F32 | Precision::F16 | Precision::Bf16, _) | (_, LinearRole::Pooler) => None,
+            (Precision::F32 | Precision::F16 | Precision::Bf16, _) | (_, LinearRole::Pooler) => {
+                None
+            }
             (Precision::Int16, LinearRole::QueryKeyValue | LinearRole::Hidden)
             | (Precision::Int8, LinearRole::QueryKeyValue) => Some(Scheme::Int16),
             (Precision::Int8, LinearRole::Hidden) => Some(Scheme::Int8),
@@ -58,7 +61,9 @@ impl IntegerProjection {
         let in_features = view.shape().last().copied().unwrap_or_default();
         let quantize = |weight: &[f32]| IntegerWeight::quantize(weight, in_features, scheme);
         Self {
-            weight: view.as_f32().map_or_else(|| quantize(&view.to_f32()), quantize),
+            weight: view
+                .as_f32()
+                .map_or_else(|| quantize(&view.to_f32()), quantize),
             bias: Parameter::load(&projection.bias, dtype),
         }
     }

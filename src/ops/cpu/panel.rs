@@ -192,4 +192,3 @@ pub(crate) unsafe fn unpack<S: Simd>(
         }
     }
 }
-

@@ -10,7 +10,8 @@ use super::upload::Upload;
 use crate::checkpoint::TensorView;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision, Projection, Sequence,
+    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision,
+    Projection, Sequence,
 };
 
 /// A GPU that computes in one precision.

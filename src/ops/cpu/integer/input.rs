@@ -46,17 +46,21 @@ impl IntegerInput {
         };
         let kernel = |out: SharedOut| {
             let panels = tokens.div_ceil(2 * Level::current().lanes());
-            for_each_unit(panels, || (), |(), index| {
-                let kernel = Quantize {
-                    x,
-                    from,
-                    format,
-                    index,
-                    out,
-                    to: layout,
-                };
-                dispatch_integers(format.packing(), kernel);
-            });
+            for_each_unit(
+                panels,
+                || (),
+                |(), index| {
+                    let kernel = Quantize {
+                        x,
+                        from,
+                        format,
+                        index,
+                        out,
+                        to: layout,
+                    };
+                    dispatch_integers(format.packing(), kernel);
+                },
+            );
         };
         // SAFETY: the kernel writes every word, scale and correction of every panel.
         let values = unsafe { AlignedValues::written_by(layout.size(), kernel) };

@@ -78,23 +78,28 @@ pub(crate) fn integer_linear(
         );
     }
     let input = IntegerInput::quantize(x, from, format);
-    let block_tokens = (PANELS_WORDS / format.row_words(from.features).max(1) / 32).clamp(2, 8) * 32;
+    let block_tokens =
+        (PANELS_WORDS / format.row_words(from.features).max(1) / 32).clamp(2, 8) * 32;
     let blocks = from.tokens.div_ceil(block_tokens);
     let sizes = projections.iter().map(|it| it.weight.out_features());
     let columns = column_blocks(sizes, blocks);
-    for_each_unit(blocks * columns.len(), || (), |(), unit| {
-        let first_token = unit / columns.len() * block_tokens;
-        let columns = columns[unit % columns.len()];
-        let item = IntegerWorkItem {
-            input: &input,
-            first_token,
-            tokens: block_tokens.min(from.tokens - first_token),
-            projection: projections[columns.projection],
-            columns,
-            activation,
-            out,
-            to,
-        };
-        dispatch_integers(format.packing(), item);
-    });
+    for_each_unit(
+        blocks * columns.len(),
+        || (),
+        |(), unit| {
+            let first_token = unit / columns.len() * block_tokens;
+            let columns = columns[unit % columns.len()];
+            let item = IntegerWorkItem {
+                input: &input,
+                first_token,
+                tokens: block_tokens.min(from.tokens - first_token),
+                projection: projections[columns.projection],
+                columns,
+                activation,
+                out,
+                to,
+            };
+            dispatch_integers(format.packing(), item);
+        },
+    );
 }

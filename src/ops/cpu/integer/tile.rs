@@ -258,7 +258,14 @@ impl IntegerTile<'_> {
                 unsafe {
                     let to = sums.add(output * width + vector * S::LANES);
                     // No fused multiply-add: not every level has it.
-                    simd.store(if first { sum } else { simd.add(simd.load(to), sum) }, to);
+                    simd.store(
+                        if first {
+                            sum
+                        } else {
+                            simd.add(simd.load(to), sum)
+                        },
+                        to,
+                    );
                 }
             }
         }
@@ -286,7 +293,8 @@ unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS:
     let mut tokens = [simd.splat_word(0); VECTORS];
     for vector in 0..VECTORS {
         // SAFETY: row `word` of the panel has VECTORS registers.
-        tokens[vector] = unsafe { simd.load_words(panel.add((word * VECTORS + vector) * S::LANES)) };
+        tokens[vector] =
+            unsafe { simd.load_words(panel.add((word * VECTORS + vector) * S::LANES)) };
     }
     for output in 0..OUTPUTS {
         // SAFETY: output < OUTPUTS and the word is in the group, by the caller's promise.

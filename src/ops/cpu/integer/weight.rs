@@ -116,7 +116,11 @@ impl IntegerWeight {
         let format = Format::new(scheme);
         assert!(in_features > 0, "in_features is positive");
         let out_features = weight.len() / in_features;
-        assert_eq!(weight.len(), out_features * in_features, "weight is [out, in]");
+        assert_eq!(
+            weight.len(),
+            out_features * in_features,
+            "weight is [out, in]"
+        );
         let (row_words, groups) = (format.row_words(in_features), format.groups(in_features));
         let mut words = vec![0; out_features * row_words];
         let mut scales = vec![WeightScale::default(); out_features * groups];

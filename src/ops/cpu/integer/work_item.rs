@@ -70,8 +70,8 @@ impl IntegerWorkItem<'_> {
     ) {
         let (format, features) = (self.input.format, self.input.features);
         let (row_words, row_groups) = (format.row_words(features), format.groups(features));
-        let words = groups.start * format.group_words()
-            ..row_words.min(groups.end * format.group_words());
+        let words =
+            groups.start * format.group_words()..row_words.min(groups.end * format.group_words());
         let row = self.columns.first + output;
         let weight = self.projection.weight;
         let row_group = row * row_groups + groups.start;
@@ -101,7 +101,10 @@ impl IntegerWorkItem<'_> {
             } else {
                 0
             };
-            let weights = WeightGroups { prefetch, ..weights };
+            let weights = WeightGroups {
+                prefetch,
+                ..weights
+            };
             let first = groups.start == 0;
             let sums = self.sums(self.to.panel::<S>(index), output, outputs);
             // SAFETY: the sums are this unit's own, and written from the first group on.

@@ -15,7 +15,10 @@ pub(crate) fn linear(
 ) -> Vec<f32> {
     let rows = |numbers: &[f32], quantize: fn(&[f32]) -> Group| {
         let row = |row: &[f32]| row.chunks(group(scheme)).map(quantize).collect();
-        numbers.chunks_exact(in_features).map(row).collect::<Vec<Vec<Group>>>()
+        numbers
+            .chunks_exact(in_features)
+            .map(row)
+            .collect::<Vec<Vec<Group>>>()
     };
     let (x, weight) = match scheme {
         Scheme::Int16 => (rows(x, int16_x), rows(weight, int16_weight)),
@@ -46,7 +49,9 @@ fn group(scheme: Scheme) -> usize {
 }
 
 fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+    values
+        .iter()
+        .fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// From -8191 to 8191.
@@ -57,7 +62,10 @@ fn int16_x(values: &[f32]) -> Group {
     }
     let inverse = 8191.0 / largest;
     let integer = |value: &f32| (value * inverse).round_ties_even() as i64;
-    (values.iter().map(integer).collect(), largest * (1.0 / 8191.0))
+    (
+        values.iter().map(integer).collect(),
+        largest * (1.0 / 8191.0),
+    )
 }
 
 /// As large as 8191 times the sum of their absolute values stays in i32.
@@ -76,8 +84,12 @@ fn int16_weight(values: &[f32]) -> Group {
 
 /// 255 steps from the smallest number or zero to the largest or zero.
 fn int8(values: &[f32]) -> Group {
-    let lowest = values.iter().fold(0.0_f32, |lowest, value| lowest.min(*value));
-    let highest = values.iter().fold(0.0_f32, |highest, value| highest.max(*value));
+    let lowest = values
+        .iter()
+        .fold(0.0_f32, |lowest, value| lowest.min(*value));
+    let highest = values
+        .iter()
+        .fold(0.0_f32, |highest, value| highest.max(*value));
     let range = highest - lowest;
     if range == 0.0 {
         return (vec![0; values.len()], 0.0);

@@ -15,11 +15,11 @@ mod portable;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+#[cfg(test)]
+pub(crate) use integers::forbid_vnni;
 pub(crate) use integers::{
     IntegerKernel, Integers, Packing, Products, dispatch_integers, has_vnni,
 };
-#[cfg(test)]
-pub(crate) use integers::forbid_vnni;
 
 /// The instruction set that the kernels run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -118,8 +118,9 @@ fn numbers(rows: usize, in_features: usize, outputs: usize) -> [Numbers; 5] {
 #[test]
 fn integers_give_the_bits_of_their_definition_on_every_level() {
     at_each_instruction(|level| {
-        for ((rows, in_features, outputs), scheme) in
-            SIZES.into_iter().flat_map(|size| SCHEMES.map(|scheme| (size, scheme)))
+        for ((rows, in_features, outputs), scheme) in SIZES
+            .into_iter()
+            .flat_map(|size| SCHEMES.map(|scheme| (size, scheme)))
         {
             let bias = values(outputs, 3);
             for Numbers { name, x, weight } in numbers(rows, in_features, outputs) {
@@ -138,8 +139,9 @@ fn integers_give_the_bits_of_their_definition_on_every_level() {
 #[test]
 fn integers_are_as_close_to_the_numbers_as_their_steps_allow() {
     at_each_instruction(|level| {
-        for ((rows, in_features, outputs), scheme) in
-            SIZES.into_iter().flat_map(|size| SCHEMES.map(|scheme| (size, scheme)))
+        for ((rows, in_features, outputs), scheme) in SIZES
+            .into_iter()
+            .flat_map(|size| SCHEMES.map(|scheme| (size, scheme)))
         {
             let bias = vec![0.0; outputs];
             for Numbers { name, x, weight } in numbers(rows, in_features, outputs) {
@@ -195,7 +197,11 @@ fn integer_projections_side_by_side_equal_single_ones() {
             let (in_features, sizes) = (45, [30, 7, 24]);
             let x = values(19 * in_features, 1);
             let weights = sizes.map(|size| {
-                IntegerWeight::quantize(&values(size * in_features, size as u64), in_features, scheme)
+                IntegerWeight::quantize(
+                    &values(size * in_features, size as u64),
+                    in_features,
+                    scheme,
+                )
             });
             let matrix = |weight| IntegerMatrix { weight, bias: None };
             let all = projected(&x, in_features, &weights.each_ref().map(matrix));
@@ -223,22 +229,33 @@ fn a_number_that_is_not_finite_is_never_hidden() {
                 let bias = vec![0.0; outputs];
                 let mut bad_x = x.clone();
                 bad_x[2 * in_features + 50] = bad;
-                let from = PanelLayout { tokens: 5, features: in_features };
+                let from = PanelLayout {
+                    tokens: 5,
+                    features: in_features,
+                };
                 let run = |x: &[f32], weight: &[f32]| {
                     let weight = IntegerWeight::quantize(weight, in_features, scheme);
-                    let matrix = IntegerMatrix { weight: &weight, bias: Some(&bias) };
+                    let matrix = IntegerMatrix {
+                        weight: &weight,
+                        bias: Some(&bias),
+                    };
                     let panels = to_panels(x, in_features);
                     let size = 5_usize.next_multiple_of(Level::current().lanes()) * outputs;
                     let mut out = vec![std::mem::MaybeUninit::new(0.0); size];
                     let shared = super::super::threads::SharedOut::new(&mut out);
                     integer_linear(&panels, from, &[matrix], Activation::None, shared);
                     // SAFETY: it was all initialized.
-                    let out: Vec<f32> = out.into_iter().map(|it| unsafe { it.assume_init() }).collect();
+                    let out: Vec<f32> = out
+                        .into_iter()
+                        .map(|it| unsafe { it.assume_init() })
+                        .collect();
                     to_rows(&out, 5, outputs)
                 };
                 let out = run(&bad_x, &weight);
                 assert!(
-                    out[2 * outputs..3 * outputs].iter().all(|it| !it.is_finite()),
+                    out[2 * outputs..3 * outputs]
+                        .iter()
+                        .all(|it| !it.is_finite()),
                     "{level} {scheme:?} {bad} in x"
                 );
                 assert!(out[..2 * outputs].iter().all(|it| it.is_finite()));

@@ -39,6 +39,35 @@ fn rounded_weights_give_the_records_of_a_checkpoint_that_was_saved_so() {
 }
 
 #[test]
+fn integers_do_not_depend_on_batches_or_threads() {
+    let place = Place::new();
+    let exact = records(&place, &[]);
+    let mut seen = vec![exact];
+    for dtype in ["int16", "int8"] {
+        let of = |options: &[&str]| records(&place, &[&["--dtype", dtype], options].concat());
+        let all = of(&[]);
+        assert!(all == of(&["--batch-tokens", "1"]), "{dtype}: batches");
+        assert!(all == of(&["--threads", "1"]), "{dtype}: threads");
+        assert!(!seen.contains(&all), "{dtype} rounds in a way of its own");
+        seen.push(all);
+    }
+}
+
+#[test]
+fn integers_are_refused_on_a_gpu() {
+    let place = Place::new();
+    for dtype in ["int16", "int8"] {
+        let (code, stdout, stderr) = place.run(&["--device", "cuda", "--dtype", dtype, "she"]);
+        assert_eq!((code, stdout.as_str()), (2, ""));
+        assert_eq!(
+            stderr,
+            "error: --dtype int16 and int8 are for the CPU: a GPU does not compute in integers\n  \
+             tip: use --device cpu, or --dtype f16\n"
+        );
+    }
+}
+
+#[test]
 fn another_type_is_a_usage_error() {
     let place = Place::new();
     let (code, stdout, stderr) = place.run(&["--dtype", "f8", "she"]);

@@ -89,6 +89,21 @@ fn a_local_directory_passes() {
 }
 
 #[test]
+fn another_dtype_is_compared_with_f32() {
+    let place = Place::with("wordpiece");
+    for dtype in ["f16", "bf16", "int16", "int8"] {
+        let (code, stdout, stderr) =
+            place.run(&["--self-test", "--device", "cpu", "--dtype", dtype]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+        assert_eq!(verdicts(&stdout)[4], ("dtype", "pass"), "{stdout}");
+        assert!(
+            stdout.contains("smallest cosine of a token 0.99"),
+            "{stdout}"
+        );
+    }
+}
+
+#[test]
 fn another_vocabulary_has_no_sentence_to_compare() {
     let place = Place::new();
     let (code, stdout, _) = place.run(&["--self-test", "--device", "cpu"]);
@@ -131,7 +146,6 @@ fn what_it_would_not_heed_is_a_usage_error() {
     let place = Place::new();
     for options in [
         &["she is"][..],
-        &["--dtype", "f16"],
         &["--pooling", "mean"],
         &["--max-length", "8"],
         &["-o", "out.npy"],

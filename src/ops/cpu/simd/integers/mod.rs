@@ -53,7 +53,10 @@ pub(crate) trait Integers: Simd {
     #[inline(always)]
     fn round(self, a: Self::Vector) -> Self::Words {
         let biased = self.to_bits(self.add(a, self.splat(EXPONENT_MAGIC)));
-        self.sub_words(biased, self.splat_word(EXPONENT_MAGIC.to_bits().cast_signed()))
+        self.sub_words(
+            biased,
+            self.splat_word(EXPONENT_MAGIC.to_bits().cast_signed()),
+        )
     }
 }
 
@@ -63,13 +66,7 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     const PACKED: usize;
 
     /// `sums + Σ x * weight` over the numbers of each word.
-    fn add_products(
-        self,
-        simd: S,
-        sums: S::Words,
-        x: S::Words,
-        weights: S::Words,
-    ) -> S::Words;
+    fn add_products(self, simd: S, sums: S::Words, x: S::Words, weights: S::Words) -> S::Words;
 }
 
 /// i16 by i16 in two instructions, which every level has.
@@ -80,13 +77,7 @@ impl<S: Integers> Products<S> for Pairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products(
-        self,
-        simd: S,
-        sums: S::Words,
-        x: S::Words,
-        weights: S::Words,
-    ) -> S::Words {
+    fn add_products(self, simd: S, sums: S::Words, x: S::Words, weights: S::Words) -> S::Words {
         simd.add_words(sums, simd.multiply_pairs(x, weights))
     }
 }
