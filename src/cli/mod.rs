@@ -176,8 +176,10 @@ pub struct Arguments {
     )]
     pub device: DeviceChoice,
 
-    /// What the weights are rounded to. A GPU computes in it too; the CPU computes in f32 all the
-    /// same: its numbers are those of a checkpoint that was saved so, seldom in less time
+    /// What the model computes with. f16 and bf16 round the weights: a GPU computes in them; the CPU
+    /// computes in f32 all the same, reads weights that are stored so in place, and is seldom faster.
+    /// int16 and int8 are faster on the CPU: there the linear layers are in integers, all else is in
+    /// f32
     #[arg(
         long,
         value_name = "DTYPE",

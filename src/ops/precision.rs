@@ -18,9 +18,11 @@ pub enum Precision {
     F16,
     /// Rounded to the upper half of an f32
     Bf16,
-    /// Linear layers in 14-bit integers; on a CPU only
+    /// Linear layers in integers of 14 bits: a token's cosine with f32 is above 0.99999. Takes any
+    /// stored type, bf16 and f16 without a loss worth naming
     Int16,
-    /// Linear layers in 8-bit integers, query, key and value in int16; on a CPU only
+    /// Linear layers in integers of 8 bits, query, key and value in int16: a token's cosine with f32
+    /// is above 0.999. Faster than int16 with VNNI only (AVX-512 or AVX-VNNI)
     Int8,
 }
 

@@ -208,8 +208,10 @@ impl GroupValues<'_> {
         // SAFETY: the caller's promise.
         unsafe { simd.store(simd.mul(largest, simd.splat(1.0 / LARGEST_X)), scale) }
         for word in 0..to.count {
-            let integer = |k| simd.round(simd.mul(self.get(simd, k), inverse));
-            let pair = pair(simd, integer(2 * word), integer(2 * word + 1));
+            // No closure: one that is not inlined loses the target features.
+            let low = simd.round(simd.mul(self.get(simd, 2 * word), inverse));
+            let high = simd.round(simd.mul(self.get(simd, 2 * word + 1), inverse));
+            let pair = pair(simd, low, high);
             // SAFETY: word is below the count.
             unsafe { to.store(simd, word, pair) }
         }
@@ -257,8 +259,9 @@ impl GroupValues<'_> {
         let steps = unsafe { self.steps(simd, scale) };
         let zero = simd.round(steps.zero);
         for word in 0..to.count {
-            let integer = |k| simd.sub_words(self.byte(simd, &steps, k), zero);
-            let pair = pair(simd, integer(2 * word), integer(2 * word + 1));
+            let low = simd.sub_words(self.byte(simd, &steps, 2 * word), zero);
+            let high = simd.sub_words(self.byte(simd, &steps, 2 * word + 1), zero);
+            let pair = pair(simd, low, high);
             // SAFETY: word is below the count.
             unsafe { to.store(simd, word, pair) }
         }
@@ -279,17 +282,23 @@ impl GroupValues<'_> {
         // SAFETY: the caller's promise.
         let steps = unsafe { self.steps(simd, scale) };
         let zero = simd.round(steps.zero);
-        let mut sum = simd.splat_word(0);
+        let (mut sum, mut zeros) = (simd.splat_word(0), simd.splat_word(0));
+        let four_zeros = simd.shift_left::<2>(zero);
         for word in 0..to.count {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|k| self.byte(simd, &steps, 4 * word + k));
-            for integer in [a, b, c, d] {
-                sum = simd.add_words(sum, simd.sub_words(integer, zero));
-            }
+            // No closure: one that is not inlined loses the target features.
+            let a = self.byte(simd, &steps, 4 * word);
+            let b = self.byte(simd, &steps, 4 * word + 1);
+            let c = self.byte(simd, &steps, 4 * word + 2);
+            let d = self.byte(simd, &steps, 4 * word + 3);
+            let pairs = simd.add_words(simd.add_words(a, b), simd.add_words(c, d));
+            sum = simd.add_words(sum, pairs);
             let low = simd.or(a, simd.shift_left::<8>(b));
             let high = simd.or(simd.shift_left::<16>(c), simd.shift_left::<24>(d));
             // SAFETY: word is below the count.
             unsafe { to.store(simd, word, simd.or(low, high)) }
+            zeros = simd.add_words(zeros, four_zeros);
         }
+        let sum = simd.sub_words(sum, zeros);
         // SAFETY: the caller's promise.
         unsafe { simd.store_words(pair(simd, zero, sum), correction.cast()) }
     }

@@ -159,11 +159,12 @@ impl IntegerTile<'_> {
                         simd.prefetch(at.wrapping_add(self.weights.prefetch).cast());
                     }
                 }
-                for word in 0..WORDS_MULTIPLE {
-                    // SAFETY: the word is in this group.
-                    unsafe {
-                        step(simd, products, &mut integers, panel, thirds, stride, word);
-                    }
+                // SAFETY: these words are in the group.
+                unsafe {
+                    step(simd, products, &mut integers, panel, thirds, stride, 0);
+                    step(simd, products, &mut integers, panel, thirds, stride, 1);
+                    step(simd, products, &mut integers, panel, thirds, stride, 2);
+                    step(simd, products, &mut integers, panel, thirds, stride, 3);
                 }
                 thirds = [
                     opaque(thirds[0].wrapping_add(WORDS_MULTIPLE)),
@@ -296,13 +297,20 @@ unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS:
         tokens[vector] =
             unsafe { simd.load_words(panel.add((word * VECTORS + vector) * S::LANES)) };
     }
-    for output in 0..OUTPUTS {
-        // SAFETY: output < OUTPUTS and the word is in the group, by the caller's promise.
-        let weight =
-            simd.splat_word(unsafe { *thirds[output / 3].add(output % 3 * stride + word) });
-        for vector in 0..VECTORS {
-            let sum = integers[output][vector];
-            integers[output][vector] = products.add_products(simd, sum, tokens[vector], weight);
-        }
+    // No loop: the compiler leaves one with so much assembly as it is, and the sums in memory.
+    macro_rules! outputs {
+        ($($output:literal)*) => { $(
+            if $output < OUTPUTS {
+                // SAFETY: the output is there, and the word in the group, by the caller's promise.
+                let weight = unsafe { *thirds[$output / 3].add($output % 3 * stride + word) };
+                let weight = simd.splat_word(weight);
+                for vector in 0..VECTORS {
+                    let sum = integers[$output][vector];
+                    integers[$output][vector] =
+                        products.add_products(simd, sum, tokens[vector], weight);
+                }
+            }
+        )* };
     }
+    outputs!(0 1 2 3 4 5 6 7 8 9 10 11);
 }

@@ -49,6 +49,12 @@ pub(crate) trait Integers: Simd {
     /// `low_a * low_b + high_a * high_b` of the i16 in each word.
     fn multiply_pairs(self, a: Self::Words, b: Self::Words) -> Self::Words;
 
+    /// `sums + low_a * low_b + high_a * high_b`
+    #[inline(always)]
+    fn add_pairs(self, sums: Self::Words, a: Self::Words, b: Self::Words) -> Self::Words {
+        self.add_words(sums, self.multiply_pairs(a, b))
+    }
+
     /// The whole number closest to each value, the even one of two; for values below 2^22.
     #[inline(always)]
     fn round(self, a: Self::Vector) -> Self::Words {
@@ -78,7 +84,7 @@ impl<S: Integers> Products<S> for Pairs {
 
     #[inline(always)]
     fn add_products(self, simd: S, sums: S::Words, x: S::Words, weights: S::Words) -> S::Words {
-        simd.add_words(sums, simd.multiply_pairs(x, weights))
+        simd.add_pairs(sums, x, weights)
     }
 }
 
