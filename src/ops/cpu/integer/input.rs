@@ -200,10 +200,10 @@ impl GroupValues<'_> {
         let mut largest = simd.splat_word(0);
         for k in 0..self.count {
             // As bits absolute values have their own order, and NaN comes last.
-            let absolute = simd.and(simd.to_bits(self.get(simd, k)), sign);
+            let absolute = simd.and(simd.as_words(self.get(simd, k)), sign);
             largest = simd.max_words(largest, absolute);
         }
-        let largest = simd.from_bits(largest);
+        let largest = simd.as_floats(largest);
         let inverse = inverse(simd, LARGEST_X, largest);
         // SAFETY: the caller's promise.
         unsafe { simd.store(simd.mul(largest, simd.splat(1.0 / LARGEST_X)), scale) }
@@ -227,12 +227,12 @@ impl GroupValues<'_> {
         for k in 0..self.count {
             // As bits positive numbers have their own order; negative ones are above them and in
             // reverse order if the sign counts as a bit. NaN comes last in both.
-            let bits = simd.to_bits(self.get(simd, k));
+            let bits = simd.as_words(self.get(simd, k));
             highest = simd.max_words(highest, bits);
             lowest = simd.max_unsigned(lowest, bits);
         }
-        let lowest = simd.min(simd.splat(0.0), simd.from_bits(lowest));
-        let range = simd.sub(simd.from_bits(highest), lowest);
+        let lowest = simd.min(simd.splat(0.0), simd.as_floats(lowest));
+        let range = simd.sub(simd.as_floats(highest), lowest);
         let inverse = inverse(simd, STEPS, range);
         // SAFETY: the caller's promise.
         unsafe { simd.store(simd.mul(range, simd.splat(1.0 / STEPS)), scale) }

@@ -177,14 +177,14 @@ fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightSc
         }
         (Scheme::Int8, Packing::Pairs) => {
             let (scale, zero) = int8(values, integers);
-            integers.iter_mut().for_each(|it| *it -= zero);
+            shift(integers, zero);
             pack_pairs(integers, words);
             (scale, 0)
         }
         (Scheme::Int8, Packing::Bytes) => {
             let (scale, zero) = int8(values, integers);
             // i8: half of the range below zero, the zero point with it.
-            integers.iter_mut().for_each(|it| *it -= 128);
+            shift(integers, 128);
             pack_bytes(integers, words);
             let sum: i32 = integers.iter().sum();
             (scale, pair(-sum, 128 - zero))
@@ -249,6 +249,13 @@ fn round(value: f32) -> i32 {
     biased.wrapping_sub(EXPONENT_MAGIC.to_bits().cast_signed())
 }
 
+/// Takes `by` from every integer.
+fn shift(integers: &mut [i32], by: i32) {
+    for integer in integers {
+        *integer -= by;
+    }
+}
+
 /// A word of two i16.
 fn pair(low: i32, high: i32) -> i32 {
     low & 0xFFFF | high << 16
@@ -264,7 +271,7 @@ fn pack_bytes(integers: &[i32], words: &mut [i32]) {
     for (word, bytes) in words.iter_mut().zip(integers.chunks(4)) {
         let mut packed = [0; 4];
         for (packed, byte) in packed.iter_mut().zip(bytes) {
-            *packed = *byte as u8;
+            *packed = byte.to_le_bytes()[0];
         }
         *word = i32::from_le_bytes(packed);
     }

@@ -153,11 +153,11 @@ impl Integers for Avx2 {
         intrinsic!(_mm256_max_epu32(a, b))
     }
     #[inline(always)]
-    fn to_bits(self, a: Self::Vector) -> __m256i {
+    fn as_words(self, a: Self::Vector) -> __m256i {
         intrinsic!(_mm256_castps_si256(a))
     }
     #[inline(always)]
-    fn from_bits(self, a: __m256i) -> Self::Vector {
+    fn as_floats(self, a: __m256i) -> Self::Vector {
         intrinsic!(_mm256_castsi256_ps(a))
     }
     #[inline(always)]

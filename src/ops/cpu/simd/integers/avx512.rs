@@ -153,11 +153,11 @@ impl Integers for Avx512 {
         intrinsic!(_mm512_max_epu32(a, b))
     }
     #[inline(always)]
-    fn to_bits(self, a: Self::Vector) -> __m512i {
+    fn as_words(self, a: Self::Vector) -> __m512i {
         intrinsic!(_mm512_castps_si512(a))
     }
     #[inline(always)]
-    fn from_bits(self, a: __m512i) -> Self::Vector {
+    fn as_floats(self, a: __m512i) -> Self::Vector {
         intrinsic!(_mm512_castsi512_ps(a))
     }
     #[inline(always)]

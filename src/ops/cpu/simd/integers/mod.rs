@@ -41,9 +41,9 @@ pub(crate) trait Integers: Simd {
     /// The larger of each pair, as numbers without a sign.
     fn max_unsigned(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The bits of `a`.
-    fn to_bits(self, a: Self::Vector) -> Self::Words;
+    fn as_words(self, a: Self::Vector) -> Self::Words;
     /// The f32 with the bits of `a`.
-    fn from_bits(self, a: Self::Words) -> Self::Vector;
+    fn as_floats(self, a: Self::Words) -> Self::Vector;
     /// The f32 closest to each word.
     fn to_floats(self, a: Self::Words) -> Self::Vector;
     /// `low_a * low_b + high_a * high_b` of the i16 in each word.
@@ -58,7 +58,7 @@ pub(crate) trait Integers: Simd {
     /// The whole number closest to each value, the even one of two; for values below 2^22.
     #[inline(always)]
     fn round(self, a: Self::Vector) -> Self::Words {
-        let biased = self.to_bits(self.add(a, self.splat(EXPONENT_MAGIC)));
+        let biased = self.as_words(self.add(a, self.splat(EXPONENT_MAGIC)));
         self.sub_words(
             biased,
             self.splat_word(EXPONENT_MAGIC.to_bits().cast_signed()),

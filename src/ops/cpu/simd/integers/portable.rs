@@ -58,11 +58,11 @@ impl Integers for Portable {
         })
     }
     #[inline(always)]
-    fn to_bits(self, a: [f32; 4]) -> Words {
+    fn as_words(self, a: [f32; 4]) -> Words {
         a.map(|a| a.to_bits().cast_signed())
     }
     #[inline(always)]
-    fn from_bits(self, a: Words) -> [f32; 4] {
+    fn as_floats(self, a: Words) -> [f32; 4] {
         a.map(|a| f32::from_bits(a.cast_unsigned()))
     }
     #[inline(always)]
