@@ -3,6 +3,7 @@
 //! Owns the tolerances. The checkpoints come from a formula, except all-MiniLM-L6-v2, which is
 //! real. Run with `--nocapture` to read our error beside `PyTorch` float32's.
 
+mod integers;
 mod notebook;
 
 use std::path::{Path, PathBuf};
