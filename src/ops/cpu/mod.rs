@@ -39,7 +39,7 @@ mod threads;
 mod tile;
 mod weights;
 
-use attention::attention;
+use attention::{AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs};
 pub(crate) use backend::Cpu;
 use embeddings::{EmbeddingTables, TokenIds, embeddings};
 use layer_norm::{NormParameters, add_layer_norm};
