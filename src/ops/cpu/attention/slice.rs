@@ -27,7 +27,12 @@ pub(super) struct HeadSlice<'a> {
     /// The first token.
     token: usize,
     pub(super) tokens: usize,
+    /// In a copy, whose tokens no panels part: the distance from one feature to the next.
+    copied: Option<usize>,
 }
+
+/// f32 values in a cache line.
+const LINE: usize = 16;
 
 impl<'a> PanelSlice<'a> {
     /// The part of head number `head` for `tokens` tokens from `token` on.
@@ -45,39 +50,50 @@ impl<'a> PanelSlice<'a> {
             head_dim,
             token,
             tokens,
+            copied: None,
         }
     }
 }
 
 impl<'a> HeadSlice<'a> {
-    /// The panels' parts, each starting at the head's first feature.
+    /// The parts that lie together, each starting at the head's first feature.
     #[inline(always)]
     fn spans<S: Simd>(self) -> impl Iterator<Item = TokenSpan> {
-        let spans = self.layout.spans::<S>(self.token, self.tokens);
-        spans.map(move |span| TokenSpan {
+        let whole = self.copied.map(|width| TokenSpan {
+            start: self.token,
+            width,
+            before: 0,
+            tokens: self.tokens,
+        });
+        let in_panels = if whole.is_some() { 0 } else { self.tokens };
+        let spans = self.layout.spans::<S>(self.token, in_panels);
+        let of_head = move |span: TokenSpan| TokenSpan {
             start: span.start + self.feature * span.width,
             ..span
-        })
+        };
+        whole.into_iter().chain(spans.map(of_head))
     }
 
-    /// The same tokens beginning with a register: these themselves, or a copy. Spans of odd sizes
-    /// would leave tiles of few outputs.
+    /// The same tokens, in panels from the beginning of a register on, or else copied together: spans
+    /// of odd sizes would leave tiles of few outputs.
     #[inline(always)]
     pub(super) fn aligned<S: Simd>(self, simd: S, buffer: &'a mut Scratch) -> Self {
         if self.token.is_multiple_of(S::LANES) {
             return self;
         }
-        let layout = PanelLayout {
-            tokens: self.tokens,
-            features: self.head_dim,
-        };
-        let values = buffer.floats(padded_tokens::<S>(self.tokens) * self.head_dim);
-        self.copy_to(simd, values, layout);
+        // An odd number of cache lines: features do not all fall into the same few sets of a cache.
+        let stride = (self.tokens + S::LANES).next_multiple_of(LINE) | LINE;
+        let values = buffer.floats(stride * self.head_dim);
+        for span in self.spans::<S>() {
+            for feature in 0..self.head_dim {
+                self.copy_feature(simd, span, feature, &mut values[feature * stride..]);
+            }
+        }
         Self {
             values,
-            layout,
             feature: 0,
             token: 0,
+            copied: Some(stride),
             ..self
         }
     }
@@ -96,28 +112,24 @@ impl<'a> HeadSlice<'a> {
                 span.width,
             );
         }
-        let layout = PanelLayout {
-            tokens: self.tokens,
-            features: self.head_dim,
-        };
         let width = padded_tokens::<S>(self.tokens);
-        let values = &mut buffer.floats(self.head_dim * width)[..self.head_dim * width];
-        self.copy_to(simd, values, layout);
-        (values, width)
+        let values = buffer.floats(self.head_dim * width);
+        for feature in 0..self.head_dim {
+            for span in self.spans::<S>() {
+                self.copy_feature(simd, span, feature, &mut values[feature * width..]);
+            }
+        }
+        (&values[..self.head_dim * width], width)
     }
 
-    /// Copies the tokens to panels of `layout`, which has the head's features alone.
+    /// Copies one feature of a span, and whatever follows up to a whole register: `to` is written from
+    /// its beginning to its end, so that the next copy puts that right.
     #[inline(always)]
-    fn copy_to<S: Simd>(self, simd: S, values: &mut [f32], layout: PanelLayout) {
-        for from in self.spans::<S>() {
-            for to in layout.spans::<S>(from.before, from.tokens) {
-                for feature in 0..self.head_dim {
-                    let at = from.start + to.before + feature * from.width;
-                    let from = &self.values[at..][..to.tokens];
-                    let to = &mut values[to.start + feature * to.width..][..to.tokens];
-                    copy(simd, from, to);
-                }
-            }
+    fn copy_feature<S: Simd>(self, simd: S, span: TokenSpan, feature: usize, to: &mut [f32]) {
+        let from = &self.values[span.start + feature * span.width..];
+        let to = &mut to[span.before..];
+        for at in (0..span.tokens).step_by(S::LANES) {
+            simd.store_slice(simd.load_slice(&from[at..]), &mut to[at..]);
         }
     }
 
