@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) compression: Option<Compression>,
     /// Precision of the weights.
     pub(crate) dtype: Precision,
+    /// The model's attention heads.
+    pub(crate) heads: usize,
 }
 
 impl Request {
@@ -75,6 +77,7 @@ impl Request {
             format: arguments.output_format(),
             compression: arguments.compression(),
             dtype: arguments.dtype,
+            heads: config.num_attention_heads,
             fields,
         })
     }
@@ -119,6 +122,8 @@ impl Request {
             embedding: self.vectors.embedding_width(),
             layers: self.wanted.hidden_states.len(),
             merged_width: self.vectors.merged_width,
+            attention_layers: self.wanted.attentions.len(),
+            heads: self.heads,
         }
     }
 }
@@ -137,8 +142,14 @@ fn work(
             Source::LastLayer => wanted.last_hidden_state = true,
             Source::Pooler => wanted.pooler_output = true,
             Source::Layers => wanted.hidden_states = layers(&arguments.layers, config)?,
+            Source::Attentions => {
+                wanted.attentions = attention_layers(&arguments.layers, config)?;
+                detail.whole_text = true;
+            }
             Source::Pooling => match arguments.pooling {
                 Some(Pooling::Pooler) => wanted.pooler_output = true,
+                // After a prompt another token's vector is taken.
+                Some(Pooling::Cls) if arguments.prompt.is_none() => wanted.first_tokens = true,
                 Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
                     wanted.last_hidden_state = true;
                 }
@@ -150,7 +161,23 @@ fn work(
             }
         }
     }
+    wanted.first_tokens &= !wanted.last_hidden_state;
     Ok((wanted, detail))
+}
+
+/// The layers whose attentions are in `--layers`; all of them if none is named.
+fn attention_layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
+    if typed.is_empty() {
+        return Ok((1..=config.num_hidden_layers).collect());
+    }
+    let layers = layers(typed, config)?;
+    if layers.contains(&0) {
+        return Err(Error::message(
+            Kind::Usage,
+            "--layers has 0, the embedding output, which has no attentions: the first layer is 1",
+        ));
+    }
+    Ok(layers)
 }
 
 fn vector_options(

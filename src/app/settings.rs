@@ -55,6 +55,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         format,
         compression,
         dtype,
+        heads: _,
     } = request;
     let VectorOptions {
         hidden_size: _,
@@ -121,6 +122,11 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         kept_if(pooling.is_some(), "normalize", normalize.to_string()),
         kept_if(has_layers, "layers", list(wanted.hidden_states.iter())),
         kept_if(has_layers, "layer_merge", typed(layer_merge)),
+        kept_if(
+            !wanted.attentions.is_empty(),
+            "attention_layers",
+            list(wanted.attentions.iter()),
+        ),
         resumed("word_pooling", or_none(word_pooling.as_ref().map(typed))),
     ]
 }

@@ -104,7 +104,8 @@ pub struct Arguments {
     )]
     pub fields: Vec<Field>,
 
-    /// Layers for hidden_states: 0 is the embedding output, 1..L the layers, negatives from the end
+    /// Layers for hidden_states and attentions: 0 is the embedding output, which has no attentions,
+    /// 1..L the layers, negatives from the end
     #[arg(
         long,
         value_name = "LIST",
@@ -264,7 +265,7 @@ impl Arguments {
         if !self.input.keep_columns.is_empty() {
             fields.push(Field::Columns);
         }
-        if !self.layers.is_empty() {
+        if !self.layers.is_empty() && !fields.contains(&Field::Attentions) {
             fields.push(Field::HiddenStates);
         }
         if self.pooling.is_some() {

@@ -5,7 +5,7 @@
 use super::Loader;
 use crate::checkpoint::names;
 use crate::error::Result;
-use crate::ops::{Activation, Backend, LinearRole};
+use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
 
 /// The attention of one layer.
 pub(super) struct Attention<B: Backend> {
@@ -27,16 +27,43 @@ impl<B: Backend> Attention<B> {
         })
     }
 
+    /// The output, and with `probs` the attention probabilities.
+    ///
     /// # Shapes
-    /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
+    /// `hidden` `[tokens, hidden]` → the same, and `[heads, tokens, tokens]` of each sequence
     pub(super) fn forward(
         &self,
         hidden: &B::HiddenStates,
         sequences: &B::Sequences,
-    ) -> Result<B::HiddenStates> {
+        probs: bool,
+    ) -> Result<(B::HiddenStates, Option<OutputTensor>)> {
         let query_key_value = B::linear(&self.query_key_value, hidden, Activation::None)?;
+        let probs = probs.then(|| B::attention_probs(&query_key_value, sequences, self.heads));
         let context = B::attention(&query_key_value, sequences, self.heads)?;
-        let output = B::linear(&self.output, &context, Activation::None)?;
-        B::add_layer_norm(&self.layer_norm, &output, hidden)
+        Ok((self.output(&context, hidden)?, probs.transpose()?))
+    }
+
+    /// The output for the first token of each sequence, whose inputs are `cls`.
+    ///
+    /// # Shapes
+    /// `hidden` `[tokens, hidden]`, `cls` `[sequences, hidden]` → `[sequences, hidden]`
+    pub(super) fn forward_first(
+        &self,
+        hidden: &B::HiddenStates,
+        cls: &B::HiddenStates,
+        sequences: &B::Sequences,
+    ) -> Result<B::HiddenStates> {
+        let projections = &self.query_key_value;
+        let context = B::first_token_attention(projections, hidden, sequences, self.heads)?;
+        self.output(&context, cls)
+    }
+
+    fn output(
+        &self,
+        context: &B::HiddenStates,
+        residual: &B::HiddenStates,
+    ) -> Result<B::HiddenStates> {
+        let output = B::linear(&self.output, context, Activation::None)?;
+        B::add_layer_norm(&self.layer_norm, &output, residual)
     }
 }

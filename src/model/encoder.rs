@@ -4,7 +4,7 @@ use super::layer::Layer;
 use super::pooler::Pooler;
 use super::{Batch, Loader, OutputSelection, Outputs};
 use crate::error::Result;
-use crate::ops::{Backend, PerEmbedding};
+use crate::ops::{Backend, OutputTensor, PerEmbedding};
 
 /// Embeddings, layers and pooler with their weights.
 pub(super) struct Encoder<B: Backend> {
@@ -38,44 +38,97 @@ impl<B: Backend> Encoder<B> {
 
     /// See [`super::BertModel::forward`].
     pub(super) fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs> {
-        let mut hidden_states: Vec<_> = selection.hidden_states.iter().map(|_| None).collect();
-        let mut keep = |number: usize, hidden: &B::HiddenStates| -> Result<()> {
-            let places = selection.hidden_states.iter().zip(&mut hidden_states);
-            for (_, place) in places.filter(|(selected, _)| **selected == number) {
-                *place = Some(B::rows(hidden)?);
-            }
-            Ok(())
-        };
+        let mut hidden_states = LayerSelection::new(&selection.hidden_states);
+        let mut attentions = LayerSelection::new(&selection.attentions);
         let sequences = self.backend.sequences(&batch.sequences, self.head_dim)?;
+        let (layers, layer_of_first) = self.layers_for(selection);
+
+        let mut hidden = self.embed(batch)?;
+        hidden_states.put(0, || B::rows(&hidden))?;
+        for (number, layer) in (1..).zip(layers) {
+            let (output, probs) = layer.forward(&hidden, &sequences, attentions.has(number))?;
+            hidden = output;
+            hidden_states.put(number, || B::rows(&hidden))?;
+            if let Some(probs) = probs {
+                attentions.put(number, || Ok(probs.clone()))?;
+            }
+        }
+
+        let mut outputs = Outputs::default();
+        let pooler = self.pooler.as_ref().filter(|_| selection.pooler_output);
+        if pooler.is_some() || selection.first_tokens {
+            let first_tokens: Vec<_> = batch.sequences.iter().map(|it| it.start).collect();
+            let mut cls = B::select(&hidden, &first_tokens)?;
+            if let Some(layer) = layer_of_first {
+                cls = layer.forward_first(&hidden, &cls, &sequences)?;
+            }
+            outputs.pooler_output = pooler.map(|pooler| pooler.forward(&cls)).transpose()?;
+            outputs.first_tokens = output_if(selection.first_tokens, &cls, B::rows)?;
+        }
+        outputs.last_hidden_state = output_if(selection.last_hidden_state, &hidden, B::rows)?;
+        outputs.hidden_states = hidden_states.outputs();
+        outputs.attentions = attentions.outputs();
+        Ok(outputs)
+    }
+
+    fn embed(&self, batch: &Batch) -> Result<B::HiddenStates> {
         let ids = PerEmbedding {
             word: &batch.input_ids[..],
             token_type: &batch.token_type_ids[..],
             position: &batch.position_ids[..],
         };
-        let mut hidden = B::embeddings(&self.embeddings, ids)?;
-        keep(0, &hidden)?;
-        let layers = &self.layers[..self.layers_needed(selection)];
-        for (number, layer) in (1..).zip(layers) {
-            hidden = layer.forward(&hidden, &sequences)?;
-            keep(number, &hidden)?;
-        }
-        let pooler = self.pooler.as_ref().filter(|_| selection.pooler_output);
-        let pool = |pooler: &Pooler<B>| pooler.forward(&hidden, &batch.sequences);
-        let pooler_output = pooler.map(pool).transpose()?;
-        let last_hidden_state = selection.last_hidden_state.then(|| B::rows(&hidden));
-        Ok(Outputs {
-            last_hidden_state: last_hidden_state.transpose()?,
-            pooler_output,
-            hidden_states: hidden_states.into_iter().flatten().collect(),
-        })
+        B::embeddings(&self.embeddings, ids)
     }
 
-    /// The layers that the selected outputs depend on.
-    fn layers_needed(&self, selection: &OutputSelection) -> usize {
-        if selection.last_hidden_state || selection.pooler_output {
-            return self.layers.len();
+    /// The layers that all tokens go through for `selection`, and after them the one for the first
+    /// tokens alone, if the last layer's output is needed for no others.
+    fn layers_for(&self, selection: &OutputSelection) -> (&[Layer<B>], Option<&Layer<B>>) {
+        let all = self.layers.len();
+        match self.layers.split_last() {
+            Some((last, before)) if selection.takes_only_first_tokens(all) => (before, Some(last)),
+            _ => (&self.layers[..selection.layers_needed(all)], None),
         }
-        let highest = selection.hidden_states.iter().copied().max();
-        highest.unwrap_or(0).min(self.layers.len())
     }
+}
+
+/// One output for each layer that was selected, in the order of the selection.
+struct LayerSelection<'a> {
+    numbers: &'a [usize],
+    outputs: Vec<Option<OutputTensor>>,
+}
+
+impl<'a> LayerSelection<'a> {
+    fn new(numbers: &'a [usize]) -> Self {
+        Self {
+            numbers,
+            outputs: numbers.iter().map(|_| None).collect(),
+        }
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.numbers.contains(&number)
+    }
+
+    /// Keeps the output of layer `number` wherever it was selected.
+    fn put(&mut self, number: usize, output: impl Fn() -> Result<OutputTensor>) -> Result<()> {
+        for (&selected, place) in self.numbers.iter().zip(&mut self.outputs) {
+            if selected == number {
+                *place = Some(output()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn outputs(self) -> Vec<OutputTensor> {
+        self.outputs.into_iter().flatten().collect()
+    }
+}
+
+/// The output of `hidden` if it was selected.
+fn output_if<H>(
+    is_selected: bool,
+    hidden: &H,
+    output: fn(&H) -> Result<OutputTensor>,
+) -> Result<Option<OutputTensor>> {
+    is_selected.then(|| output(hidden)).transpose()
 }

@@ -6,7 +6,7 @@ use super::Loader;
 use super::attention::Attention;
 use crate::checkpoint::{HiddenAct, names};
 use crate::error::Result;
-use crate::ops::{Activation, Backend, LinearRole};
+use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
 
 /// One layer with its weights.
 pub(super) struct Layer<B: Backend> {
@@ -30,17 +30,38 @@ impl<B: Backend> Layer<B> {
         })
     }
 
+    /// The output, and with `attentions` the attention probabilities.
+    ///
     /// # Shapes
-    /// `hidden` `[tokens, hidden]` → `[tokens, hidden]`
+    /// `hidden` `[tokens, hidden]` → the same, and `[heads, tokens, tokens]` of each sequence
     pub(super) fn forward(
         &self,
         hidden: &B::HiddenStates,
         sequences: &B::Sequences,
+        attentions: bool,
+    ) -> Result<(B::HiddenStates, Option<OutputTensor>)> {
+        let (output, probs) = self.attention.forward(hidden, sequences, attentions)?;
+        Ok((self.feed_forward(&output)?, probs))
+    }
+
+    /// The output for the first token of each sequence, whose inputs are `cls`.
+    ///
+    /// # Shapes
+    /// `hidden` `[tokens, hidden]`, `cls` `[sequences, hidden]` → `[sequences, hidden]`
+    pub(super) fn forward_first(
+        &self,
+        hidden: &B::HiddenStates,
+        cls: &B::HiddenStates,
+        sequences: &B::Sequences,
     ) -> Result<B::HiddenStates> {
-        let attention_output = self.attention.forward(hidden, sequences)?;
-        let intermediate = B::linear(&self.intermediate, &attention_output, self.hidden_act)?;
+        let output = self.attention.forward_first(hidden, cls, sequences)?;
+        self.feed_forward(&output)
+    }
+
+    fn feed_forward(&self, attention_output: &B::HiddenStates) -> Result<B::HiddenStates> {
+        let intermediate = B::linear(&self.intermediate, attention_output, self.hidden_act)?;
         let output = B::linear(&self.output, &intermediate, Activation::None)?;
-        B::add_layer_norm(&self.output_norm, &output, &attention_output)
+        B::add_layer_norm(&self.output_norm, &output, attention_output)
     }
 }
 

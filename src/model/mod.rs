@@ -35,10 +35,14 @@ pub struct BertModel {
 pub struct OutputSelection {
     /// The output of the last layer.
     pub last_hidden_state: bool,
+    /// The last layer's output for the first token of each sequence, `[CLS]`.
+    pub first_tokens: bool,
     /// The pooler's output, if the checkpoint has a pooler.
     pub pooler_output: bool,
     /// Hidden states by number, in any order: 0 is the embedding output, n the output of layer n.
     pub hidden_states: Vec<usize>,
+    /// Attention probabilities by number, in any order: n are those of layer n, from 1.
+    pub attentions: Vec<usize>,
 }
 
 impl OutputSelection {
@@ -48,8 +52,25 @@ impl OutputSelection {
         Self {
             last_hidden_state: true,
             pooler_output: true,
-            hidden_states: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// The layers that the selected outputs depend on, of `layers` layers.
+    fn layers_needed(&self, layers: usize) -> usize {
+        if self.last_hidden_state || self.first_tokens || self.pooler_output {
+            return layers;
+        }
+        let numbers = self.hidden_states.iter().chain(&self.attentions);
+        numbers.copied().max().unwrap_or(0).min(layers)
+    }
+
+    /// Whether the output of layer `last` is needed for the first tokens and for no others.
+    fn takes_only_first_tokens(&self, last: usize) -> bool {
+        !self.last_hidden_state
+            && (self.first_tokens || self.pooler_output)
+            && !self.hidden_states.contains(&last)
+            && !self.attentions.contains(&last)
     }
 }
 
@@ -59,9 +80,14 @@ pub struct Outputs {
     /// `[tokens, hidden]`
     pub last_hidden_state: Option<OutputTensor>,
     /// `[sequences, hidden]`
+    pub first_tokens: Option<OutputTensor>,
+    /// `[sequences, hidden]`
     pub pooler_output: Option<OutputTensor>,
     /// `[tokens, hidden]` each, in the order of [`OutputSelection::hidden_states`].
     pub hidden_states: Vec<OutputTensor>,
+    /// `[heads, tokens, tokens]` of one sequence after the other, in the order of
+    /// [`OutputSelection::attentions`].
+    pub attentions: Vec<OutputTensor>,
 }
 
 /// An encoder on whichever device.

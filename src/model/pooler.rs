@@ -5,7 +5,7 @@
 use super::Loader;
 use crate::checkpoint::names;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Activation, Backend, LinearRole, OutputTensor, Sequence};
+use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
 
 /// The pooler with its weights.
 pub(super) struct Pooler<B: Backend> {
@@ -31,14 +31,8 @@ impl<B: Backend> Pooler<B> {
     }
 
     /// # Shapes
-    /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
-    pub(super) fn forward(
-        &self,
-        hidden: &B::HiddenStates,
-        sequences: &[Sequence],
-    ) -> Result<OutputTensor> {
-        let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
-        let cls = B::select(hidden, &first_tokens)?;
-        B::rows(&B::linear(&self.dense, &cls, Activation::Tanh)?)
+    /// `cls` `[sequences, hidden]` → the same
+    pub(super) fn forward(&self, cls: &B::HiddenStates) -> Result<OutputTensor> {
+        B::rows(&B::linear(&self.dense, cls, Activation::Tanh)?)
     }
 }

@@ -128,6 +128,30 @@ pub(crate) trait Backend: Send + Sync + 'static {
         heads: usize,
     ) -> Result<Self::HiddenStates>;
 
+    /// The context of the first token of each sequence, with the query, key and value projections of
+    /// `hidden`. It has the numbers of [`Backend::linear`] and [`Backend::attention`], for less work.
+    ///
+    /// # Shapes
+    /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
+    fn first_token_attention(
+        query_key_value: &Self::Linear,
+        hidden: &Self::HiddenStates,
+        sequences: &Self::Sequences,
+        heads: usize,
+    ) -> Result<Self::HiddenStates>;
+
+    /// The attention probabilities: softmax(query · keyᵀ / √`head_dim`). A key that no token attends
+    /// to has zero.
+    ///
+    /// # Shapes
+    /// `query_key_value` `[tokens, 3 × hidden]` → `[heads, tokens, tokens]` of one sequence after the
+    /// other
+    fn attention_probs(
+        query_key_value: &Self::HiddenStates,
+        sequences: &Self::Sequences,
+        heads: usize,
+    ) -> Result<OutputTensor>;
+
     /// The normalization of `x + residual`.
     ///
     /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the squared

@@ -3,6 +3,7 @@
 use crate::error::Result;
 
 /// One result, in f32, where the device has computed it or will.
+#[derive(Clone)]
 pub enum OutputTensor {
     /// In the host's memory, row-major.
     Host(Vec<f32>),

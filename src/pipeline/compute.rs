@@ -4,16 +4,20 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, BertModel, OutputSelection, Outputs};
-use crate::ops::{Download, OutputTensor};
+use crate::ops::{Download, OutputTensor, Sequence};
 use crate::pipeline::encode::Running;
 use crate::pipeline::types::{BatchOutputs, TextWindow, WindowBatch};
 
 /// The outputs of one batch on their way to the host.
 pub(crate) struct Computation {
     first_rows: Vec<usize>,
+    pairs_before: Vec<usize>,
+    pairs: usize,
     last_hidden_state: Option<Download>,
+    first_tokens: Option<Download>,
     pooler_output: Option<Download>,
     hidden_states: Vec<Download>,
+    attentions: Vec<Download>,
 }
 
 impl Computation {
@@ -35,9 +39,21 @@ impl Computation {
         };
         let download = OutputTensor::download;
         let hidden_states = outputs.hidden_states.into_iter().map(download);
+        let attentions = outputs.attentions.into_iter().map(download);
+        let mut pairs = 0;
+        let before = |sequence: &Sequence| {
+            let before = pairs;
+            pairs += sequence.tokens * sequence.tokens;
+            before
+        };
+        let pairs_before = batch.sequences.iter().map(before).collect();
         Ok(Self {
             first_rows: batch.sequences.iter().map(|it| it.start).collect(),
+            pairs_before,
+            pairs,
             hidden_states: hidden_states.collect::<Result<_>>()?,
+            attentions: attentions.collect::<Result<_>>()?,
+            first_tokens: outputs.first_tokens.map(download).transpose()?,
             last_hidden_state: outputs.last_hidden_state.map(download).transpose()?,
             pooler_output: outputs.pooler_output.map(download).transpose()?,
         })
@@ -60,19 +76,29 @@ fn model_batch(windows: &WindowBatch) -> Batch {
 
 impl Running for Computation {
     fn is_done(&self) -> bool {
-        let one = [&self.last_hidden_state, &self.pooler_output];
-        let mut all = one.into_iter().flatten().chain(&self.hidden_states);
+        let one = [
+            &self.last_hidden_state,
+            &self.first_tokens,
+            &self.pooler_output,
+        ];
+        let several = self.hidden_states.iter().chain(&self.attentions);
+        let mut all = one.into_iter().flatten().chain(several);
         all.all(Download::is_done)
     }
 
     fn finish(self) -> Result<BatchOutputs> {
         let hidden_states = self.hidden_states.into_iter().map(host);
+        let attentions = self.attentions.into_iter().map(host);
         let last_hidden_state = self.last_hidden_state.map(host).transpose()?;
         Ok(BatchOutputs {
             first_rows: self.first_rows,
+            pairs_before: self.pairs_before,
+            pairs: self.pairs,
             last_hidden_state: last_hidden_state.unwrap_or_default(),
+            first_tokens: self.first_tokens.map(host).transpose()?,
             pooler_output: self.pooler_output.map(host).transpose()?,
             hidden_states: hidden_states.collect::<Result<_>>()?,
+            attentions: attentions.collect::<Result<_>>()?,
         })
     }
 }

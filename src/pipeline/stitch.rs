@@ -55,20 +55,38 @@ impl BatchOutputs {
         let TextWindow { of, window } = window;
         let first_row = self.first_rows[place] + (window.kept.start - window.rows.start);
         let kept = first_row * hidden..(first_row + window.kept.len()) * hidden;
-        let take = |rows: &'_ Vec<f32>| -> std::ops::Range<usize> {
-            if rows.is_empty() { 0..0 } else { kept.clone() }
+        let last_hidden_state = match &self.first_tokens {
+            Some(rows) if window.is_first() => &rows[place * hidden..(place + 1) * hidden],
+            _ if self.last_hidden_state.is_empty() => &[],
+            _ => &self.last_hidden_state[kept.clone()],
         };
         let pooler_output = self.pooler_output.as_ref().filter(|_| window.is_first());
         WindowRows {
             attended: of.encoding.attended.saturating_sub(window.kept.start),
-            last_hidden_state: &self.last_hidden_state[take(&self.last_hidden_state)],
+            last_hidden_state,
             hidden_states: self
                 .hidden_states
                 .iter()
                 .map(|rows| &rows[kept.clone()])
                 .collect(),
+            attentions: self.attentions_of(window.rows.len(), place),
             pooler_output: pooler_output.map(|rows| &rows[place * hidden..(place + 1) * hidden]),
         }
+    }
+}
+
+impl BatchOutputs {
+    /// The attentions of good window number `place`, which has so many tokens: one slice a layer.
+    fn attentions_of(&self, tokens: usize, place: usize) -> Vec<&[f32]> {
+        let (before, pairs) = (self.pairs_before[place], tokens * tokens);
+        let of_layer = |layer: &'_ Vec<f32>| -> std::ops::Range<usize> {
+            let heads = layer.len() / self.pairs.max(1);
+            before * heads..(before + pairs) * heads
+        };
+        self.attentions
+            .iter()
+            .map(|layer| &layer[of_layer(layer)])
+            .collect()
     }
 }
 
@@ -88,6 +106,7 @@ impl FinishedText {
                 (Some(width), [rows]) => LayerOutputs::Merged { rows, width },
                 _ => LayerOutputs::Apart(layers),
             },
+            attentions: vectors.attentions.iter().map(Vec::as_slice).collect(),
             embedding: vectors.embedding(options),
             words: words_of(of, vectors, options),
         }

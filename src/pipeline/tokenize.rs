@@ -98,6 +98,10 @@ impl TextTokenizer<'_> {
                 "the pair has {tokens} tokens: at most {allowed} are allowed, \
                  and windows are for single texts only"
             )),
+            OnLong::Window if self.options.detail.whole_text => Some(format!(
+                "the text has {tokens} tokens: at most {allowed} are allowed, \
+                 and windows have no attentions of the whole text"
+            )),
             OnLong::Window | OnLong::Truncate => None,
         }
     }

@@ -42,12 +42,20 @@ pub(crate) type WindowBatch = Vec<TextOrBad<TextWindow>>;
 pub(crate) struct BatchOutputs {
     /// The first row of each window.
     pub(crate) first_rows: Vec<usize>,
+    /// The pairs of tokens in the windows before each window.
+    pub(crate) pairs_before: Vec<usize>,
+    /// The pairs of tokens in all windows.
+    pub(crate) pairs: usize,
     /// `[tokens × hidden]`; empty if not asked for.
     pub(crate) last_hidden_state: Vec<f32>,
+    /// `[windows × hidden]`: the last hidden state of `[CLS]`; `None` if not asked for alone.
+    pub(crate) first_tokens: Option<Vec<f32>>,
     /// `[windows × hidden]`; `None` if not asked for or if the checkpoint has no pooler.
     pub(crate) pooler_output: Option<Vec<f32>>,
     /// `[layers][tokens × hidden]`
     pub(crate) hidden_states: Vec<Vec<f32>>,
+    /// `[layers]`, in each `[heads × tokens × tokens]` of one window after the other.
+    pub(crate) attentions: Vec<Vec<f32>>,
 }
 
 /// A batch with its outputs.

@@ -13,6 +13,10 @@ pub struct Dimensions {
     pub layers: usize,
     /// The width of a row of the merged `hidden_states`; `None` if they are not merged.
     pub merged_width: Option<usize>,
+    /// The number of layers in `attentions`.
+    pub attention_layers: usize,
+    /// The model's attention heads.
+    pub heads: usize,
 }
 
 /// The dimensions that depend on the texts, summed over some of them.
@@ -88,6 +92,8 @@ impl Dimensions {
                 Dimension::Embedding => self.embedding,
                 Dimension::Layers => self.layers,
                 Dimension::LayerWidth => self.merged_width.unwrap_or(self.hidden),
+                Dimension::AttentionLayers => self.attention_layers,
+                Dimension::Heads => self.heads,
                 Dimension::Two => 2,
             },
             [] => 1,
@@ -128,6 +134,8 @@ mod tests {
         embedding: 4,
         layers: 3,
         merged_width: None,
+        attention_layers: 2,
+        heads: 6,
     };
     const MERGED: Dimensions = Dimensions {
         merged_width: Some(24),
@@ -154,14 +162,15 @@ mod tests {
 
     #[test]
     fn tokens_by_tokens_is_one_dimension_of_squares() {
-        let shape = [Dimension::Layers, Dimension::Tokens, Dimension::Tokens];
-        assert_eq!(APART.laid_end_to_end(&shape, &totals()), [3, 4 + 25]);
+        let shape = APART.tensor(Field::Attentions, &totals());
+        assert_eq!(shape, [2, 6, 4 + 25]);
     }
 
     #[test]
     fn a_record_has_a_part_for_each_layer_that_is_not_merged() {
         assert_eq!(APART.parts(Field::HiddenStates), 3);
         assert_eq!(MERGED.parts(Field::HiddenStates), 1);
+        assert_eq!(APART.parts(Field::Attentions), 2 * 6);
         assert_eq!(APART.parts(Field::Embedding), 1);
         assert_eq!(APART.parts(Field::InputIds), 1);
     }

@@ -6,7 +6,9 @@
     reason = "the doc comments are the help, where backticks show"
 )]
 
-use Dimension::{Embedding, Hidden, LayerWidth, Layers, Tokens, Two, Words};
+use Dimension::{
+    AttentionLayers, Embedding, Heads, Hidden, LayerWidth, Layers, Tokens, Two, Words,
+};
 use Element::{F32, I32, I64, Json, NullableI32, Text, Word};
 use Selection::{Always, ByDefault, Filled, Named, With};
 
@@ -63,6 +65,10 @@ pub enum Dimension {
     Layers,
     /// The width of a row of `hidden_states`.
     LayerWidth,
+    /// The layers of `attentions`.
+    AttentionLayers,
+    /// The model's attention heads.
+    Heads,
     /// A start and an end.
     Two,
 }
@@ -84,6 +90,8 @@ pub enum Source {
     Pooler,
     /// The encoder runs to the highest layer of `--layers`.
     Layers,
+    /// The encoder runs to the highest layer of `--layers` and keeps attention probabilities.
+    Attentions,
     /// What `--pooling` needs.
     Pooling,
     /// The encoder runs to its last layer, and tokens know their place in the text.
@@ -141,6 +149,15 @@ table! {
         /// Outputs of the layers in --layers
         HiddenStates =
             row("hidden_states", F32, &[Layers, Tokens, LayerWidth], Source::Layers, Named);
+        /// Attention probabilities of the layers in --layers, or of all: a row a token, with what it
+        /// takes from each token
+        Attentions = row(
+            "attentions",
+            F32,
+            &[AttentionLayers, Heads, Tokens, Tokens],
+            Source::Attentions,
+            Named
+        );
         /// One vector a text, see --pooling
         Embedding = row("embedding", F32, &[Embedding], Source::Pooling, Named);
         /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text

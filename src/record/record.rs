@@ -22,6 +22,8 @@ pub struct Record<'a> {
     pub pooler_output: Option<&'a [f32]>,
     /// The layers asked for.
     pub hidden_states: LayerOutputs<'a>,
+    /// `[layers][heads × tokens × tokens]`; empty if not asked for.
+    pub attentions: Vec<&'a [f32]>,
     /// `[embedding]`; empty if not asked for.
     pub embedding: Vec<f32>,
     /// Empty if not asked for.
@@ -61,6 +63,7 @@ impl<'a> Record<'a> {
             last_hidden_state: &[],
             pooler_output: Some(&[]),
             hidden_states: LayerOutputs::Apart(Vec::new()),
+            attentions: Vec::new(),
             embedding: Vec::new(),
             words: Vec::new(),
         }
@@ -104,6 +107,12 @@ impl Record<'_> {
                     Value::Layers(layers, vec![encoding.tokens(), self.hidden])
                 }
             },
+            Field::Attentions => {
+                let tokens = encoding.tokens();
+                let numbers = self.attentions.first().map_or(0, |layer| layer.len());
+                let heads = numbers / (tokens * tokens).max(1);
+                Value::Layers(&self.attentions, vec![heads, tokens, tokens])
+            }
             Field::Embedding => vector(&self.embedding),
             Field::Words => Value::Words(&self.words),
             Field::DroppedTokens => Value::Number(encoding.dropped_tokens as u64),
@@ -143,6 +152,7 @@ impl BadRecord {
             | Field::LastHiddenState
             | Field::PoolerOutput
             | Field::HiddenStates
+            | Field::Attentions
             | Field::Embedding
             | Field::Words
             | Field::DroppedTokens => None,

@@ -32,6 +32,8 @@ pub const SPECIAL_TOKENS: usize = 2;
 pub struct Detail {
     /// Offsets and word ids; without them encoding is faster.
     pub offsets: bool,
+    /// Whether a text is encoded whole: windows would not do.
+    pub whole_text: bool,
 }
 
 /// One text as the encoder reads it, one entry a token in every list.

@@ -18,6 +18,8 @@ pub struct WindowRows<'a> {
     pub last_hidden_state: &'a [f32],
     /// One slice a layer.
     pub hidden_states: Vec<&'a [f32]>,
+    /// `[heads × tokens × tokens]` for each layer; texts of several windows have none.
+    pub attentions: Vec<&'a [f32]>,
     /// `[hidden]` of the first window; `None` for the others, and if not computed.
     pub pooler_output: Option<&'a [f32]>,
 }
@@ -31,6 +33,8 @@ pub struct TextVectors {
     pub pooler_output: Option<Vec<f32>>,
     /// `[layers][tokens × hidden]`; merged, one layer of `[tokens × merged width]`.
     pub hidden_states: Vec<Vec<f32>>,
+    /// `[layers][heads × tokens × tokens]`
+    pub attentions: Vec<Vec<f32>>,
     pool: Option<Pool>,
 }
 
@@ -49,6 +53,8 @@ impl TextVectors {
             pool.add(&states[..real]);
         }
         self.add_layers(&rows.hidden_states, tokens, options);
+        let attentions = rows.attentions.iter().map(|layer| layer.to_vec());
+        self.attentions.extend(attentions);
         if let Some(pooler_output) = rows.pooler_output {
             self.pooler_output = Some(pooler_output.to_vec());
         }
@@ -106,6 +112,7 @@ mod tests {
             attended,
             last_hidden_state: states,
             hidden_states: layers.to_vec(),
+            attentions: Vec::new(),
             pooler_output: None,
         }
     }

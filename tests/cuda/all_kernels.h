@@ -6,6 +6,7 @@
 #include "../../src/ops/cuda/kernels.cu"
 #include "../../src/ops/cuda/attention.cu"
 #include "../../src/ops/cuda/tensor_attention.cu"
+#include "../../src/ops/cuda/attention_probs.cu"
 
 #include "tensor_shim.h"
 
@@ -23,7 +24,8 @@
     OF_WIDTHS(EACH, widen)                                                                         \
     OF_TYPES(EACH, attention, 64) OF_TYPES(EACH, attention, 128)                                   \
     EACH(tensor_attention, f16, 64) EACH(tensor_attention, f16, 128)                               \
-    EACH(tensor_attention, bf16, 64) EACH(tensor_attention, bf16, 128)
+    EACH(tensor_attention, bf16, 64) EACH(tensor_attention, bf16, 128)                             \
+    OF_TYPES(EACH, attention_probs, 1)
 
 #define DEFINE(OPERATION, T, VARIANT) KERNEL_##OPERATION(T, VARIANT)
 ALL_KERNELS(DEFINE)

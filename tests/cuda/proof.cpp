@@ -32,6 +32,7 @@ template <typename T> struct Type;
         static constexpr auto widen_4 = widen_##T##_4;                                             \
         static constexpr auto attention_64 = attention_##T##_64;                                   \
         static constexpr auto attention_128 = attention_##T##_128;                                 \
+        static constexpr auto attention_probs = attention_probs_##T##_1;                           \
     };
 TYPE(f32, 0x1p-24)
 TYPE(f16, 0x1p-11)
@@ -207,11 +208,14 @@ template <typename T> struct AttentionCase {
     const unsigned heads, head_dim, hidden = heads * head_dim;
     const bool with_bias;
     unsigned tokens = 0;
+    size_t pairs = 0; // of tokens, in the sequences so far
     Tensor<T> qkv;
     Tensor<float> bias;
     Oracle oracle;
     // How far an output may be away where queries and probabilities are rounded to T.
     Oracle rounded;
+    // [heads, tokens, tokens] of one sequence after the other.
+    Oracle probabilities;
 
     AttentionCase(const std::vector<Sequence> &sequences, unsigned heads, unsigned head_dim,
                   bool with_bias)
@@ -219,10 +223,13 @@ template <typename T> struct AttentionCase {
           tokens(total(sequences)), qkv(tokens * 3 * hidden, 1.0), bias(3 * hidden, 0.5),
           oracle(tokens * hidden), rounded(tokens * hidden) {
         unsigned start = 0;
+        for (Sequence sequence : sequences)
+            probabilities.resize(probabilities.size() + (size_t)heads * sequence.tokens * sequence.tokens);
         for (Sequence sequence : sequences) {
             for (unsigned query = start; query < start + sequence.tokens; ++query)
                 for (unsigned head = 0; head < heads; ++head) attend(sequence, start, query, head);
             start += sequence.tokens;
+            pairs += (size_t)sequence.tokens * sequence.tokens;
         }
     }
 
@@ -260,6 +267,9 @@ template <typename T> struct AttentionCase {
             moved = std::max(moved, moves);
         }
         for (double &prob : probs) total += prob = std::exp(prob - largest);
+        const size_t row = ((size_t)head * sequence.tokens + query - start) * sequence.tokens;
+        for (unsigned key = 0; key < limit; ++key)
+            probabilities[pairs * heads + row + key] = probs[key] / total;
         for (unsigned it = 0; it < head_dim; ++it) {
             double context = 0.0, away = 0.0;
             for (unsigned key = 0; key < limit; ++key)
@@ -289,6 +299,26 @@ template <typename T> struct AttentionCase {
         return tiles;
     }
 
+    void check_probabilities(unsigned queries) {
+        std::vector<Tile> all = tiles(queries);
+        std::vector<unsigned> before;
+        for (Tile tile : all) {
+            unsigned start = 0, of_sequences = 0;
+            for (Sequence sequence : sequences) {
+                if (start == tile.start) break;
+                start += sequence.tokens;
+                of_sequences += sequence.tokens * sequence.tokens;
+            }
+            before.push_back(of_sequences);
+        }
+        Tensor<float> out(probabilities.size());
+        auto kernel = Type<T>::attention_probs;
+        ::check("attention_probs", {(unsigned)all.size(), heads}, out, probabilities, {1e-6}, [&](float *to) {
+            kernel(to, qkv.data(), with_bias ? bias.data() : nullptr, all.data(), before.data(), queries,
+                   head_dim, 1.0f / std::sqrt((float)head_dim));
+        });
+    }
+
     template <typename Kernel>
     void check(const char *what, Kernel kernel, unsigned queries, const Oracle &tolerances) {
         std::vector<Tile> all = tiles(queries);
@@ -307,6 +337,7 @@ void prove_attention(const std::vector<Sequence> &sequences, unsigned heads, uns
     auto kernel = head_dim <= SMALL_HEAD ? Type<T>::attention_64 : Type<T>::attention_128;
     const unsigned queries = head_dim <= SMALL_HEAD ? SMALL_HEAD_QUERIES : LARGE_HEAD_QUERIES;
     attention.check("attention", kernel, queries, {3e-6});
+    attention.check_probabilities(queries);
     if constexpr (std::is_same_v<T, f16>) {
         auto kernel = head_dim <= SMALL_HEAD ? tensor_attention_f16_64 : tensor_attention_f16_128;
         attention.check("tensor_attention", kernel, TENSOR_QUERIES, attention.rounded);

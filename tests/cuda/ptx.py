@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 # As gpu.rs joins them.
-KERNELS = ["kernels.cu", "attention.cu", "tensor_attention.cu"]
+KERNELS = ["kernels.cu", "attention.cu", "tensor_attention.cu", "attention_probs.cu"]
 DIRECTORY = Path(__file__).resolve().parents[2] / "src" / "ops" / "cuda"
 # Turing, Ampere, Hopper, Blackwell.
 ARCHITECTURES = ["75", "80", "90", "100"]
@@ -31,6 +31,7 @@ OPERATIONS = [
     ("attention", TYPES[:1], HEADS, ARCHITECTURES),
     ("attention", TYPES[1:], HEADS, ARCHITECTURES[:1]),
     ("tensor_attention", TYPES[1:], HEADS, ARCHITECTURES[1:]),
+    ("attention_probs", TYPES, ["1"], ARCHITECTURES),
 ]
 # The options of gpu.rs.
 DEFINITIONS = subprocess.check_output([Path(__file__).with_name("definitions")], text=True).split()

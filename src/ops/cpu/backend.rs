@@ -49,6 +49,36 @@ pub(crate) enum CpuLinear {
     Integers(Vec<IntegerProjection>),
 }
 
+/// Some projections of a [`CpuLinear`].
+#[derive(Clone, Copy)]
+enum Projections<'a> {
+    Floats(&'a [ProjectionParameters]),
+    Integers(&'a [IntegerProjection]),
+}
+
+impl CpuLinear {
+    fn all(&self) -> Projections<'_> {
+        match self {
+            Self::Floats(projections) => Projections::Floats(projections),
+            Self::Integers(projections) => Projections::Integers(projections),
+        }
+    }
+
+    /// The first projection, and the others.
+    fn split_first(&self) -> (Projections<'_>, Projections<'_>) {
+        match self {
+            Self::Floats(projections) => {
+                let (first, others) = projections.split_at(1);
+                (Projections::Floats(first), Projections::Floats(others))
+            }
+            Self::Integers(projections) => {
+                let (first, others) = projections.split_at(1);
+                (Projections::Integers(first), Projections::Integers(others))
+            }
+        }
+    }
+}
+
 /// A quantized weight with its bias.
 pub(crate) struct IntegerProjection {
     weight: IntegerWeight,
@@ -91,6 +121,17 @@ impl PanelStates {
         // SAFETY: the caller's promise.
         let values = unsafe { AlignedValues::written_by(layout.size(), kernel) };
         Self { values, layout }
+    }
+
+    /// Part number `part` of `parts` of equal numbers of features.
+    fn part(&self, part: usize, parts: usize) -> kernels::PanelSlice<'_> {
+        let features = self.layout.features / parts;
+        kernels::PanelSlice {
+            values: &self.values,
+            layout: self.layout,
+            feature: part * features,
+            features,
+        }
     }
 }
 
@@ -196,30 +237,7 @@ impl Backend for Cpu {
         x: &PanelStates,
         activation: Activation,
     ) -> Result<PanelStates> {
-        let layout = |features| PanelLayout {
-            tokens: x.layout.tokens,
-            features,
-        };
-        // SAFETY: the kernels write every output of every panel.
-        Ok(unsafe {
-            match linear {
-                CpuLinear::Floats(projections) => {
-                    let weights: Vec<_> =
-                        projections.iter().map(ProjectionParameters::get).collect();
-                    let features = weights.iter().map(|it| it.out_features).sum();
-                    PanelStates::written_by(layout(features), |out| {
-                        kernels::linear(&x.values, x.layout, &weights, activation, out);
-                    })
-                }
-                CpuLinear::Integers(projections) => {
-                    let weights: Vec<_> = projections.iter().map(IntegerProjection::get).collect();
-                    let features = weights.iter().map(|it| it.weight.out_features()).sum();
-                    PanelStates::written_by(layout(features), |out| {
-                        kernels::integer_linear(&x.values, x.layout, &weights, activation, out);
-                    })
-                }
-            }
-        })
+        Ok(project(linear.all(), x, activation))
     }
 
     fn attention(
@@ -227,18 +245,59 @@ impl Backend for Cpu {
         sequences: &Vec<Sequence>,
         heads: usize,
     ) -> Result<PanelStates> {
-        let PanelStates { values, layout } = query_key_value;
-        let head_dim = layout.features / 3 / heads;
-        let layout = PanelLayout {
-            features: heads * head_dim,
-            ..*layout
+        let [queries, keys, values] = [0, 1, 2].map(|part| query_key_value.part(part, 3));
+        let input = kernels::AttentionInput {
+            queries,
+            keys,
+            values,
         };
-        // SAFETY: the kernel writes every token's context, and zero if a lane has no token.
-        Ok(unsafe {
-            PanelStates::written_by(layout, |out| {
-                kernels::attention(values, sequences, heads, head_dim, out);
+        Ok(context(input, sequences, kernels::QueryTokens::All, heads))
+    }
+
+    fn first_token_attention(
+        query_key_value: &Self::Linear,
+        hidden: &PanelStates,
+        sequences: &Vec<Sequence>,
+        heads: usize,
+    ) -> Result<PanelStates> {
+        let (query, key_value) = query_key_value.split_first();
+        let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
+        let query = project(
+            query,
+            &Self::select(hidden, &first_tokens)?,
+            Activation::None,
+        );
+        let key_value = project(key_value, hidden, Activation::None);
+        let input = kernels::AttentionInput {
+            queries: query.part(0, 1),
+            keys: key_value.part(0, 2),
+            values: key_value.part(1, 2),
+        };
+        Ok(context(
+            input,
+            sequences,
+            kernels::QueryTokens::First,
+            heads,
+        ))
+    }
+
+    fn attention_probs(
+        query_key_value: &PanelStates,
+        sequences: &Vec<Sequence>,
+        heads: usize,
+    ) -> Result<OutputTensor> {
+        let [queries, keys] = [0, 1].map(|part| query_key_value.part(part, 3));
+        let pairs: usize = sequences.iter().map(|it| it.tokens * it.tokens).sum();
+        let heads = kernels::Heads {
+            count: heads,
+            head_dim: query_key_value.layout.features / 3 / heads,
+        };
+        // SAFETY: the kernel writes every probability.
+        Ok(OutputTensor::Host(unsafe {
+            written_by(heads.count * pairs, |out| {
+                kernels::attention_probs(queries, keys, sequences, heads, out);
             })
-        })
+        }))
     }
 
     fn add_layer_norm(
@@ -280,5 +339,56 @@ impl Backend for Cpu {
         Ok(OutputTensor::Host(unsafe {
             written_by(tokens * features, kernel)
         }))
+    }
+}
+
+/// The projections of `x` side by side.
+fn project(projections: Projections, x: &PanelStates, activation: Activation) -> PanelStates {
+    let layout = |features| PanelLayout {
+        tokens: x.layout.tokens,
+        features,
+    };
+    // SAFETY: the kernels write every output of every panel.
+    unsafe {
+        match projections {
+            Projections::Floats(projections) => {
+                let weights: Vec<_> = projections.iter().map(ProjectionParameters::get).collect();
+                let features = weights.iter().map(|it| it.out_features).sum();
+                PanelStates::written_by(layout(features), |out| {
+                    kernels::linear(&x.values, x.layout, &weights, activation, out);
+                })
+            }
+            Projections::Integers(projections) => {
+                let weights: Vec<_> = projections.iter().map(IntegerProjection::get).collect();
+                let features = weights.iter().map(|it| it.weight.out_features()).sum();
+                PanelStates::written_by(layout(features), |out| {
+                    kernels::integer_linear(&x.values, x.layout, &weights, activation, out);
+                })
+            }
+        }
+    }
+}
+
+/// The context of the chosen tokens.
+fn context(
+    input: kernels::AttentionInput,
+    sequences: &[Sequence],
+    tokens: kernels::QueryTokens,
+    heads: usize,
+) -> PanelStates {
+    let hidden = input.values.features;
+    let layout = PanelLayout {
+        tokens: input.queries.layout.tokens,
+        features: hidden,
+    };
+    let heads = kernels::Heads {
+        count: heads,
+        head_dim: hidden / heads,
+    };
+    // SAFETY: the kernel writes every query's context, and zero in the lanes without a token.
+    unsafe {
+        PanelStates::written_by(layout, |out| {
+            kernels::attention(input, sequences, tokens, heads, out);
+        })
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 
 /// `2^-x` for x in [0, 125].
 #[inline(always)]
-fn exp2_minus<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+pub(crate) fn exp2_minus<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let magic = simd.splat(EXPONENT_MAGIC);
     let biased = simd.sub(magic, x);
     let fraction = simd.sub(simd.sub(magic, biased), x);

@@ -40,7 +40,7 @@ mod threads;
 mod tile;
 mod weights;
 
-use attention::attention;
+use attention::{AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs};
 pub(crate) use backend::Cpu;
 use embeddings::{EmbeddingTables, TokenIds, embeddings};
 use integer::integer_linear;

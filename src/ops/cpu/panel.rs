@@ -153,10 +153,10 @@ pub(crate) fn pack<S: Simd>(
     }
 }
 
-/// Transposes a panel to rows of its tokens, next to each other.
+/// Transposes a panel to rows of its tokens, `stride` apart.
 ///
 /// # Shapes
-/// `panel`: `[features, padded_tokens(tokens)]`
+/// `panel`: `[features, width]`
 ///
 /// # Safety
 /// `to` must be writable for `features` values of each of `tokens` rows.
@@ -164,12 +164,13 @@ pub(crate) fn pack<S: Simd>(
 pub(crate) unsafe fn unpack<S: Simd>(
     simd: S,
     panel: &[f32],
+    width: usize,
     tokens: usize,
     features: usize,
     to: *mut f32,
+    stride: usize,
 ) {
-    let width = padded_tokens::<S>(tokens);
-    assert!(panel.len() >= features * width);
+    assert!(tokens <= width && panel.len() >= features * width);
     for first in (0..tokens).step_by(S::LANES) {
         let full = tokens - first >= S::LANES;
         let whole = if full {
@@ -181,13 +182,13 @@ pub(crate) unsafe fn unpack<S: Simd>(
             // SAFETY: LANES features from `feature` and tokens from `first` exist on both sides.
             unsafe {
                 let from = panel.as_ptr().add(feature * width + first);
-                simd.transpose(from, width, to.add(first * features + feature), features);
+                simd.transpose(from, width, to.add(first * stride + feature), stride);
             }
         }
         for token in first..tokens.min(first + S::LANES) {
             for feature in whole..features {
                 // SAFETY: token < tokens and feature < features.
-                unsafe { *to.add(token * features + feature) = panel[feature * width + token] }
+                unsafe { *to.add(token * stride + feature) = panel[feature * width + token] }
             }
         }
     }

@@ -46,7 +46,18 @@ impl Kernel for Unpack<'_> {
         for panel in panels_of_part::<S>(self.panels, self.index) {
             let to = self.out.at(panel.first * features, panel.tokens * features);
             // SAFETY: the panel's rows are this unit's own.
-            unsafe { unpack(simd, &self.x[panel.start..], panel.tokens, features, to) }
+            unsafe {
+                let from = &self.x[panel.start..];
+                unpack(
+                    simd,
+                    from,
+                    panel.width,
+                    panel.tokens,
+                    features,
+                    to,
+                    features,
+                );
+            }
         }
     }
 }

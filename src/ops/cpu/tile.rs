@@ -1,8 +1,9 @@
 //! The register tile that linear and attention share.
 //!
-//! Lanes run along the tokens of a panel; the other operand is read where it lies, one value at a
-//! time, and broadcast to all tokens. So weights need neither a transposed copy nor alignment (four-byte loads never straddle a
-//! cache line), and one order of summation, k upwards from zero, serves every number of tokens.
+//! Lanes run along the tokens of a panel. The other operand is read where it lies, one value at a
+//! time, and broadcast to all tokens. So weights need neither a transposed copy nor alignment
+//! (four-byte loads never straddle a cache line), and one order of summation, k upwards from zero,
+//! serves every number of tokens.
 
 use super::panel::panel_tokens;
 use super::simd::Simd;
@@ -23,34 +24,46 @@ pub(crate) struct StridedOperand {
     pub(crate) prefetch: usize,
 }
 
-/// `sums[output, token] (+)= Σ_k panel[k, token] * value(output, k)`, added to what is there unless `first`.
+/// Some of the steps of k, whose values lie elsewhere than those of the others.
+#[derive(Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) operand: StridedOperand,
+    /// Steps of k.
+    pub(crate) depth: usize,
+}
+
+/// `sums[output, token] (+)= Σ_k panel[k, token] * value(output, k)`, added to what is there unless
+/// `first`. The segments' steps of k follow each other.
 ///
 /// # Shapes
-/// `panel`: `[depth, width]`, `sums`: `[outputs, width]`, width being one register's lanes or two.
+/// `panel`: `[depth of all segments, width]`, `sums`: `[outputs, width]`, width being one register's
+/// lanes or two.
 ///
 /// # Safety
-/// `values` must be readable for every output below `outputs` and k below `depth`; `sums` must be
-/// writable for `outputs * width` values, and hold them unless `first`.
+/// The operands must be readable for every output below `outputs` and k below their `depth`; `sums`
+/// must be writable for `outputs * width` values, and hold them unless `first`.
 #[inline(always)]
 pub(crate) unsafe fn tiles<S: Simd>(
     simd: S,
     panel: &[f32],
     width: usize,
-    values: StridedOperand,
+    segments: &[Segment],
     outputs: usize,
     first: bool,
     sums: *mut f32,
 ) {
-    let depth = panel.len() / width;
+    let depth: usize = segments.iter().map(|segment| segment.depth).sum();
+    assert!(
+        panel.len() == depth * width,
+        "a row of the panel for every k"
+    );
     let mut output = 0;
     while output < outputs {
         let count = tile_outputs::<S>(outputs - output);
-        // SAFETY: the first output of the tile is below `outputs`.
-        let start = unsafe { values.start.add(output * values.output_stride) };
         let tile = Tile {
             panel: panel.as_ptr(),
-            values: StridedOperand { start, ..values },
-            depth,
+            segments,
+            output,
             first,
         };
         // SAFETY: depth * width values of the panel exist; sums and values by the caller's promise.
@@ -77,14 +90,15 @@ pub(crate) fn tile_outputs<S: Simd>(outputs: usize) -> usize {
         .unwrap_or(1)
 }
 
-struct Tile {
+struct Tile<'a> {
     panel: *const f32,
-    values: StridedOperand,
-    depth: usize,
+    segments: &'a [Segment],
+    /// The tile's first output.
+    output: usize,
     first: bool,
 }
 
-impl Tile {
+impl Tile<'_> {
     /// # Safety
     /// As [`Tile::run`], for `outputs` outputs, which must be one of the compiled sizes.
     #[inline(always)]
@@ -108,8 +122,8 @@ impl Tile {
     }
 
     /// # Safety
-    /// The panel must hold `depth * VECTORS * LANES` values, `sums` `OUTPUTS * VECTORS * LANES`, and
-    /// `values` must be readable for OUTPUTS outputs and `depth` values of each.
+    /// The panel must hold `VECTORS * LANES` values for every k, `sums` `OUTPUTS * VECTORS * LANES`,
+    /// and the operands must be readable for OUTPUTS outputs from the first one on.
     #[inline(always)]
     unsafe fn run<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
         self,
@@ -117,40 +131,12 @@ impl Tile {
         sums: *mut f32,
     ) {
         let width = VECTORS * S::LANES;
-        let Self {
-            panel,
-            values,
-            depth,
-            first,
-        } = self;
         let mut accumulators = [[simd.splat(0.0); VECTORS]; OUTPUTS];
-        // A pointer for every third output: x86 addresses two more by the stride and its double.
-        let mut thirds: [*const f32; 4] = std::array::from_fn(|third| {
-            opaque(values.start.wrapping_add(3 * third * values.output_stride))
-        });
-        let mut panel = panel;
-        for index in 0..depth / UNROLL {
-            if values.prefetch > 0 && index % (LINE / UNROLL) == 0 {
-                for output in 0..OUTPUTS {
-                    let at = thirds[output / 3].wrapping_add(output % 3 * values.output_stride);
-                    simd.prefetch(at.wrapping_add(values.prefetch));
-                }
-            }
-            for k in 0..UNROLL {
-                // SAFETY: k stays below what is left of depth.
-                unsafe { step(simd, &mut accumulators, panel, thirds, values, k) };
-            }
-            thirds = [
-                opaque(thirds[0].wrapping_add(UNROLL * values.k_stride)),
-                opaque(thirds[1].wrapping_add(UNROLL * values.k_stride)),
-                opaque(thirds[2].wrapping_add(UNROLL * values.k_stride)),
-                opaque(thirds[3].wrapping_add(UNROLL * values.k_stride)),
-            ];
-            panel = panel.wrapping_add(UNROLL * width);
-        }
-        for k in 0..depth % UNROLL {
-            // SAFETY: k stays below what is left of depth.
-            unsafe { step(simd, &mut accumulators, panel, thirds, values, k) };
+        let mut panel = self.panel;
+        for segment in self.segments {
+            // SAFETY: passed on from the caller.
+            unsafe { accumulate(simd, &mut accumulators, panel, *segment, self.output) };
+            panel = panel.wrapping_add(segment.depth * width);
         }
         for (output, row) in accumulators.iter().enumerate() {
             for (v, accumulator) in row.iter().enumerate() {
@@ -158,7 +144,7 @@ impl Tile {
                 unsafe {
                     let to = sums.add(output * width + v * S::LANES);
                     simd.store(
-                        if first {
+                        if self.first {
                             *accumulator
                         } else {
                             simd.add(simd.load(to), *accumulator)
@@ -171,12 +157,54 @@ impl Tile {
     }
 }
 
+/// Adds the products of all steps of a segment, in order, for the outputs from `output` on.
+///
+/// # Safety
+/// As [`Tile::run`], for this segment and its rows at `panel`.
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
+    simd: S,
+    accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],
+    mut panel: *const f32,
+    segment: Segment,
+    output: usize,
+) {
+    let Segment { operand, depth } = segment;
+    let start = operand.start.wrapping_add(output * operand.output_stride);
+    // A pointer for every third output: x86 addresses two more by the stride and its double.
+    let mut thirds: [*const f32; 4] =
+        std::array::from_fn(|third| opaque(start.wrapping_add(3 * third * operand.output_stride)));
+    for index in 0..depth / UNROLL {
+        if operand.prefetch > 0 && index % (LINE / UNROLL) == 0 {
+            for output in 0..OUTPUTS {
+                let at = thirds[output / 3].wrapping_add(output % 3 * operand.output_stride);
+                simd.prefetch(at.wrapping_add(operand.prefetch));
+            }
+        }
+        for k in 0..UNROLL {
+            // SAFETY: k stays below what is left of depth.
+            unsafe { step(simd, accumulators, panel, thirds, operand, k) };
+        }
+        thirds = [
+            opaque(thirds[0].wrapping_add(UNROLL * operand.k_stride)),
+            opaque(thirds[1].wrapping_add(UNROLL * operand.k_stride)),
+            opaque(thirds[2].wrapping_add(UNROLL * operand.k_stride)),
+            opaque(thirds[3].wrapping_add(UNROLL * operand.k_stride)),
+        ];
+        panel = panel.wrapping_add(UNROLL * VECTORS * S::LANES);
+    }
+    for k in 0..depth % UNROLL {
+        // SAFETY: k stays below what is left of depth.
+        unsafe { step(simd, accumulators, panel, thirds, operand, k) };
+    }
+}
+
 /// Adds the products of step `k` to every accumulator.
 ///
 /// A function and no closure: closures are not always inlined, and lose the target features then.
 ///
 /// # Safety
-/// As [`Tile::run`], `k` being below what is left of its depth at `panel` and `thirds`.
+/// As [`accumulate`], `k` being below what is left of its depth at `panel` and `thirds`.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -187,7 +215,7 @@ unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
     accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],
     panel: *const f32,
     thirds: [*const f32; 4],
-    values: StridedOperand,
+    operand: StridedOperand,
     k: usize,
 ) {
     let mut tokens = [simd.splat(0.0); VECTORS];
@@ -196,7 +224,7 @@ unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
         tokens[vector] = unsafe { simd.load(panel.add((k * VECTORS + vector) * S::LANES)) };
     }
     for output in 0..OUTPUTS {
-        let offset = output % 3 * values.output_stride + k * values.k_stride;
+        let offset = output % 3 * operand.output_stride + k * operand.k_stride;
         // SAFETY: output < OUTPUTS and k is below the depth, by the caller's promise.
         let value = simd.splat(unsafe { *thirds[output / 3].add(offset) });
         for vector in 0..VECTORS {

@@ -153,6 +153,29 @@ impl Backend for Cuda {
             .map_err(failed)
     }
 
+    /// All tokens first: the kernel takes query, key and value side by side.
+    fn first_token_attention(
+        query_key_value: &CudaLinear,
+        hidden: &RowStates,
+        sequences: &Tiles,
+        heads: usize,
+    ) -> Result<RowStates> {
+        let query_key_value = Self::linear(query_key_value, hidden, Activation::None)?;
+        let context = Self::attention(&query_key_value, sequences, heads)?;
+        Self::select(&context, &sequences.first_tokens)
+    }
+
+    fn attention_probs(
+        query_key_value: &RowStates,
+        sequences: &Tiles,
+        heads: usize,
+    ) -> Result<OutputTensor> {
+        let RowStates { rows, bias } = query_key_value;
+        launches::attention_probs(rows, bias.as_ref(), sequences, heads)
+            .map(OutputTensor::Cuda)
+            .map_err(failed)
+    }
+
     fn add_layer_norm(norm: &DeviceNorm, x: &RowStates, residual: &RowStates) -> Result<RowStates> {
         launches::add_layer_norm(&x.rows, x.bias.as_ref(), residual.finished()?, norm)
             .map(RowStates::new)

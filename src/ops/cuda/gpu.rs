@@ -22,6 +22,7 @@ const SOURCE: &str = concat!(
     include_str!("kernels.cu"),
     include_str!("attention.cu"),
     include_str!("tensor_attention.cu"),
+    include_str!("attention_probs.cu"),
 );
 
 /// The first compute capability whose instructions the kernels use.

@@ -180,6 +180,45 @@ pub(super) fn attention(
     Ok(out)
 }
 
+/// The attention probabilities of every sequence and head, in one launch.
+///
+/// # Shapes
+/// `query_key_value` `[tokens, 3 × hidden]`, `bias` `[3 × hidden]` → `[heads, tokens, tokens]` of one
+/// sequence after the other, in f32
+pub(super) fn attention_probs(
+    query_key_value: &Tensor,
+    bias: Option<&Tensor>,
+    tiles: &Tiles,
+    heads: usize,
+) -> Result<Tensor> {
+    let (_, features) = query_key_value.dims2()?;
+    let (dtype, head_dim) = (query_key_value.dtype(), features / 3 / heads);
+    expect(
+        query_key_value,
+        dtype,
+        &[tiles.tokens, 3 * heads * head_dim],
+    )?;
+    bias.map_or(Ok(()), |bias| expect(bias, DType::F32, &[features]))?;
+    let out = uninitialized(DType::F32, query_key_value, (heads, tiles.pairs as usize))?;
+    Launch {
+        operation: "attention_probs",
+        dtype,
+        variant: 1,
+        grid: (tiles.count()?, heads),
+        arguments: &[
+            Argument::Tensor(query_key_value),
+            Argument::maybe(bias),
+            Argument::Tensor(&tiles.table),
+            Argument::Tensor(&tiles.upload_pairs()?),
+            Argument::number(tiles.kernel.queries)?,
+            Argument::number(head_dim)?,
+            Argument::Float(1.0 / (head_dim as f32).sqrt()),
+        ],
+    }
+    .fill(&out)?;
+    Ok(out)
+}
+
 /// Some rows of `x`, checked before they are asked for.
 ///
 /// # Shapes

@@ -1,6 +1,6 @@
 //! The sequences of a batch as the attention kernel takes them: cut into tiles of queries.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Error, Result, Tensor, bail};
 
 use super::definitions::{
     LARGE_HEAD, LARGE_HEAD_QUERIES, SMALL_HEAD, SMALL_HEAD_QUERIES, TENSOR_QUERIES,
@@ -17,7 +17,7 @@ pub(super) struct AttentionKernel {
     /// Features of a head at most, its variant.
     pub(super) features: usize,
     /// Of a tile.
-    queries: usize,
+    pub(super) queries: usize,
 }
 
 /// Those of `attention.cu`.
@@ -60,6 +60,12 @@ impl AttentionKernel {
 pub(crate) struct Tiles {
     /// `[tiles, 4]`: `Tile` of `attention.cu`
     pub(super) table: Tensor,
+    /// For each tile, the pairs of tokens in the sequences before its own.
+    pairs_before: Vec<u64>,
+    /// The pairs of tokens in all sequences.
+    pub(super) pairs: u64,
+    /// The first token of each sequence.
+    pub(super) first_tokens: Vec<usize>,
     /// Tokens of all sequences.
     pub(super) tokens: usize,
     /// Whose tiles they are.
@@ -70,8 +76,8 @@ impl Tiles {
     /// Uploads the tiles of `sequences`.
     pub(super) fn upload(sequences: &[Sequence], head_dim: usize, model: &Upload) -> Result<Self> {
         let kernel = AttentionKernel::of(head_dim, model)?;
-        let mut numbers = Vec::new();
-        let mut tokens = 0;
+        let (mut numbers, mut pairs_before) = (Vec::new(), Vec::new());
+        let (mut tokens, mut pairs) = (0, 0);
         for sequence in sequences {
             if sequence.start != tokens || sequence.attended > sequence.tokens {
                 bail!("attention: the sequences do not lie end to end");
@@ -84,11 +90,16 @@ impl Tiles {
                     attended,
                 } = *sequence;
                 numbers.extend([start, tokens, attended, first_query].map(|it| it as u32));
+                pairs_before.push(pairs);
             }
+            pairs += sequence.tokens as u64 * sequence.tokens as u64;
         }
         let shape = (numbers.len() / 4, 4);
         Ok(Self {
             table: Tensor::from_vec(numbers, shape, &model.device)?,
+            first_tokens: sequences.iter().map(|sequence| sequence.start).collect(),
+            pairs_before,
+            pairs,
             tokens,
             kernel,
         })
@@ -97,5 +108,15 @@ impl Tiles {
     /// How many there are.
     pub(super) fn count(&self) -> Result<usize> {
         self.table.dim(0)
+    }
+
+    /// [`Tiles::pairs_before`] on the GPU.
+    pub(super) fn upload_pairs(&self) -> Result<Tensor> {
+        let number = |&pairs: &u64| {
+            u32::try_from(pairs)
+                .map_err(|_| Error::Msg("a batch is too large for its attentions".to_owned()))
+        };
+        let numbers: Result<Vec<u32>> = self.pairs_before.iter().map(number).collect();
+        Tensor::new(numbers?, self.table.device())
     }
 }

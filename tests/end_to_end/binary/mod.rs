@@ -1,5 +1,6 @@
 //! Tests that run the built `bert-embed` and look at its output, its files and its exit code.
 
+mod attentions;
 mod contract;
 mod formats;
 mod sentences;

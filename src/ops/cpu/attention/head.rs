@@ -1,18 +1,18 @@
-//! The context of one head of one sequence.
+//! The context and the probabilities of one head of one sequence.
 
-use super::super::math::exp;
-use super::super::panel::{PanelLayout, padded_tokens, panel_tokens};
+use super::super::math::exp2_minus;
+use super::super::panel::{PanelLayout, panel_tokens, unpack};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{StridedOperand, tiles};
-use super::QueryRun;
-use crate::ops::Sequence;
+use super::super::tile::tiles;
+use super::slice::{HeadSlice, Segments, copy, whole_panel};
+use super::{AttentionInput, PanelSlice, QueryRun};
 
 /// Keys whose products are summed from zero before they join the total, to halve the rounding error.
 const KEY_BLOCK: usize = 128;
 
-/// A thread's copies of what it works on, each token's place counted from its sequence's beginning.
+/// A thread's memory: copies of what does not lie in panels of its own, and the scores.
 #[derive(Default)]
 pub(super) struct AttentionBuffers {
     queries: Scratch,
@@ -22,112 +22,125 @@ pub(super) struct AttentionBuffers {
     context: Scratch,
 }
 
+/// The context of some queries.
 #[allow(clippy::struct_field_names, reason = "head_dim is the config's word")]
-pub(super) struct Head<'a> {
-    pub(super) qkv: &'a [f32],
-    pub(super) unit: QueryRun,
-    pub(super) from: PanelLayout,
+pub(super) struct HeadContext<'a> {
+    pub(super) input: AttentionInput<'a>,
+    pub(super) item: QueryRun,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
     pub(super) to: PanelLayout,
     pub(super) buffers: &'a mut AttentionBuffers,
 }
 
-impl Kernel for Head<'_> {
+impl Kernel for HeadContext<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self {
-            qkv,
-            unit,
-            from,
+            input,
+            item,
             head_dim,
-            out,
-            to,
             buffers,
+            ..
         } = self;
-        let QueryRun { sequence, head, .. } = unit;
-        let keys = sequence.keys();
-        let part = |part: usize| HeadSlice {
-            values: qkv,
-            panels: from,
-            first: part * to.features + head * head_dim,
-            features: head_dim,
-        };
-        let key = buffers.keys.floats(keys * head_dim);
-        part(1).gather(simd, sequence.start, keys, key, keys);
-        let value = buffers.values.floats(keys * head_dim);
-        part(2).gather(simd, sequence.start, keys, value, keys);
-        for first in (0..unit.count).step_by(panel_tokens::<S>()) {
-            let queries = panel_tokens::<S>().min(unit.count - first);
-            let first = sequence.start + unit.first + first;
-            let width = padded_tokens::<S>(queries);
-            let panel = &mut buffers.queries.floats(head_dim * width)[..head_dim * width];
-            let scores = &mut buffers.scores.floats(keys * width)[..keys * width];
-            let context = &mut buffers.context.floats(head_dim * width)[..head_dim * width];
-            // Lanes beyond the queries are computed too, from whatever was there before.
-            part(0).gather(simd, first, queries, panel, width);
-            score(simd, panel, width, key, sequence, scores);
-            let totals = softmax(simd, scores, width, 1.0 / (head_dim as f32).sqrt());
-            mix(simd, scores, width, value, context);
-            divide(simd, context, width, totals);
+        let key = item.keys_of(input.keys, head_dim);
+        let key = key.aligned(simd, &mut buffers.keys);
+        let value = item.keys_of(input.values, head_dim);
+        let value = value.aligned(simd, &mut buffers.values);
+        for (first, count) in item.panels::<S>() {
+            let queries = input.queries.head(item.head, head_dim, first, count);
+            let (panel, width) = queries.panel(simd, &mut buffers.queries);
+            let scores = &mut buffers.scores.floats(key.tokens * width)[..key.tokens * width];
+            score(simd, panel, width, key, item, scores);
+            let scales = softmax(simd, scores, width, head_dim);
             let target = ContextTarget {
-                out,
-                panels: to,
-                feature: head * head_dim,
+                out: self.out,
+                layout: self.to,
+                feature: item.head * head_dim,
                 token: first,
-                tokens: queries,
+                tokens: count,
             };
-            target.scatter(simd, context, width);
-        }
-    }
-}
-
-impl Sequence {
-    /// Keys that a query of the sequence mixes.
-    fn keys(&self) -> usize {
-        if self.attended == 0 {
-            self.tokens
-        } else {
-            self.attended
-        }
-    }
-}
-
-/// The features of a head's queries, keys or values in the panels of the batch.
-#[derive(Clone, Copy)]
-struct HeadSlice<'a> {
-    values: &'a [f32],
-    panels: PanelLayout,
-    /// Its first feature.
-    first: usize,
-    features: usize,
-}
-
-impl HeadSlice<'_> {
-    /// Copies `tokens` tokens from `first` on next to each other, wherever panels part them.
-    ///
-    /// # Shapes
-    /// `to`: `[features, stride]`
-    #[inline(always)]
-    fn gather<S: Simd>(&self, simd: S, first: usize, tokens: usize, to: &mut [f32], stride: usize) {
-        for span in self.panels.spans::<S>(first, tokens) {
-            for feature in 0..self.features {
-                let from = span.start + (self.first + feature) * span.width;
-                let from = &self.values[from..][..span.tokens];
-                let to = &mut to[feature * stride + span.before..][..span.tokens];
-                copy(simd, from, to);
+            let size = head_dim * width;
+            let in_place = target.in_place::<S>(size);
+            let buffer = buffers.context.floats(size).as_mut_ptr();
+            let context = in_place.unwrap_or(buffer);
+            // SAFETY: both places have `size` values, the item's own, and mix writes all of them.
+            let context = unsafe {
+                mix(simd, scores, width, value, head_dim, context);
+                std::slice::from_raw_parts_mut(context, size)
+            };
+            scale_columns(simd, context, width, scales);
+            if in_place.is_none() {
+                target.scatter(simd, context, width);
             }
         }
     }
 }
 
-/// Copies a few values.
-#[inline(always)]
-fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
-    for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        simd.store_slice(simd.load_slice(from), to);
+/// The probabilities of some queries.
+pub(super) struct HeadProbabilities<'a> {
+    pub(super) queries: PanelSlice<'a>,
+    pub(super) keys: PanelSlice<'a>,
+    pub(super) item: QueryRun,
+    pub(super) head_dim: usize,
+    pub(super) out: SharedOut<'a>,
+    /// Where the sequence's probabilities begin, `[heads, tokens, tokens]`.
+    pub(super) start: usize,
+    pub(super) buffers: &'a mut AttentionBuffers,
+}
+
+impl Kernel for HeadProbabilities<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            item,
+            head_dim,
+            buffers,
+            ..
+        } = self;
+        let tokens = item.sequence.tokens;
+        let key = item.keys_of(self.keys, head_dim);
+        let key = key.aligned(simd, &mut buffers.keys);
+        for (first, count) in item.panels::<S>() {
+            let queries = self.queries.head(item.head, head_dim, first, count);
+            let (panel, width) = queries.panel(simd, &mut buffers.queries);
+            let scores = &mut buffers.scores.floats(key.tokens * width)[..key.tokens * width];
+            score(simd, panel, width, key, item, scores);
+            let scales = softmax(simd, scores, width, head_dim);
+            scale_columns(simd, scores, width, scales);
+            let row = item.head * tokens + (first - item.sequence.start);
+            let to = self.out.at(self.start + row * tokens, count * tokens);
+            // SAFETY: at() checked the end, and these rows are this item's own. Keys that nobody
+            // attends to stay zero.
+            unsafe {
+                to.write_bytes(0, count * tokens);
+                unpack(simd, scores, width, count, key.tokens, to, tokens);
+            }
+        }
+    }
+}
+
+impl QueryRun {
+    /// The item's head of `of`, for the keys that its queries mix.
+    fn keys_of<'a>(&self, of: PanelSlice<'a>, head_dim: usize) -> HeadSlice<'a> {
+        let sequence = self.sequence;
+        let keys = match sequence.attended {
+            0 => sequence.tokens,
+            attended => attended,
+        };
+        of.head(self.head, head_dim, sequence.start, keys)
+    }
+
+    /// The item's queries in panels: the first query of each, and how many.
+    #[inline(always)]
+    fn panels<S: Simd>(self) -> impl Iterator<Item = (usize, usize)> {
+        let each = panel_tokens::<S>();
+        let firsts = (0..self.count).step_by(each);
+        firsts.map(move |first| (self.first + first, each.min(self.count - first)))
     }
 }
 
@@ -137,96 +150,135 @@ fn score<S: Simd>(
     simd: S,
     queries: &[f32],
     width: usize,
-    key: &[f32],
-    sequence: Sequence,
+    key: HeadSlice,
+    item: QueryRun,
     scores: &mut [f32],
 ) {
-    if sequence.attended == 0 {
+    if item.sequence.attended == 0 {
         return scores.fill(0.0);
     }
-    let (keys, head_dim) = (scores.len() / width, queries.len() / width);
-    assert!(key.len() >= keys * head_dim);
-    let values = StridedOperand {
-        start: key.as_ptr(),
-        output_stride: 1,
-        k_stride: keys,
-        prefetch: 0,
-    };
-    // SAFETY: head_dim rows of `keys` values exist, by the assertion, and as many scores.
-    unsafe {
-        tiles(
-            simd,
-            queries,
-            width,
-            values,
-            keys,
-            true,
-            scores.as_mut_ptr(),
-        );
+    for (before, keys, segment) in key.as_keys::<S>() {
+        let scores = &mut scores[before * width..][..keys * width];
+        let sums = scores.as_mut_ptr();
+        // SAFETY: as_keys checked its operand, and there are as many scores.
+        unsafe { tiles(simd, queries, width, &[segment], keys, true, sums) }
     }
 }
 
 /// `context[d, query] = Σ_key probs[key, query] * value[d, key]`
+///
+/// # Safety
+/// `context` must be writable for `head_dim * width` values.
 #[inline(always)]
-fn mix<S: Simd>(simd: S, probs: &[f32], width: usize, value: &[f32], context: &mut [f32]) {
-    let (keys, head_dim) = (probs.len() / width, context.len() / width);
-    assert!(value.len() >= keys * head_dim);
+unsafe fn mix<S: Simd>(
+    simd: S,
+    probs: &[f32],
+    width: usize,
+    value: HeadSlice,
+    head_dim: usize,
+    context: *mut f32,
+) {
+    let mut segments = Segments::new();
     for (block, probs) in probs.chunks(KEY_BLOCK * width).enumerate() {
-        let values = StridedOperand {
-            start: value[block * KEY_BLOCK..].as_ptr(),
-            output_stride: keys,
-            k_stride: 1,
-            prefetch: 0,
-        };
-        // SAFETY: the block's keys of head_dim rows exist, by the assertion, and the context too.
-        unsafe {
-            tiles(
-                simd,
-                probs,
-                width,
-                values,
-                head_dim,
-                block == 0,
-                context.as_mut_ptr(),
-            );
-        }
+        value.as_values::<S>(block * KEY_BLOCK, probs.len() / width, &mut segments);
+        let segments = segments.get();
+        // SAFETY: as_values checked its operands, and the context has head_dim rows.
+        unsafe { tiles(simd, probs, width, segments, head_dim, block == 0, context) }
     }
 }
 
-/// Replaces scores by `e^(scale * (score - max))` down each column and returns the columns' sums.
+/// Replaces scores by `e^((score - max) / √head_dim)` down each column, and returns what the columns
+/// must be multiplied by to have the sum 1.
 ///
 /// # Shapes
-/// `scores`: `[keys, width]`; the sums: `[width]`, as one register or two
+/// `scores`: `[keys, width]`, width being one register's lanes or two
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, scores: &mut [f32], width: usize, scale: f32) -> [S::Vector; 2] {
-    let mut totals = [simd.splat(0.0); 2];
-    let scale = simd.splat(scale);
-    for (vector, total) in totals.iter_mut().enumerate().take(width / S::LANES) {
-        let first = vector * S::LANES;
-        let mut max = simd.splat(f32::NEG_INFINITY);
-        for row in scores.chunks_exact(width) {
-            max = simd.max(simd.load_slice(&row[first..]), max);
-        }
-        for block in scores.chunks_mut(KEY_BLOCK * width) {
-            let mut sum = simd.splat(0.0);
-            for row in block.chunks_exact_mut(width) {
-                let row = &mut row[first..first + S::LANES];
-                let prob = exp(simd, simd.mul(simd.sub(simd.load_slice(row), max), scale));
-                simd.store_slice(prob, row);
-                sum = simd.add(sum, prob);
-            }
-            *total = simd.add(*total, sum);
-        }
+fn softmax<S: Simd>(simd: S, scores: &mut [f32], width: usize, head_dim: usize) -> [S::Vector; 2] {
+    // e^x is 2^(x log2 e).
+    let scale = std::f32::consts::LOG2_E / (head_dim as f32).sqrt();
+    if width == S::LANES {
+        let [scales] = softmax_columns::<S, 1>(simd, scores, scale);
+        [scales; 2]
+    } else {
+        softmax_columns::<S, 2>(simd, scores, scale)
     }
-    totals
 }
 
-/// Divides each column by its total.
+/// As [`softmax`], all columns of a row at once: their additions do not wait for each other.
 #[inline(always)]
-fn divide<S: Simd>(simd: S, context: &mut [f32], width: usize, totals: [S::Vector; 2]) {
-    for row in context.chunks_exact_mut(width) {
-        for (values, total) in row.chunks_exact_mut(S::LANES).zip(totals) {
-            simd.store_slice(simd.div(simd.load_slice(values), total), values);
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an iterator over registers by value goes through memory"
+)]
+fn softmax_columns<S: Simd, const VECTORS: usize>(
+    simd: S,
+    scores: &mut [f32],
+    scale: f32,
+) -> [S::Vector; VECTORS] {
+    let width = VECTORS * S::LANES;
+    let scale = simd.splat(scale);
+    let max = column_maxima::<S, VECTORS>(simd, scores);
+    let mut totals = [simd.splat(0.0); VECTORS];
+    for block in scores.chunks_mut(KEY_BLOCK * width) {
+        let mut sums = [simd.splat(0.0); VECTORS];
+        for row in block.chunks_exact_mut(width) {
+            for vector in 0..VECTORS {
+                let row = &mut row[vector * S::LANES..][..S::LANES];
+                let below = simd.mul(simd.sub(max[vector], simd.load_slice(row)), scale);
+                let prob = exp2_minus(simd, simd.min(simd.splat(125.0), below));
+                simd.store_slice(prob, row);
+                sums[vector] = simd.add(sums[vector], prob);
+            }
+        }
+        for vector in 0..VECTORS {
+            totals[vector] = simd.add(totals[vector], sums[vector]);
+        }
+    }
+    let mut scales = [simd.splat(0.0); VECTORS];
+    for vector in 0..VECTORS {
+        scales[vector] = simd.div(simd.splat(1.0), totals[vector]);
+    }
+    scales
+}
+
+/// The largest score of each column. Two sets of maxima take turns, for each waits for the one before.
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an iterator over registers by value goes through memory"
+)]
+fn column_maxima<S: Simd, const VECTORS: usize>(simd: S, scores: &[f32]) -> [S::Vector; VECTORS] {
+    let width = VECTORS * S::LANES;
+    let mut maxima = [[simd.splat(f32::NEG_INFINITY); VECTORS]; 2];
+    let pairs = scores.chunks_exact(2 * width);
+    let last = pairs.remainder();
+    for pair in pairs {
+        for turn in 0..2 {
+            for vector in 0..VECTORS {
+                let row = &pair[(turn * VECTORS + vector) * S::LANES..];
+                maxima[turn][vector] = simd.max(simd.load_slice(row), maxima[turn][vector]);
+            }
+        }
+    }
+    for row in last.chunks_exact(width) {
+        for vector in 0..VECTORS {
+            let row = &row[vector * S::LANES..];
+            maxima[0][vector] = simd.max(simd.load_slice(row), maxima[0][vector]);
+        }
+    }
+    let [mut one, other] = maxima;
+    for vector in 0..VECTORS {
+        one[vector] = simd.max(other[vector], one[vector]);
+    }
+    one
+}
+
+/// Multiplies each column by its scale.
+#[inline(always)]
+fn scale_columns<S: Simd>(simd: S, rows: &mut [f32], width: usize, scales: [S::Vector; 2]) {
+    for row in rows.chunks_exact_mut(width) {
+        for (values, scale) in row.chunks_exact_mut(S::LANES).zip(scales) {
+            simd.store_slice(simd.mul(simd.load_slice(values), scale), values);
         }
     }
 }
@@ -235,23 +287,31 @@ fn divide<S: Simd>(simd: S, context: &mut [f32], width: usize, totals: [S::Vecto
 #[derive(Clone, Copy)]
 struct ContextTarget<'a> {
     out: SharedOut<'a>,
-    panels: PanelLayout,
+    layout: PanelLayout,
     feature: usize,
     token: usize,
     tokens: usize,
 }
 
 impl ContextTarget<'_> {
+    /// The place itself, if the queries are all tokens of one panel: `size` values, the lanes without
+    /// a token included.
+    #[inline(always)]
+    fn in_place<S: Simd>(self, size: usize) -> Option<*mut f32> {
+        let span = whole_panel::<S>(self.layout, self.token, self.tokens)?;
+        Some(self.out.at(span.start + self.feature * span.width, size))
+    }
+
     /// Copies `context` there, wherever panels part the queries.
     ///
     /// # Shapes
     /// `context`: `[head_dim, width]`
     #[inline(always)]
     fn scatter<S: Simd>(self, simd: S, context: &[f32], width: usize) {
-        for span in self.panels.spans::<S>(self.token, self.tokens) {
+        for span in self.layout.spans::<S>(self.token, self.tokens) {
             for (feature, context) in (self.feature..).zip(context.chunks_exact(width)) {
                 let at = self.out.at(span.start + feature * span.width, span.tokens);
-                // SAFETY: at() checked the end; the tokens of the head are this unit's own. What was
+                // SAFETY: at() checked the end; the tokens of the head are this item's own. What was
                 // there is not read.
                 let to = unsafe { std::slice::from_raw_parts_mut(at, span.tokens) };
                 copy(simd, &context[span.before..][..span.tokens], to);

@@ -1,73 +1,146 @@
 //! Scaled dot-product attention over tokens that lie end to end.
 //!
-//! Works on one (sequence, head, run of queries) at a time: its queries, keys and values are copied
-//! out of the batch's panels, since a sequence begins at any lane and must not depend on which. Lanes
-//! run along queries; scores, probabilities and context are `[key, query]` and `[head_dim, query]`, so
-//! that softmax runs down columns without crossing lanes. The source is `eager_attention_forward` of
-//! transformers' BERT.
+//! A work item is some queries of one head of one sequence. Lanes run along queries; scores,
+//! probabilities and context are `[key, query]` and `[head_dim, query]`, so that softmax runs down
+//! columns without crossing lanes. Keys and values are read in the batch's panels. A sequence may
+//! begin at any lane and its vectors must not depend on which: every sum has the order of the keys,
+//! wherever panels part them. The source is `eager_attention_forward` of transformers' BERT.
 
-use self::head::{AttentionBuffers, Head};
+use self::head::{AttentionBuffers, HeadContext, HeadProbabilities};
+pub(crate) use self::slice::PanelSlice;
 use super::panel::PanelLayout;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 use crate::ops::Sequence;
 
 mod head;
+mod slice;
 
-/// Units that each thread should find at least, so that a thread held up elsewhere costs little.
-const UNITS_A_THREAD: usize = 4;
+/// The fewest work items for each thread, so that a thread held up elsewhere costs little.
+const ITEMS_A_THREAD: usize = 4;
 
 /// The fewest queries of a work item, a multiple of every level's panel.
 const MIN_QUERIES: usize = 32;
 
+/// Where the queries, keys and values of all heads lie.
+#[derive(Clone, Copy)]
+pub(crate) struct AttentionInput<'a> {
+    pub(crate) queries: PanelSlice<'a>,
+    pub(crate) keys: PanelSlice<'a>,
+    pub(crate) values: PanelSlice<'a>,
+}
+
+/// Which tokens are queries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueryTokens {
+    /// All of them.
+    All,
+    /// The first one of each sequence; the queries' panels have no others.
+    First,
+}
+
+/// The heads of the attention.
+#[derive(Clone, Copy)]
+pub(crate) struct Heads {
+    pub(crate) count: usize,
+    pub(crate) head_dim: usize,
+}
+
 /// Writes the context: `softmax(query · keyᵀ / √head_dim) · value` of every sequence and head.
 ///
-/// Padding is a query as well, as transformers computes it. A token's context depends only on its
+/// Padding tokens are queries as well, as in transformers. A token's context depends only on its
 /// sequence: the bits are the same whatever lies beside it and however many threads there are.
 ///
 /// # Shapes
-/// `qkv`: panels of `[tokens, 3 * heads * head_dim]`, query, key and value side by side;
-/// `out`: panels of `[tokens, heads * head_dim]`
+/// `out`: panels of `[queries, heads * head_dim]`
 ///
 /// # Panics
 /// If a slice has not the size that its shape asks for, or the sequences are not all the tokens.
 pub(crate) fn attention(
-    qkv: &[f32],
+    input: AttentionInput<'_>,
     sequences: &[Sequence],
-    heads: usize,
-    head_dim: usize,
+    tokens: QueryTokens,
+    heads: Heads,
     out: SharedOut<'_>,
 ) {
-    let hidden = heads * head_dim;
+    for slice in [input.keys, input.values] {
+        assert_eq!(slice.layout.tokens, end(sequences), "a key for every token");
+    }
+    for slice in [input.queries, input.keys, input.values] {
+        assert_eq!(slice.values.len(), slice.layout.size(), "whole panels");
+    }
     let to = PanelLayout {
-        tokens: tokens(sequences),
-        features: hidden,
+        tokens: input.queries.layout.tokens,
+        features: heads.count * heads.head_dim,
     };
-    let from = PanelLayout {
-        features: 3 * hidden,
-        ..to
+    assert_eq!(
+        input.values.features, to.features,
+        "values are [tokens, hidden]"
+    );
+    assert_eq!(out.size(), to.size(), "out is [queries, hidden]");
+    let items = match tokens {
+        QueryTokens::All => work_items(sequences, heads.count),
+        QueryTokens::First => first_queries(sequences, heads.count),
     };
-    assert_eq!(qkv.len(), from.size(), "qkv is [tokens, 3 * hidden]");
-    assert_eq!(out.size(), to.size(), "out is [tokens, hidden]");
-    let units = units(sequences, heads);
     let level = Level::current();
-    for_each_unit(units.len(), AttentionBuffers::default, |buffers, unit| {
-        let head = Head {
-            qkv,
-            unit: units[unit],
-            from,
-            head_dim,
+    for_each_unit(items.len(), AttentionBuffers::default, |buffers, item| {
+        let context = HeadContext {
+            input,
+            item: items[item],
+            head_dim: heads.head_dim,
             out,
             to,
             buffers,
         };
-        dispatch(level, head);
+        dispatch(level, context);
     });
     dispatch(level, ClearPadding { out, panels: to });
 }
 
+/// Writes the probabilities: `softmax(query · keyᵀ / √head_dim)` of every sequence and head; zero for
+/// keys that are not attended to.
+///
+/// # Shapes
+/// `out`: `[heads, tokens, tokens]` of one sequence after the other
+///
+/// # Panics
+/// As [`attention`].
+pub(crate) fn attention_probs(
+    queries: PanelSlice<'_>,
+    keys: PanelSlice<'_>,
+    sequences: &[Sequence],
+    heads: Heads,
+    out: SharedOut<'_>,
+) {
+    for slice in [queries, keys] {
+        assert_eq!(slice.layout.tokens, end(sequences), "one for every token");
+        assert_eq!(slice.values.len(), slice.layout.size(), "whole panels");
+    }
+    let items = work_items(sequences, heads.count);
+    let mut starts = vec![0; end(sequences)];
+    let mut size = 0;
+    for sequence in sequences {
+        starts[sequence.start..][..sequence.tokens].fill(size);
+        size += heads.count * sequence.tokens * sequence.tokens;
+    }
+    assert_eq!(out.size(), size, "out is [heads, tokens, tokens]");
+    let level = Level::current();
+    for_each_unit(items.len(), AttentionBuffers::default, |buffers, item| {
+        let probabilities = HeadProbabilities {
+            queries,
+            keys,
+            item: items[item],
+            head_dim: heads.head_dim,
+            out,
+            start: starts[items[item].first],
+            buffers,
+        };
+        dispatch(level, probabilities);
+    });
+}
+
 /// The tokens of sequences that follow each other.
-fn tokens(sequences: &[Sequence]) -> usize {
+fn end(sequences: &[Sequence]) -> usize {
     let mut end = 0;
     for sequence in sequences {
         assert_eq!(sequence.start, end, "sequences follow each other");
@@ -80,7 +153,7 @@ fn tokens(sequences: &[Sequence]) -> usize {
     end
 }
 
-/// Writes zero to the lanes without a token, for no head does.
+/// Writes zero to the lanes without a token.
 struct ClearPadding<'a> {
     out: SharedOut<'a>,
     panels: PanelLayout,
@@ -99,7 +172,7 @@ impl Kernel for ClearPadding<'_> {
             let padding = panel.width - panel.tokens;
             let at = panel.start + feature * panel.width + panel.tokens;
             let to = self.out.at(at, padding);
-            // SAFETY: at() checked the end, and all units have returned.
+            // SAFETY: at() checked the end, and all work items are done.
             unsafe { to.write_bytes(0, padding) }
         }
     }
@@ -110,15 +183,16 @@ impl Kernel for ClearPadding<'_> {
 struct QueryRun {
     sequence: Sequence,
     head: usize,
+    /// The first query among all.
     first: usize,
     count: usize,
 }
 
-/// Cuts the work by sequence and head, and long sequences by queries where threads would idle.
-fn units(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
-    let wanted = UNITS_A_THREAD * rayon::current_num_threads();
+/// Cuts the work by sequence and head, and long sequences by queries if threads would idle.
+fn work_items(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
+    let wanted = ITEMS_A_THREAD * rayon::current_num_threads();
     let parts = wanted.div_ceil((sequences.len() * heads).max(1));
-    let mut units = Vec::new();
+    let mut items = Vec::new();
     for &sequence in sequences {
         let size = sequence
             .tokens
@@ -126,14 +200,27 @@ fn units(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
             .next_multiple_of(MIN_QUERIES);
         for head in 0..heads {
             for first in (0..sequence.tokens).step_by(size) {
-                units.push(QueryRun {
+                items.push(QueryRun {
                     sequence,
                     head,
-                    first,
+                    first: sequence.start + first,
                     count: size.min(sequence.tokens - first),
                 });
             }
         }
     }
-    units
+    items
+}
+
+/// One query of each sequence and head.
+fn first_queries(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
+    let of_sequence = |(first, &sequence): (usize, &Sequence)| {
+        (0..heads).map(move |head| QueryRun {
+            sequence,
+            head,
+            first,
+            count: 1,
+        })
+    };
+    sequences.iter().enumerate().flat_map(of_sequence).collect()
 }

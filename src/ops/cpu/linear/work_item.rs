@@ -8,7 +8,7 @@ use super::super::panel::{Panel, PanelLayout, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{StridedOperand, tiles};
+use super::super::tile::{Segment, StridedOperand, tiles};
 use super::{Columns, Weight, WeightMatrix};
 use crate::ops::Activation;
 
@@ -88,12 +88,13 @@ impl WorkItem<'_> {
             } else {
                 0
             };
-            let values = StridedOperand { prefetch, ..values };
+            let operand = StridedOperand { prefetch, ..values };
+            let segment = Segment { operand, depth };
             let panel = &self.x[from.start + k * from.width..][..depth * from.width];
             let sums = self.sums(to, output, outputs);
             // SAFETY: there are values for these outputs and `depth` of k; the sums are this unit's
             // own, and written from k = 0 on.
-            unsafe { tiles(simd, panel, from.width, values, outputs, k == 0, sums) }
+            unsafe { tiles(simd, panel, from.width, &[segment], outputs, k == 0, sums) }
         }
     }
 

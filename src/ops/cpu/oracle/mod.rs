@@ -48,29 +48,54 @@ pub(crate) fn attention(
     head_dim: usize,
 ) -> Vec<f64> {
     let hidden = heads * head_dim;
+    let probs = attention_probs(qkv, sequences, heads, head_dim);
+    let mut probs = probs.chunks(1);
     let mut out = vec![0.0; qkv.len() / 3];
     for sequence in sequences {
-        for (query, head) in
-            (0..sequence.tokens).flat_map(|query| (0..heads).map(move |head| (query, head)))
-        {
+        for head in 0..heads {
+            for query in 0..sequence.tokens {
+                let context =
+                    &mut out[(sequence.start + query) * hidden + head * head_dim..][..head_dim];
+                for key in 0..sequence.tokens {
+                    let prob = probs.next().map_or(f64::NAN, |prob| prob[0]);
+                    let value =
+                        &qkv[(sequence.start + key) * 3 * hidden + 2 * hidden + head * head_dim..];
+                    for (context, value) in context.iter_mut().zip(value) {
+                        *context += prob * f64::from(*value);
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The probabilities, `[heads, tokens, tokens]` of one sequence after the other.
+pub(crate) fn attention_probs(
+    qkv: &[f32],
+    sequences: &[Sequence],
+    heads: usize,
+    head_dim: usize,
+) -> Vec<f64> {
+    let hidden = heads * head_dim;
+    let mut out = Vec::new();
+    for sequence in sequences {
+        for head in 0..heads {
             let row = |token: usize, part: usize| {
                 &qkv[(sequence.start + token) * 3 * hidden + part * hidden + head * head_dim..]
                     [..head_dim]
             };
-            let score = |key: usize| dot(row(query, 0), row(key, 1)) / (head_dim as f64).sqrt();
-            let mut scores: Vec<f64> = (0..sequence.attended).map(score).collect();
-            if scores.is_empty() {
-                scores = vec![0.0; sequence.tokens];
-            }
-            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let probs: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
-            let total: f64 = probs.iter().sum();
-            let context =
-                &mut out[(sequence.start + query) * hidden + head * head_dim..][..head_dim];
-            for (key, prob) in probs.iter().enumerate() {
-                for (context, value) in context.iter_mut().zip(row(key, 2)) {
-                    *context += prob / total * f64::from(*value);
+            for query in 0..sequence.tokens {
+                let score = |key: usize| dot(row(query, 0), row(key, 1)) / (head_dim as f64).sqrt();
+                let mut scores: Vec<f64> = (0..sequence.attended).map(score).collect();
+                if scores.is_empty() {
+                    scores = vec![0.0; sequence.tokens];
                 }
+                let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let probs: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
+                let total: f64 = probs.iter().sum();
+                out.extend(probs.iter().map(|prob| prob / total));
+                out.resize(out.len() + sequence.tokens - probs.len(), 0.0);
             }
         }
     }

@@ -1,7 +1,13 @@
 //! `attention`.
 
-use super::super::attention::attention;
+use std::mem::MaybeUninit;
+
+use super::super::attention::{
+    AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs,
+};
 use super::super::oracle::{self, values};
+use super::super::panel::PanelLayout;
+use super::super::threads::SharedOut;
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
 use crate::ops::Sequence;
 
@@ -36,10 +42,53 @@ fn contexts(qkv: &[f32], sequences: &[Sequence], heads: usize, head_dim: usize) 
     let hidden = heads * head_dim;
     let tokens = qkv.len() / 3 / hidden;
     let panels = to_panels(qkv, 3 * hidden);
+    let (input, heads) = input(&panels, tokens, heads, head_dim);
     let out = written(tokens, hidden, |out| {
-        attention(&panels, sequences, heads, head_dim, out);
+        attention(input, sequences, QueryTokens::All, heads, out);
     });
     to_rows(&out, tokens, hidden)
+}
+
+fn input(
+    panels: &[f32],
+    tokens: usize,
+    heads: usize,
+    head_dim: usize,
+) -> (AttentionInput<'_>, Heads) {
+    let features = heads * head_dim;
+    let part = |part: usize| PanelSlice {
+        values: panels,
+        layout: PanelLayout {
+            tokens,
+            features: 3 * features,
+        },
+        feature: part * features,
+        features,
+    };
+    let input = AttentionInput {
+        queries: part(0),
+        keys: part(1),
+        values: part(2),
+    };
+    let heads = Heads {
+        count: heads,
+        head_dim,
+    };
+    (input, heads)
+}
+
+/// `[heads, tokens, tokens]` of each sequence.
+fn probabilities(qkv: &[f32], sequences: &[Sequence], heads: usize, head_dim: usize) -> Vec<f32> {
+    let hidden = heads * head_dim;
+    let panels = to_panels(qkv, 3 * hidden);
+    let (input, of) = input(&panels, qkv.len() / 3 / hidden, heads, head_dim);
+    let pairs: usize = sequences.iter().map(|it| it.tokens * it.tokens).sum();
+    let mut out = vec![MaybeUninit::new(f32::NAN); heads * pairs];
+    let shared = SharedOut::new(&mut out);
+    attention_probs(input.queries, input.keys, sequences, of, shared);
+    // SAFETY: it was all initialized.
+    let out = out.into_iter().map(|it| unsafe { it.assume_init() });
+    out.collect()
 }
 
 #[test]
@@ -110,6 +159,64 @@ fn attention_depends_on_its_own_sequence_only() {
                     );
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn probabilities_are_within_rounding_of_the_oracle_and_give_the_context() {
+    at_each_level(|level| {
+        for (heads, head_dim) in [(1, 1), (3, 12), (2, 64)] {
+            let (sequences, tokens) = sequences();
+            let qkv = values(tokens * 3 * heads * head_dim, 6);
+            let probs = with_threads(3, || probabilities(&qkv, &sequences, heads, head_dim));
+            let expected = oracle::attention_probs(&qkv, &sequences, heads, head_dim);
+            // Scores are below 3, so that their error is a few roundings of 1.
+            let error = largest_error(&probs, &expected);
+            assert!(
+                error < 5e-7,
+                "{level:?} {heads} heads of {head_dim}: {error:e}"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_first_token_alone_has_the_bits_that_it_has_among_all() {
+    at_each_level(|level| {
+        let (heads, head_dim) = (3, 12);
+        let hidden = heads * head_dim;
+        let (sequences, tokens) = sequences();
+        let qkv = values(tokens * 3 * hidden, 7);
+        let all = contexts(&qkv, &sequences, heads, head_dim);
+        let row = |token: usize, of: &'_ [f32]| of[token * hidden..][..hidden].to_vec();
+        let firsts: Vec<f32> = sequences
+            .iter()
+            .flat_map(|it| qkv[it.start * 3 * hidden..][..hidden].to_vec())
+            .collect();
+        let panels = to_panels(&qkv, 3 * hidden);
+        let (input, of) = input(&panels, tokens, heads, head_dim);
+        let queries = to_panels(&firsts, hidden);
+        let count = sequences.len();
+        let input = AttentionInput {
+            queries: PanelSlice {
+                values: &queries,
+                layout: PanelLayout {
+                    tokens: count,
+                    features: hidden,
+                },
+                feature: 0,
+                features: hidden,
+            },
+            ..input
+        };
+        let out = written(count, hidden, |out| {
+            attention(input, &sequences, QueryTokens::First, of, out);
+        });
+        let out = to_rows(&out, count, hidden);
+        for (place, sequence) in sequences.iter().enumerate() {
+            let (alone, among) = (row(place, &out), row(sequence.start, &all));
+            assert_eq!(bits(&alone), bits(&among), "{level:?} {sequence:?}");
         }
     });
 }
