@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::output::NotResumable;
 
 /// What `--self-test` would not heed: it has a text, fields and numbers of its own.
-pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
+pub(super) const NOT_FOR_SELF_TEST: [&str; 35] = [
     "texts",
     "files",
     "input_format",
@@ -36,6 +36,7 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "word_pooling",
     "output",
     "format",
+    "float",
     "preview",
     "dtype",
     "batch_tokens",

@@ -40,7 +40,7 @@ impl<'a> Parquet<'a> {
 impl RecordWriter for Parquet<'_> {
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         for record in records {
-            let row = cell::row(record, self.0, schema::columns);
+            let row = cell::row(record, self.0, schema::columns).kind(Kind::Output)?;
             let row = postcard::to_stdvec(&row).kind(Kind::Internal)?;
             let size_bytes = (row.len() as u64).to_le_bytes();
             to.write_all(&size_bytes)
