@@ -5,6 +5,11 @@
 //! memory stays bounded. Every column may be null, because a bad record has nothing but its index
 //! and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds to each,
 //! `column.rs` how lists become levels.
+//!
+//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too and
+//! says so in a FlatBuffer that describes every column. pyarrow 26 and Polars 2.1 heed it, DuckDB 2.0
+//! does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
+//! `list_cosine_similarity` takes the list. So it is not worth Arrow's crates.
 
 mod cell;
 mod column;
