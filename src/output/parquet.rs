@@ -7,9 +7,9 @@
 //! `column.rs` how lists become levels.
 //!
 //! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too and
-//! says so in a FlatBuffer that describes every column. pyarrow 26 and Polars 2.1 heed it, DuckDB 2.0
+//! says so in metadata that describe every column. pyarrow 26 and Polars 2.1 heed them, `DuckDB` 2.0
 //! does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
-//! `list_cosine_similarity` takes the list. So it is not worth Arrow's crates.
+//! `list_cosine_similarity` takes the list. So they are not worth Arrow's crates.
 
 mod cell;
 mod column;
