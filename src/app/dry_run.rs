@@ -94,7 +94,7 @@ impl Counts {
     fn add(&mut self, text: &TextOrBad<TokenizedText>, json_bytes: usize, request: &Request) {
         self.records += 1;
         self.measured.json_bytes += json_bytes as u64;
-        let Ok(TokenizedText { encoding, .. }) = text else {
+        let Ok(TokenizedText { text, encoding, .. }) = text else {
             self.errors += 1;
             return;
         };
@@ -114,6 +114,9 @@ impl Counts {
         } else {
             0
         };
+        let id = request.fields.contains(&Field::Id).then_some(&text.id);
+        let id_bytes = id.and_then(|id| id.as_ref().map(|id| id.as_str().len()));
+        self.measured.id_bytes += id_bytes.unwrap_or_default() as u64;
         self.measured.totals.add(&Totals::of_text(tokens, words));
         self.measured.longest_record = self.measured.longest_record.max(tokens);
     }

@@ -9,7 +9,7 @@ use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
 use crate::ops::Precision;
-use crate::output::{Compression, OutputFormat};
+use crate::output::{Compression, Float, OutputFormat};
 use crate::record::{Dimensions, Field, Source};
 use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) batch_tokens: usize,
     /// Form of the output.
     pub(crate) format: OutputFormat,
+    /// The type of the numbers in a file that is not JSON.
+    pub(crate) float: Float,
     /// How the output is compressed.
     pub(crate) compression: Option<Compression>,
     /// Precision of the weights.
@@ -76,6 +78,7 @@ impl Request {
             batch_tokens,
             format: arguments.output_format(),
             compression: arguments.compression(),
+            float: arguments.float,
             dtype: arguments.dtype,
             heads: config.num_attention_heads,
             fields,

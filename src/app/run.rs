@@ -185,6 +185,7 @@ fn context<'a>(
         commit: snapshot.commit.as_deref(),
         dimensions: request.dimensions(),
         compression: request.compression,
+        float: request.float,
         options,
     }
 }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::app::request::Request;
 use crate::cli::Arguments;
+use crate::output::Float;
 use crate::tokenize::{OnLong, TokenOptions};
 use crate::vectors::VectorOptions;
 
@@ -53,6 +54,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         prompt,
         batch_tokens: _,
         format,
+        float,
         compression,
         dtype,
         heads: _,
@@ -83,6 +85,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
+        kept_if(*float != Float::F32, "float", typed(float)),
         resumed(
             "compression",
             or_none(compression.map(|it| it.ending().to_owned())),

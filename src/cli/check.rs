@@ -8,7 +8,7 @@ use crate::ops::device::DeviceChoice;
 use crate::output::NotResumable;
 
 /// What `--self-test` would not heed: it has a text and fields of its own.
-pub(super) const NOT_FOR_SELF_TEST: [&str; 33] = [
+pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "texts",
     "files",
     "input_format",
@@ -37,6 +37,7 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 33] = [
     "word_pooling",
     "output",
     "format",
+    "float",
     "preview",
     "batch_tokens",
     "resume",

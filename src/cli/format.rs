@@ -3,7 +3,7 @@
 use super::check::usage;
 use super::{Arguments, Field, OutputFormat};
 use crate::error::Result;
-use crate::output::{Compression, Ending, Fields};
+use crate::output::{Compression, Ending, Fields, Float};
 
 impl Arguments {
     /// The form of the output: as asked for, or by the ending of the file.
@@ -42,11 +42,20 @@ impl Arguments {
                 &format!("cargo build --release --features {name}, or use --format safetensors"),
             );
         }
-        let fields = self.record_fields();
+        let mut fields = self.record_fields();
         match spec.fields {
             Fields::Any => {}
-            Fields::Numeric => check_numeric(format, &fields)?,
-            Fields::OneVector => check_one_vector(format, &fields)?,
+            Fields::NumericAndId => check_numeric(format, &fields)?,
+            Fields::OneVector => {
+                fields.retain(|&field| field != Field::Id || !self.fields.is_empty());
+                check_one_vector(format, &fields)?;
+            }
+        }
+        if self.float != Float::F32 && !spec.takes_float {
+            return usage(
+                &format!("--float f16 and --format {name} do not go together: JSON has no f16"),
+                "use --format npy, safetensors or parquet",
+            );
         }
         if spec.needs_file && self.output.is_none() && !self.dry_run {
             return usage(

@@ -21,7 +21,7 @@ use clap::Parser;
 use crate::error::exit;
 use crate::ops::Precision;
 use crate::ops::device::DeviceChoice;
-use crate::output::{Fields, OutputFormat};
+use crate::output::{Fields, Float, OutputFormat};
 use crate::record::{Field, Selection};
 use crate::tokenize::{OnLong, Padding};
 use crate::vectors::{LayerMerge, Pooling, WordPooling};
@@ -157,6 +157,15 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<OutputFormat>,
 
+    /// Type of the numbers in npy, safetensors and parquet
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f32",
+        help_heading = "Output"
+    )]
+    pub float: Float,
+
     /// Print for the eye: each token with its id and mask, shapes, first and last values of a row
     #[arg(long, help_heading = "Output", conflicts_with_all = ["format", "output", "dry_run"])]
     pub preview: bool,
@@ -259,8 +268,12 @@ impl Arguments {
             fields.filter(move |field| field.spec().selection == when && format.holds(*field))
         };
         let mut fields = self.fields.clone();
-        if fields.is_empty() && format.spec().fields != Fields::OneVector {
-            fields.extend(selected(Selection::ByDefault));
+        if fields.is_empty() {
+            match format.spec().fields {
+                Fields::Any | Fields::NumericAndId => fields.extend(selected(Selection::ByDefault)),
+                // To notice that the input has ids.
+                Fields::OneVector => fields.push(Field::Id),
+            }
         }
         if !self.input.keep_columns.is_empty() {
             fields.push(Field::Columns);

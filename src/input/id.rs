@@ -15,6 +15,14 @@ pub enum Id {
 }
 
 impl Id {
+    /// The string, or the number as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Number(text) | Self::String(text) => text,
+        }
+    }
+
     /// The name that `json` is, one valid JSON value under the key `key`.
     pub(super) fn parse(key: &str, json: &str) -> Result<Self, String> {
         match json.as_bytes().first() {

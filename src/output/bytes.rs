@@ -1,18 +1,6 @@
-//! Numbers as little-endian bytes.
+//! Integers as little-endian bytes.
 
 use std::io::{self, Write};
-
-/// Writes `values` as f32.
-///
-/// # Errors
-/// Those of `to`.
-pub(super) fn write_f32(values: &[f32], to: &mut dyn Write) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(size_of_val(values));
-    for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-    to.write_all(&bytes)
-}
 
 /// Writes `values` as i64.
 ///

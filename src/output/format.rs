@@ -27,6 +27,8 @@ pub struct FormatSpec {
     pub is_typed: bool,
     /// The ends of a file's name that ask for it.
     pub endings: &'static [&'static str],
+    /// Whether `--float` says how its numbers are stored.
+    pub takes_float: bool,
     /// Whether a file can be compressed.
     pub takes_compression: bool,
     /// Whether this build has it.
@@ -54,8 +56,8 @@ pub struct FormatSpec {
 pub enum Fields {
     /// All of them.
     Any,
-    /// Numbers.
-    Numeric,
+    /// Numbers, and the id.
+    NumericAndId,
     /// One that has one vector a text.
     OneVector,
 }
@@ -76,6 +78,7 @@ const JSONL: FormatSpec = FormatSpec {
     name: "jsonl",
     is_typed: true,
     endings: &["jsonl", "ndjson"],
+    takes_float: false,
     takes_compression: true,
     is_built: true,
     is_report: false,
@@ -111,10 +114,12 @@ table! {
         };
         /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
         /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be
-        /// read ends the run (exit 3), for a row cannot be an error
+        /// read ends the run (exit 3), for a row cannot be an error, and so does a text with an id,
+        /// unless --fields leaves it out
         Npy = FormatSpec {
             name: "npy",
             endings: &["npy"],
+            takes_float: true,
             takes_compression: false,
             fields: Fields::OneVector,
             takes_nulls: false,
@@ -124,13 +129,15 @@ table! {
             ..JSONL
         };
         /// The numeric fields as tensors: those of tokens laid end to end, text i from row
-        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Needs -o FILE, and for a
+        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Ids are UTF-8 bytes end to end, that of text i
+        /// from `id_offsets[i]` to `id_offsets[i + 1]`. Needs -o FILE, and for a
         /// moment up to twice its size on the disk; a text that cannot be read ends the run (exit 3)
         Safetensors = FormatSpec {
             name: "safetensors",
             endings: &["safetensors"],
+            takes_float: true,
             takes_compression: false,
-            fields: Fields::Numeric,
+            fields: Fields::NumericAndId,
             takes_nulls: false,
             takes_errors: false,
             needs_file: true,
@@ -143,6 +150,7 @@ table! {
         Parquet = FormatSpec {
             name: "parquet",
             endings: &["parquet"],
+            takes_float: true,
             takes_compression: false,
             is_built: cfg!(feature = "parquet"),
             needs_file: true,
@@ -176,7 +184,7 @@ impl OutputFormat {
     pub fn holds(self, field: Field) -> bool {
         match self.spec().fields {
             Fields::Any => true,
-            Fields::Numeric => field.is_numeric(),
+            Fields::NumericAndId => field.is_numeric() || field == Field::Id,
             Fields::OneVector => field.is_vector(),
         }
     }

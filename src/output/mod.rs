@@ -5,6 +5,7 @@ mod bytes;
 mod compressed;
 mod document;
 mod file;
+mod float;
 mod format;
 mod jsonl;
 mod npy;
@@ -21,6 +22,7 @@ use std::io::{BufReader, Write};
 
 pub use compressed::Compression;
 pub use file::{Destination, Unfinished};
+pub use float::Float;
 pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
 pub use partial::KEEP_EVERY;
@@ -50,6 +52,8 @@ pub struct Context<'a> {
     pub dimensions: Dimensions,
     /// The options that the numbers depend on, by name.
     pub options: &'a [(&'static str, String)],
+    /// The type of the numbers in a file that is not JSON.
+    pub float: Float,
     /// How the file is compressed.
     pub compression: Option<Compression>,
 }

@@ -7,11 +7,10 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::bytes::write_f32;
 use super::size::{Measured, Size};
-use super::{Assembly, Context, Log, RecordOrBad, RecordWriter, without_field};
-use crate::error::{Classify, Kind, Result};
-use crate::record::{Dimensions, Field, Totals, Value};
+use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
+use crate::error::{Classify, Error, Kind, Result};
+use crate::record::{Field, Totals, Value};
 
 /// The size of the whole header: a multiple of 64, as numpy aligns its data, with room for any count.
 const HEADER_BYTES: usize = 128;
@@ -32,26 +31,28 @@ pub(super) fn size(context: &Context, measured: &Measured) -> Size {
     let mut fields = context.fields.iter().copied().rev();
     let field = fields.find(|field| field.is_vector());
     let floats = |field| context.dimensions.floats(field, &measured.totals);
-    let data = field.map_or(0, floats) * size_of::<f32>() as u64;
+    let data = field.map_or(0, floats) * context.float.size_bytes();
     Size {
         bytes: HEADER_BYTES as u64 + data,
         remark: format!("{} only", field.map_or("the header", Field::name)),
     }
 }
 
-/// Bytes of the rows of so many texts.
-fn row_bytes(fields: &[Field], dimensions: &Dimensions) -> u64 {
-    let row = Totals::of_text(0, 0);
-    let floats = fields.iter().map(|&field| dimensions.floats(field, &row));
-    floats.sum::<u64>() * size_of::<f32>() as u64
+/// The numbers of one text.
+fn columns(context: &Context) -> u64 {
+    let text = Totals::of_text(0, 0);
+    let fields = context.fields.iter();
+    let floats = |&field: &Field| context.dimensions.floats(field, &text);
+    fields.map(floats).sum()
 }
 
-fn header(texts: u64, row_bytes: u64) -> Vec<u8> {
+fn header(texts: u64, columns: u64, float: Float) -> Vec<u8> {
     let magic = b"\x93NUMPY\x01\x00";
     let description_bytes = HEADER_BYTES - magic.len() - size_of::<u16>();
-    let columns = row_bytes / size_of::<f32>() as u64;
-    let description =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({texts}, {columns}), }}");
+    let bytes = float.size_bytes();
+    let description = format!(
+        "{{'descr': '<f{bytes}', 'fortran_order': False, 'shape': ({texts}, {columns}), }}"
+    );
     let mut header = magic.to_vec();
     header.extend_from_slice(&(description_bytes as u16).to_le_bytes());
     header.extend_from_slice(description.as_bytes());
@@ -60,12 +61,23 @@ fn header(texts: u64, row_bytes: u64) -> Vec<u8> {
     header
 }
 
+/// An id would be lost, and nobody has asked for that.
+fn no_place_for_id(index: u64) -> Error {
+    Error::message(Kind::Input, "npy has no place for it")
+        .context(format!("text {index} has an id"))
+        .with_tip("use --format parquet, or leave the ids out with --fields embedding")
+}
+
 impl RecordWriter for Npy<'_> {
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         for record in records.iter().flatten() {
             for &field in self.0.fields {
                 match record.value(field, self.0.tokenizer) {
-                    Some(Value::Floats(vector, _)) => write_f32(vector, to).kind(Kind::Output)?,
+                    Some(Value::Floats(vector, _)) => {
+                        self.0.float.write(vector, to).kind(Kind::Output)?;
+                    }
+                    Some(Value::Id(_)) => return Err(no_place_for_id(record.index)),
+                    None if field == Field::Id => {}
                     _ => return Err(without_field(field)),
                 }
             }
@@ -80,11 +92,12 @@ impl RecordWriter for Npy<'_> {
 
 impl Assembly for Npy<'_> {
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()> {
-        let row_bytes = row_bytes(self.0.fields, &self.0.dimensions);
+        let (columns, float) = (columns(&self.0), self.0.float);
+        let row_bytes = columns * float.size_bytes();
         let mut copy = || {
             let log_bytes = log.seek(SeekFrom::End(0))?;
             log.rewind()?;
-            to.write_all(&header(log_bytes / row_bytes, row_bytes))?;
+            to.write_all(&header(log_bytes / row_bytes, columns, float))?;
             io::copy(log, to).map(|_| ())
         };
         copy().kind(Kind::Output)

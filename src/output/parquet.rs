@@ -5,6 +5,11 @@
 //! memory stays bounded. Every column may be null, because a bad record has nothing but its index
 //! and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds to each,
 //! `column.rs` how lists become levels.
+//!
+//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too and
+//! says so in metadata that describe every column. pyarrow 26 and Polars 2.1 heed them, `DuckDB` 2.0
+//! does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
+//! `list_cosine_similarity` takes the list. So they are not worth Arrow's crates.
 
 mod cell;
 mod column;
@@ -40,7 +45,7 @@ impl<'a> Parquet<'a> {
 impl RecordWriter for Parquet<'_> {
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         for record in records {
-            let row = cell::row(record, self.0, schema::columns);
+            let row = cell::row(record, self.0, schema::columns).kind(Kind::Output)?;
             let row = postcard::to_stdvec(&row).kind(Kind::Internal)?;
             let size_bytes = (row.len() as u64).to_le_bytes();
             to.write_all(&size_bytes)

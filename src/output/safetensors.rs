@@ -1,20 +1,22 @@
 //! The numeric fields as tensors of one safetensors file.
 //!
 //! The file has one tensor after the other, and each record gives a part of every tensor. So the log
-//! has a frame for each record, its number of tokens and then the numbers of each field, and the
-//! file is assembled tensor by tensor: the number of tokens tells where each part lies in a frame.
-//! Fields of tokens are laid end to end; text i has the rows `offsets[i]..offsets[i + 1]`.
+//! has a frame for each record: its number of tokens, the bytes of its id, the numbers of each field
+//! and the id. The file is assembled tensor by tensor: the first two tell where each part lies in a
+//! frame. Fields of tokens are laid end to end, text i has the rows `offsets[i]..offsets[i + 1]`; ids
+//! too, as UTF-8, if the input has any.
 
 mod layout;
 
 use std::io::{self, Read, Seek, Write};
 
-use super::bytes::{write_f32, write_i64};
+use super::bytes::write_i64;
 use super::size::{Measured, Size};
-use super::{Assembly, Context, Log, RecordOrBad, RecordWriter, without_field};
+use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
 use crate::error::{Classify, Kind, Result};
-use crate::record::{Record, Totals, Value};
-use layout::{Layout, Part};
+use crate::input::Id;
+use crate::record::{Field, Record, Totals, Value};
+use layout::{Frame, Layout, Part};
 
 /// Writes a frame for each record.
 pub(super) struct Safetensors<'a>(Context<'a>);
@@ -27,35 +29,38 @@ impl<'a> Safetensors<'a> {
     }
 
     fn write_frame(&self, record: &Record, to: &mut dyn Write) -> Result<()> {
-        let tokens = record.encoding.tokens() as u64;
-        write_i64([tokens.cast_signed()], to).kind(Kind::Output)?;
-        for &field in self.0.fields {
+        let has_ids = self.0.fields.contains(&Field::Id);
+        let id = record.text.id.as_ref().filter(|_| has_ids);
+        let id = id.map_or("", Id::as_str);
+        let sizes = [record.encoding.tokens(), id.len()];
+        write_i64(sizes.map(|size| (size as u64).cast_signed()), to).kind(Kind::Output)?;
+        for &field in self.0.fields.iter().filter(|field| field.is_numeric()) {
             let value = record.value(field, self.0.tokenizer);
             let value = value.ok_or_else(|| without_field(field))?;
-            write_value(&value, to).kind(Kind::Output)?;
+            write_value(&value, self.0.float, to).kind(Kind::Output)?;
         }
-        Ok(())
+        to.write_all(id.as_bytes()).kind(Kind::Output)
     }
 }
 
 /// The size of the file: exact, of the numeric fields.
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {
-    let layout = Layout::new(context, &measured.totals);
+    let layout = Layout::new(context, &measured.totals, measured.id_bytes);
     Size {
         bytes: layout.size_bytes(context),
         remark: "numeric fields only".to_owned(),
     }
 }
 
-fn write_value(value: &Value, to: &mut dyn Write) -> io::Result<()> {
+fn write_value(value: &Value, float: Float, to: &mut dyn Write) -> io::Result<()> {
     match value {
         Value::Number(number) => write_i64([number.cast_signed()], to),
         Value::Integers(values, _) => write_i64(values.iter().map(|&value| value.into()), to),
         Value::NullableIntegers(values) => {
             write_i64(values.iter().map(|value| value.map_or(-1, i64::from)), to)
         }
-        Value::Floats(values, _) => write_f32(values, to),
-        Value::Layers(layers, _) => layers.iter().try_for_each(|layer| write_f32(layer, to)),
+        Value::Floats(values, _) => float.write(values, to),
+        Value::Layers(layers, _) => layers.iter().try_for_each(|layer| float.write(layer, to)),
         Value::Null
         | Value::Text(_)
         | Value::Json(_)
@@ -80,14 +85,15 @@ impl RecordWriter for Safetensors<'_> {
 impl Assembly for Safetensors<'_> {
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()> {
         let mut assemble = || -> io::Result<()> {
-            let mut totals = Totals::default();
-            self.each_frame(log, |_, tokens| {
-                totals.add(&Totals::of_text(tokens, 0));
+            let (mut totals, mut id_bytes) = (Totals::default(), 0);
+            self.each_frame(log, |_, frame| {
+                totals.add(&Totals::of_text(frame.tokens, 0));
+                id_bytes += frame.id_bytes;
                 Ok(())
             })?;
-            let layout = Layout::new(&self.0, &totals);
+            let layout = Layout::new(&self.0, &totals, id_bytes);
             to.write_all(&layout.header(&self.0))?;
-            for part in layout.parts(&self.0) {
+            for part in layout.parts() {
                 self.write_part(part, log, to)?;
             }
             Ok(())
@@ -98,16 +104,43 @@ impl Assembly for Safetensors<'_> {
 
 impl Safetensors<'_> {
     fn write_part(&self, part: Part, log: &mut Log, to: &mut dyn Write) -> io::Result<()> {
-        let Part::OfField { field, number } = part else {
-            let mut end = 0;
-            write_i64([end], to)?;
-            return self.each_frame(log, |_, tokens| {
-                end += tokens.cast_signed();
-                write_i64([end], to)
-            });
+        let (field, number) = match part {
+            Part::Offsets => return self.write_ends(|frame| frame.tokens, log, to),
+            Part::IdOffsets => return self.write_ends(|frame| frame.id_bytes, log, to),
+            Part::Ids => {
+                let place = |frame: &Frame| (frame.numbers_bytes(&self.0), frame.id_bytes);
+                return self.copy_from_frames(place, log, to);
+            }
+            Part::OfField { field, number } => (field, number),
         };
-        self.each_frame(log, |log, tokens| {
-            let (start, size_bytes) = layout::place(&self.0, field, number, tokens);
+        let place = |frame: &Frame| frame.place(&self.0, field, number);
+        self.copy_from_frames(place, log, to)
+    }
+
+    /// Writes 0 and the sums of `size` over the frames so far.
+    fn write_ends(
+        &self,
+        size: impl Fn(&Frame) -> u64,
+        log: &mut Log,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut end = 0;
+        write_i64([end], to)?;
+        self.each_frame(log, |_, frame| {
+            end += size(&frame).cast_signed();
+            write_i64([end], to)
+        })
+    }
+
+    /// Copies the bytes at `place`, a start and a size, of each frame.
+    fn copy_from_frames(
+        &self,
+        place: impl Fn(&Frame) -> (u64, u64),
+        log: &mut Log,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        self.each_frame(log, |log, frame| {
+            let (start, size_bytes) = place(&frame);
             log.seek_relative(start.cast_signed())?;
             let copied = io::copy(&mut log.take(size_bytes), to)?;
             if copied < size_bytes {
@@ -117,25 +150,31 @@ impl Safetensors<'_> {
         })
     }
 
-    /// Calls `each` with the number of tokens of each frame; the log stands behind that number.
+    /// Calls `each` with the sizes of each frame; the log stands behind them.
     fn each_frame(
         &self,
         log: &mut Log,
-        mut each: impl FnMut(&mut Log, u64) -> io::Result<()>,
+        mut each: impl FnMut(&mut Log, Frame) -> io::Result<()>,
     ) -> io::Result<()> {
-        const TOKENS_BYTES: u64 = size_of::<i64>() as u64;
         let end = log.seek(io::SeekFrom::End(0))?;
         log.rewind()?;
         let mut start = 0;
         while start < end {
-            let mut tokens = [0; TOKENS_BYTES as usize];
-            log.read_exact(&mut tokens)?;
-            let tokens = u64::from_le_bytes(tokens);
-            each(log, tokens)?;
-            start += TOKENS_BYTES + layout::frame_bytes(&self.0, tokens);
+            let frame = Frame {
+                tokens: read_u64(log)?,
+                id_bytes: read_u64(log)?,
+            };
+            start += 2 * size_of::<u64>() as u64 + frame.numbers_bytes(&self.0) + frame.id_bytes;
+            each(log, frame)?;
             let here = log.stream_position()?;
             log.seek_relative(start.cast_signed() - here.cast_signed())?;
         }
         Ok(())
     }
+}
+
+fn read_u64(log: &mut Log) -> io::Result<u64> {
+    let mut bytes = [0; size_of::<u64>()];
+    log.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }

@@ -23,6 +23,8 @@ pub struct Measured {
     pub totals: Totals,
     /// The most tokens of a record.
     pub longest_record: u64,
+    /// Bytes of the ids, if they are asked for.
+    pub id_bytes: u64,
     /// Bytes of the JSON lines without any vector.
     pub json_bytes: u64,
 }
@@ -44,6 +46,7 @@ impl Measured {
             totals,
             longest_record,
             json_bytes,
+            ..
         } = self;
         let tokens = totals.texts * longest_record;
         Self {
@@ -52,8 +55,8 @@ impl Measured {
                 token_pairs: tokens * longest_record,
                 ..totals
             },
-            longest_record,
             json_bytes: json_bytes + (tokens - totals.tokens) * JSON_PAD_BYTES,
+            ..self
         }
     }
 }
@@ -73,7 +76,7 @@ pub(super) fn document(context: &Context, measured: &Measured) -> Size {
 }
 
 pub(super) fn parquet(context: &Context, measured: &Measured) -> Size {
-    let number_bytes = size_of::<f32>() as u64;
+    let number_bytes = context.float.size_bytes();
     Size {
         bytes: measured.json_bytes + number_bytes * floats(context, measured),
         remark: format!("estimated at {number_bytes} bytes a number"),

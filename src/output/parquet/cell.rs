@@ -1,11 +1,12 @@
 //! What one record adds to one column, as it waits in the log.
 
 use std::borrow::Cow;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::input::{Id, Segment};
-use crate::output::{Context, RecordOrBad};
+use crate::input::Segment;
+use crate::output::{Context, Float, RecordOrBad};
 use crate::record::{Field, Value, Word};
 
 /// One record's part of a column; lists have their lengths, outermost first, none of them 0.
@@ -27,6 +28,25 @@ pub(super) enum Cell<'a> {
     Optional(Cow<'a, [Option<u32>]>),
     /// Lists of these lengths.
     Floats(Vec<usize>, Cow<'a, [f32]>),
+    /// Lists of these lengths of f16, as bytes.
+    Halves(Vec<usize>, Vec<u8>),
+}
+
+impl Cell<'_> {
+    /// The same with its numbers as `float`.
+    ///
+    /// # Errors
+    /// If a number is too large.
+    fn stored_as(self, float: Float) -> io::Result<Self> {
+        match (self, float) {
+            (Cell::Floats(lengths, values), Float::F16) => {
+                let mut bytes = Vec::new();
+                float.write(&values, &mut bytes)?;
+                Ok(Cell::Halves(lengths, bytes))
+            }
+            (cell, Float::F32 | Float::F16) => Ok(cell),
+        }
+    }
 }
 
 /// The cells of all `columns_of` fields of a record, those of `error` last.
@@ -34,7 +54,7 @@ pub(super) fn row<'a>(
     record: &'a RecordOrBad<'a>,
     context: Context<'a>,
     columns_of: impl Fn(Field) -> usize,
-) -> Vec<Cell<'a>> {
+) -> io::Result<Vec<Cell<'a>>> {
     let mut row = Vec::new();
     for &field in context.fields {
         let value = match record {
@@ -51,7 +71,8 @@ pub(super) fn row<'a>(
         Ok(_) => Cell::Null,
         Err(bad) => Cell::Text(Cow::Borrowed(&bad.bad.message)),
     });
-    row
+    let cells = row.into_iter();
+    cells.map(|cell| cell.stored_as(context.float)).collect()
 }
 
 fn cell(value: Value<'_>) -> Cell<'_> {
@@ -59,9 +80,8 @@ fn cell(value: Value<'_>) -> Cell<'_> {
         Value::Null | Value::Words(_) => Cell::Null,
         Value::Number(number) => Cell::Number(number),
         Value::Text(text) | Value::Json(text) => Cell::Text(text.into()),
-        Value::Id(Id::String(text) | Id::Number(text)) | Value::Segment(Segment::Text(text)) => {
-            Cell::Text(text.into())
-        }
+        Value::Id(id) => Cell::Text(id.as_str().into()),
+        Value::Segment(Segment::Text(text)) => Cell::Text(text.into()),
         Value::Segment(Segment::Words(words)) => Cell::Text(words.join(" ").into()),
         Value::Tokens(ids, tokenizer) => {
             Cell::Texts(ids.iter().map(|&id| tokenizer.token(id).into()).collect())

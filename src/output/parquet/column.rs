@@ -7,10 +7,13 @@
 //! Source: Dremel (Melnik et al. 2010), section 4; the format's `LogicalTypes.md`, Lists.
 
 use parquet::column::writer::ColumnWriter;
-use parquet::data_type::ByteArray;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::{ParquetError, Result};
 
 use super::cell::Cell;
+
+/// Bytes of an f16.
+const HALF_BYTES: usize = 2;
 
 /// One column of a row group; only the list of its own type is filled.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub(super) struct Column {
     int32: Vec<i32>,
     int64: Vec<i64>,
     float: Vec<f32>,
+    half: Vec<FixedLenByteArray>,
     text: Vec<ByteArray>,
     text_bytes: usize,
 }
@@ -32,6 +36,7 @@ impl Column {
             + size_of_val(&self.int32[..])
             + size_of_val(&self.int64[..])
             + size_of_val(&self.float[..])
+            + size_of_val(&self.half[..])
             + size_of_val(&self.text[..])
             + self.text_bytes
     }
@@ -53,6 +58,9 @@ impl Column {
             ColumnWriter::FloatColumnWriter(to) => {
                 to.write_batch(&self.float, definition, repetition)
             }
+            ColumnWriter::FixedLenByteArrayColumnWriter(to) => {
+                to.write_batch(&self.half, definition, repetition)
+            }
             ColumnWriter::ByteArrayColumnWriter(to) => {
                 to.write_batch(&self.text, definition, repetition)
             }
@@ -70,6 +78,7 @@ impl Column {
         self.int32.clear();
         self.int64.clear();
         self.float.clear();
+        self.half.clear();
         self.text.clear();
         self.text_bytes = 0;
     }
@@ -102,6 +111,13 @@ impl Column {
             Cell::Floats(lengths, values) => {
                 self.push_full(lengths);
                 self.float.extend_from_slice(values);
+            }
+            Cell::Halves(lengths, bytes) => {
+                self.push_full(lengths);
+                let all = ByteArray::from(bytes.clone());
+                let number = |start| all.slice(start, HALF_BYTES).into();
+                self.half
+                    .extend((0..all.len()).step_by(HALF_BYTES).map(number));
             }
         }
     }

@@ -4,7 +4,7 @@ use parquet::errors::Result;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 
-use crate::output::Context;
+use crate::output::{Context, Float};
 use crate::record::{Element, Field};
 
 /// A word's columns beside its vector.
@@ -41,9 +41,9 @@ pub(super) fn columns(field: Field) -> usize {
 fn group(field: Field, context: &Context) -> String {
     let (element, name) = (field.spec().element, field.name());
     match context.dimensions.shape(field).len() {
-        0 => leaf(element, "optional", name),
+        0 => leaf(element, "optional", name, context.float),
         depth => {
-            let inner = leaf(element, "required", "element");
+            let inner = leaf(element, "required", "element", context.float);
             let inner = (1..depth).fold(inner, |inner, _| list("required", "element", &inner));
             list("optional", name, &inner)
         }
@@ -51,18 +51,26 @@ fn group(field: Field, context: &Context) -> String {
 }
 
 /// One element.
-fn leaf(element: Element, repetition: &str, name: &str) -> String {
+fn leaf(element: Element, repetition: &str, name: &str, float: Float) -> String {
     match element {
         Element::I64 => format!("{repetition} int64 {name};"),
         Element::I32 => format!("{repetition} int32 {name};"),
         Element::NullableI32 => format!("optional int32 {name};"),
-        Element::F32 => format!("{repetition} float {name};"),
+        Element::F32 => number(float, repetition, name),
         Element::Text => format!("{repetition} binary {name} (STRING);"),
         Element::Json => format!("{repetition} binary {name} (JSON);"),
         Element::Word => {
-            let vector = list("required", "vector", "required float element;");
+            let vector = list("required", "vector", &number(float, "required", "element"));
             format!("{repetition} group {name} {{ {WORD} {vector} }}")
         }
+    }
+}
+
+/// A number of a vector.
+fn number(float: Float, repetition: &str, name: &str) -> String {
+    match float {
+        Float::F32 => format!("{repetition} float {name};"),
+        Float::F16 => format!("{repetition} fixed_len_byte_array(2) {name} (FLOAT16);"),
     }
 }
 

@@ -2,25 +2,34 @@
 //!
 //! Source: the format's description in the repository huggingface/safetensors.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use safetensors::Dtype;
 
-use crate::output::Context;
+use crate::output::{Context, Float};
 use crate::record::{Element, Field, Totals};
 
 /// Bytes of the widest number: the data begin at a multiple of it.
 const ALIGNMENT_BYTES: usize = 8;
 
-/// The tensors of one file in the order of their data: integers first, so that all are aligned.
+/// The tensors of one file in the order of their data: wider numbers first, so that all are aligned.
 pub(super) struct Layout(Vec<Tensor>);
 
 struct Tensor {
-    /// `None` for `offsets`.
-    field: Option<Field>,
+    name: &'static str,
     dtype: Dtype,
     shape: Vec<u64>,
+    parts: Vec<Part>,
+}
+
+/// The sizes of what a record has left in the log.
+pub(super) struct Frame {
+    /// Its tokens.
+    pub(super) tokens: u64,
+    /// The bytes of its id.
+    pub(super) id_bytes: u64,
 }
 
 /// What is copied from frame to frame into the file.
@@ -28,6 +37,10 @@ struct Tensor {
 pub(super) enum Part {
     /// Where the texts' tokens begin and end.
     Offsets,
+    /// Where their ids begin and end.
+    IdOffsets,
+    /// Their ids.
+    Ids,
     /// A part of a field.
     OfField {
         /// The field.
@@ -38,35 +51,29 @@ pub(super) enum Part {
 }
 
 impl Layout {
-    /// The tensors of the numeric fields of `context` for such texts.
-    pub(super) fn new(context: &Context, totals: &Totals) -> Self {
-        let offsets = Tensor {
-            field: None,
-            dtype: Dtype::I64,
-            shape: vec![totals.texts + 1],
+    /// The tensors of the numeric fields of `context` and of the ids for such texts.
+    pub(super) fn new(context: &Context, totals: &Totals, id_bytes: u64) -> Self {
+        let one = |name, dtype, size, part| Tensor {
+            name,
+            dtype,
+            shape: vec![size],
+            parts: vec![part],
         };
-        let tensor = |&field: &Field| {
-            Some(Tensor {
-                field: Some(field),
-                dtype: dtype(field)?,
-                shape: context.dimensions.tensor(field, totals),
-            })
-        };
-        let fields = context.fields.iter().filter_map(tensor);
-        let mut tensors: Vec<_> = std::iter::once(offsets).chain(fields).collect();
-        tensors.sort_by_key(|tensor| tensor.dtype == Dtype::F32);
+        let ends = totals.texts + 1;
+        let mut tensors = vec![one("offsets", Dtype::I64, ends, Part::Offsets)];
+        let fields = context.fields.iter();
+        tensors.extend(fields.filter_map(|&field| Tensor::of_field(context, field, totals)));
+        if id_bytes > 0 {
+            tensors.push(one("id_offsets", Dtype::I64, ends, Part::IdOffsets));
+            tensors.push(one(Field::Id.name(), Dtype::U8, id_bytes, Part::Ids));
+        }
+        tensors.sort_by_key(|tensor| Reverse(tensor.dtype.bitsize()));
         Self(tensors)
     }
 
     /// What the data consist of, in order.
-    pub(super) fn parts(&self, context: &Context) -> Vec<Part> {
-        let parts = |tensor: &Tensor| match tensor.field {
-            None => vec![Part::Offsets],
-            Some(field) => (0..context.dimensions.parts(field))
-                .map(|number| Part::OfField { field, number })
-                .collect(),
-        };
-        self.0.iter().flat_map(parts).collect()
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        self.0.iter().flat_map(|tensor| &tensor.parts).copied()
     }
 
     /// The first bytes of the file: length, JSON, spaces.
@@ -75,8 +82,7 @@ impl Layout {
         let mut start = 0;
         for tensor in &self.0 {
             let end = start + tensor.size_bytes();
-            let name = tensor.field.map_or("offsets", Field::name);
-            let (dtype, shape) = (tensor.dtype, &tensor.shape);
+            let (name, dtype, shape) = (tensor.name, tensor.dtype, &tensor.shape);
             // A string takes everything.
             let _ = write!(
                 json,
@@ -100,39 +106,56 @@ impl Layout {
 }
 
 impl Tensor {
+    /// That of a numeric field.
+    fn of_field(context: &Context, field: Field, totals: &Totals) -> Option<Self> {
+        let parts = 0..context.dimensions.parts(field);
+        Some(Self {
+            name: field.name(),
+            dtype: dtype(context, field)?,
+            shape: context.dimensions.tensor(field, totals),
+            parts: parts
+                .map(|number| Part::OfField { field, number })
+                .collect(),
+        })
+    }
+
     fn size_bytes(&self) -> u64 {
         self.shape.iter().product::<u64>() * item_bytes(self.dtype)
     }
 }
 
-/// Where part `number` of a field begins in the numbers of a frame of so many tokens, and its size
-/// in bytes.
-pub(super) fn place(context: &Context, field: Field, number: u64, tokens: u64) -> (u64, u64) {
-    let fields = context.fields.iter();
-    let before = fields.take_while(|&&other| other != field);
-    let start: u64 = before.map(|&other| bytes(context, other, tokens)).sum();
-    let size_bytes = bytes(context, field, tokens) / context.dimensions.parts(field).max(1);
-    (start + number * size_bytes, size_bytes)
+impl Frame {
+    /// Where part `number` of a field begins behind the sizes, and its own size in bytes.
+    pub(super) fn place(&self, context: &Context, field: Field, number: u64) -> (u64, u64) {
+        let before = context.fields.iter().take_while(|&&other| other != field);
+        let start: u64 = before.map(|&other| self.bytes(context, other)).sum();
+        let size_bytes = self.bytes(context, field) / context.dimensions.parts(field).max(1);
+        (start + number * size_bytes, size_bytes)
+    }
+
+    /// Bytes of all numbers.
+    pub(super) fn numbers_bytes(&self, context: &Context) -> u64 {
+        let fields = context.fields.iter();
+        fields.map(|&field| self.bytes(context, field)).sum()
+    }
+
+    /// Bytes of a field's numbers.
+    fn bytes(&self, context: &Context, field: Field) -> u64 {
+        let text = Totals::of_text(self.tokens, 0);
+        let shape = context.dimensions.tensor(field, &text);
+        let item_bytes = dtype(context, field).map_or(0, item_bytes);
+        shape.iter().product::<u64>() * item_bytes
+    }
 }
 
-/// Bytes of the numbers of a frame of so many tokens.
-pub(super) fn frame_bytes(context: &Context, tokens: u64) -> u64 {
-    let fields = context.fields.iter();
-    fields.map(|&field| bytes(context, field, tokens)).sum()
-}
-
-/// Bytes of a field of one text of so many tokens.
-fn bytes(context: &Context, field: Field, tokens: u64) -> u64 {
-    let text = Totals::of_text(tokens, 0);
-    let numbers: u64 = context.dimensions.tensor(field, &text).iter().product();
-    numbers * dtype(field).map_or(0, item_bytes)
-}
-
-/// The type of a field's tensor; every integer is i64, which torch takes as an index.
-fn dtype(field: Field) -> Option<Dtype> {
+/// The type of a numeric field's tensor; every integer is i64, which torch takes as an index.
+fn dtype(context: &Context, field: Field) -> Option<Dtype> {
     match field.spec().element {
         Element::I64 | Element::I32 | Element::NullableI32 => Some(Dtype::I64),
-        Element::F32 => Some(Dtype::F32),
+        Element::F32 => Some(match context.float {
+            Float::F32 => Dtype::F32,
+            Float::F16 => Dtype::F16,
+        }),
         Element::Text | Element::Json | Element::Word => None,
     }
 }

@@ -40,6 +40,15 @@ fn it_counts_without_weights() {
 #[test]
 fn sizes_are_those_of_the_files() {
     let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "{\"id\":\"abc\",\"text\":\"she is old\"}\n{\"text\":\"lamp\"}\n{\"id\":12,\"text\":\"snow\"}\n",
+    );
+    let options = ["-f", "in.jsonl", "-o", "ids.safetensors", "--float", "f16"];
+    let told = report(&place, &options)["size_bytes"]["safetensors"].clone();
+    place.print(&options);
+    let file = fs::read(place.path("ids.safetensors")).expect("the file");
+    assert_eq!(told, file.len());
     let cases: [&[&str]; 4] = [
         &["--pooling", "mean", "--fields", "embedding"],
         &["--fields", "pooler_output"],

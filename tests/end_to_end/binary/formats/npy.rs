@@ -79,3 +79,21 @@ fn many_batches_are_one_table_in_order() {
         bits(&place.records(&options), "embedding")
     );
 }
+
+#[test]
+fn an_id_that_would_be_lost_ends_the_run_unless_only_a_vector_is_asked_for() {
+    let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "{\"text\":\"she\"}\n{\"id\":7,\"text\":\"lamp\"}\n",
+    );
+    let options = ["-f", "in.jsonl", "-o", "x.npy", "--pooling", "mean"];
+    place.assert_refused(
+        &options,
+        3,
+        "error: text 1 has an id: npy has no place for it\n  tip: use --format parquet, or leave the ids out with --fields embedding\n",
+    );
+    place.print(&[&options[..], &["--fields", "embedding"]].concat());
+    let file = std::fs::read(place.path("x.npy")).expect("the file");
+    assert_eq!(parse(&file).0, (2, 36));
+}

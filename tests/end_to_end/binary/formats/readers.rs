@@ -25,8 +25,26 @@ fn python_reads_the_files() {
     }
     all.extend(["--word-pooling", "mean"]);
     place.print(&all);
-    place.file("out.npy", &["--pooling", "mean", "--fields", "embedding"]);
+    let embedding = ["--pooling", "mean", "--fields", "embedding"];
+    place.file("out.npy", &embedding);
     place.file("out.safetensors", &options);
+    let half = [&embedding[..], &["--float", "f16"]].concat();
+    for name in ["half.npy", "half.safetensors"] {
+        place.file(name, &half);
+    }
+    if cfg!(feature = "parquet") {
+        let words = ["--word-pooling", "mean"];
+        place.file("half.parquet", &[&half[..], &words[..]].concat());
+    }
+    for name in ["out.jsonl.gz", "out.jsonl.zst"] {
+        all[3] = name;
+        place.print(&all);
+    }
+    place.write(
+        "ids.jsonl",
+        "{\"id\":\"a7\",\"text\":\"she\"}\n{\"text\":\"is\"}\n{\"id\":3,\"text\":\"old\"}\n",
+    );
+    place.print(&["-f", "ids.jsonl", "-o", "ids.safetensors"]);
     let mut command = Command::new(python);
     command
         .arg(fixtures().join("readers.py"))

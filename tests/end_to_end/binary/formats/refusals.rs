@@ -27,7 +27,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (
         &["-o", "x.safetensors", "--fields", "input_ids,tokens"],
-        "safetensors holds numbers only: `tokens` is not among index, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, embedding",
+        "safetensors holds numbers only: `tokens` is not among index, id, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, embedding",
     ),
     (
         &["--format", "safetensors"],
@@ -40,6 +40,10 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (
         &["--pooling", "mean", "--format", "npy", "-o", "/dev/stdout"],
         "--format npy needs a file: standard output is a stream",
+    ),
+    (
+        &["--float", "f16"],
+        "--float f16 and --format jsonl do not go together: JSON has no f16",
     ),
     (
         &["-o", "x.csv"],

@@ -1,5 +1,7 @@
 //! safetensors, read by the crate: every tensor is the JSON's lists laid end to end.
 
+use std::fs;
+
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -181,4 +183,32 @@ fn no_text_is_a_file_of_empty_tensors() {
     let file = SafeTensors::deserialize(&bytes).expect("a sound file");
     assert_integers(&file, "offsets", &[1], &[0.0]);
     assert_floats(&file, "last_hidden_state", &[0, 36], &[]);
+}
+
+#[test]
+fn ids_are_bytes_laid_end_to_end() {
+    let place = Place::new();
+    let lines = r#"{"id":"a7","text":"she"}
+{"text":"is old"}
+{"id":1.50,"text":"she"}
+{"id":"\u00e9","text":"lamp"}
+"#;
+    place.write("in.jsonl", lines);
+    place.print(&["-f", "in.jsonl", "-o", "out.safetensors"]);
+    let bytes = fs::read(place.path("out.safetensors")).expect("the file");
+    let file = SafeTensors::deserialize(&bytes).expect("a sound file");
+    let ids = file.tensor("id").expect("ids");
+    assert_eq!((ids.dtype(), ids.data()), (Dtype::U8, "a71.50é".as_bytes()));
+    assert_integers(&file, "id_offsets", &[5], &[0.0, 2.0, 2.0, 6.0, 8.0]);
+    place.print(&[
+        "-f",
+        "in.jsonl",
+        "-o",
+        "few.safetensors",
+        "--fields",
+        "input_ids",
+    ]);
+    let bytes = fs::read(place.path("few.safetensors")).expect("the file");
+    let file = SafeTensors::deserialize(&bytes).expect("a sound file");
+    assert!(file.tensor("id").is_err(), "nobody asked for it");
 }
