@@ -46,11 +46,11 @@ impl Fault<'_> {
             .env("FAULT_UNDER", self.under)
             .env("FAULT_REPORT", report);
     }
+}
 
-    /// The path of the file whose call has failed; `None` if there was no such call.
-    pub fn failed_path(&self) -> Option<PathBuf> {
-        fs::read_to_string(report()).ok().map(PathBuf::from)
-    }
+/// The path of the file whose call has failed in this thread's last run; `None` if none has.
+pub fn failed_path() -> Option<PathBuf> {
+    fs::read_to_string(report()).ok().map(PathBuf::from)
 }
 
 /// The file that gets the path of the failed call, one a thread.

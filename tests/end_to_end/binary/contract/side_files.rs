@@ -210,7 +210,7 @@ fn a_partial_file_that_another_process_writes_to_does_not_become_the_output() {
         .open(place.path().join("out.partial"));
     partial
         .expect("there")
-        .write_all(&[b'x'; 1 << 20])
+        .write_all(&vec![b'x'; 1 << 20])
         .expect("written");
     let (code, _, stderr) = run.finish(&lines()[10..].concat());
     assert_eq!(code, 7, "{stderr}");

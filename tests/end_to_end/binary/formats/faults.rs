@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Place;
 use super::killed::FORMS;
 use crate::support::command::{bert_embed, run};
-use crate::support::fault::{Failure, Fault};
+use crate::support::fault::{Failure, Fault, failed_path};
 use crate::support::random::Random;
 
 /// The kinds of call with the errors that each may return.
@@ -147,8 +147,7 @@ impl Trial {
     fn try_one(&self, call: &str, nth: usize, failure: Failure) -> bool {
         self.reset();
         let (code, stderr) = self.run(&[], Some((call, nth, failure)));
-        let root = self.root();
-        let failed = fault(&root, call, nth, failure).failed_path();
+        let failed = failed_path();
         let what = format!(
             "{} {call} {nth} {failure:?} {failed:?}: {code} {stderr}",
             self.output
