@@ -176,6 +176,13 @@ pub fn one_line(text: &str) -> String {
         })
 }
 
+/// Whether `error` says that there is no such file, and not that it could not be looked for.
+#[must_use]
+pub fn is_not_there(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
 /// Gives a cause its [`Kind`] where it leaves a room.
 pub trait Classify<T> {
     /// The same result, its error an [`Error`] of `kind`.

@@ -35,6 +35,7 @@ pub mod ops;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+pub mod standard_streams;
 mod table;
 pub mod tokenize;
 pub mod vectors;

@@ -1,13 +1,14 @@
 //! Parse, run, print the error, exit with its code.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bert_embed::app::{Outcome, run};
 use bert_embed::cli::Arguments;
 use bert_embed::error::{Error, Kind, Result, exit, one_line};
+use bert_embed::standard_streams;
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
 
@@ -19,20 +20,20 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.exit_code() == 0 => error.exit(),
-        Err(error) => {
-            tell(&usage(&error));
-            return ExitCode::from(Kind::Usage.exit_code());
-        }
+        Err(error) if error.exit_code() == 0 => return ended(help(&error)),
+        Err(error) => return ended(Err(usage(&error))),
     };
     if let Err(cause) = outlive_the_file_size_limit() {
-        tell(&Error::new(Kind::Internal, cause));
-        return ExitCode::from(Kind::Internal.exit_code());
+        return ended(Err(Error::new(Kind::Internal, cause)));
     }
-    let outcome = match documentation(&arguments) {
+    ended(match documentation(&arguments) {
         Some(written) => written.map(|()| Outcome::Done),
         None => run(&arguments),
-    };
+    })
+}
+
+/// Says how the run ended; the process's exit code.
+fn ended(outcome: Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(exit::SOME_RECORDS_ARE_ERRORS),
@@ -67,8 +68,18 @@ fn documentation(arguments: &Arguments) -> Option<Result<()>> {
     } else {
         return None;
     }
-    let written = io::stdout().write_all(&text);
-    Some(written.map_err(|cause| Error::new(Kind::Output, cause)))
+    Some(standard_streams::print(&text))
+}
+
+/// Prints what `--help` or `--version` asks for.
+fn help(error: &clap::Error) -> Result<Outcome> {
+    let text = error.render();
+    let text = if io::stdout().is_terminal() {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
+    standard_streams::print(text.as_bytes()).map(|()| Outcome::Done)
 }
 
 /// Prints `error` and its tip. If standard error is closed, nobody is there to be told.

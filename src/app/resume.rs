@@ -13,24 +13,25 @@ use crate::ops::device::{self, Device};
 use crate::output::{Destination, Settings};
 use crate::record::RunCounts;
 
-/// Opens `destination` for records; what an interrupted run has written of them already.
+/// Opens `destination` for records. Returns what an interrupted run has already written of them, or
+/// `None` if that run had completed the output.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] where that run had other settings,
-/// [`crate::error::Kind::Output`] where the files fail, [`crate::error::Kind::Model`] where those of
-/// the model do.
+/// [`crate::error::Kind::Usage`] if that run had other settings, [`crate::error::Kind::Output`] if its
+/// files are damaged or cannot be used, [`crate::error::Kind::Model`] if those of the model cannot be
+/// read.
 pub(crate) fn begin(
     arguments: &Arguments,
     settings: &[Setting],
     snapshot: &Snapshot,
     device: &Device,
     destination: &mut Destination,
-) -> Result<RunCounts> {
+) -> Result<Option<RunCounts>> {
     if destination.partial_path().is_none() {
-        return Ok(RunCounts::default());
+        return Ok(Some(RunCounts::default()));
     }
     let done = destination.begin(&compared(settings, snapshot, device)?)?;
-    if arguments.resume && done.records == 0 {
+    if arguments.resume && done.as_ref().is_some_and(|done| done.records == 0) {
         notes::note("nothing to resume: starting from the beginning");
     }
     Ok(done)

@@ -1,7 +1,12 @@
 //! One run of the command: opens what the arguments name, and hands it to the pipeline.
 
+use std::fs::Metadata;
+use std::io;
 use std::mem::ManuallyDrop;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use crate::app::info::info;
 use crate::app::model::{load_tokenizer, locate, open_tensors};
@@ -12,16 +17,17 @@ use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
 use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
-use crate::error::{Classify, Error, Kind, Result, one_line};
+use crate::error::{Classify, Error, Kind, Result, is_not_there, one_line};
 use crate::hub::Snapshot;
 use crate::input::{self, Text, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
-use crate::output::{self, Context, Destination, OutputFormat, Unfinished};
+use crate::output::{self, Context, Destination, OutputFormat, PartialPolicy};
 use crate::pipeline::{self, Ending, Plan, Progress, Prompt, Writer};
 use crate::record::RunCounts;
+use crate::standard_streams;
 use crate::tokenize::{Detail, Tokenizer};
 
 /// How a run ended that did not fail.
@@ -63,12 +69,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
 fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
-    if arguments.resume && destination.is_complete() {
-        notes::note(&format!(
-            "{} is there and no interrupted run was found: it is left as it is",
-            destination.name()
-        ));
-        return Ok(Outcome::Done);
+    if arguments.resume && destination.is_complete()? {
+        return Ok(left_as_it_is(&destination));
     }
     let device = device::open(arguments.device_choice())?;
     let snapshot = locate(arguments, true)?;
@@ -81,6 +83,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     )?;
     let options = settings(arguments, &request);
     let done = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
+    let Some(done) = done else {
+        return Ok(left_as_it_is(&destination));
+    };
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     if tensors.format() == WeightFormat::Pytorch {
@@ -112,12 +117,21 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         done.clone(),
     );
     let ended = pipeline::run(run, texts, writer);
-    let resumable = kept.is_some_and(|path| path.exists());
+    // This only decides about a tip.
+    let resumable = kept.is_some_and(|path| matches!(path.try_exists(), Ok(true)));
     if let Ok((counts, Ending::Complete)) = &ended {
         warn(&request, counts, model.has_pooler());
         warn_of_input(arguments, counts);
     }
     outcome(ended, arguments, &signals, resumable)
+}
+
+fn left_as_it_is(destination: &Destination) -> Outcome {
+    notes::note(&format!(
+        "{} is there and no interrupted run was found: it is left as it is",
+        destination.name()
+    ));
+    Outcome::Done
 }
 
 fn outcome(
@@ -168,7 +182,9 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let report = dry_run::measure(texts, plan, context, &request)?;
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
-    report.print(as_json, &mut std::io::stdout())?;
+    let mut text = Vec::new();
+    report.print(as_json, &mut text)?;
+    standard_streams::print(&text)?;
     Ok(complete(arguments, report.errors()))
 }
 
@@ -208,7 +224,8 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         dtype: arguments.dtype,
         device: &device,
     };
-    test.run(&mut std::io::stdout()).map(|()| Outcome::Done)
+    test.run(&mut standard_streams::output()?)
+        .map(|()| Outcome::Done)
 }
 
 fn texts(arguments: &Arguments) -> Result<Texts> {
@@ -249,26 +266,23 @@ fn note_file_names(texts: &[String]) {
 /// The output, opened before the model is loaded: a mistyped path costs no minute.
 fn destination(arguments: &Arguments) -> Result<Destination> {
     let Some(path) = &arguments.output else {
-        return Ok(Destination::standard_output());
+        return Destination::standard_output();
     };
-    if let Some(input) = arguments
-        .input
-        .files
-        .iter()
-        .find(|input| same_file(input, path))
-    {
-        let what = format!("could not write `{}`", path.display());
-        let cause = format!("it is the input `{}` too", input.display());
-        return Err(Error::message(Kind::Output, cause).context(what));
+    for input in &arguments.input.files {
+        if same_file(input, path)? {
+            let cause = format!("it is the input `{}` too", input.display());
+            let what = format!("could not write `{}`", path.display());
+            return Err(Error::message(Kind::Output, cause).context(what));
+        }
     }
     let format = arguments.output_format();
-    let unfinished = match (format.spec().not_resumable, arguments.resume) {
-        (Some(_), _) => Unfinished::Dropped,
-        (None, false) => Unfinished::Kept,
-        (None, true) => Unfinished::Resumed,
+    let policy = match (format.spec().not_resumable, arguments.resume) {
+        (Some(_), _) => PartialPolicy::Dropped,
+        (None, false) => PartialPolicy::Kept,
+        (None, true) => PartialPolicy::Resumed,
     };
-    let destination = Destination::open(path, unfinished)?;
-    if destination.is_file() {
+    let destination = Destination::open(path, policy)?;
+    if !destination.is_stream() {
         return Ok(destination);
     }
     let (name, ending) = (destination.name(), format.name());
@@ -288,10 +302,24 @@ fn destination(arguments: &Arguments) -> Result<Destination> {
     Ok(destination)
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one.is_file() && one == other,
-        _ => false,
+/// Whether the input and the output lead to the same regular file.
+fn same_file(input: &Path, output: &Path) -> Result<bool> {
+    let input_metadata = metadata_of(input)
+        .with_context(|| format!("could not read `{}`", input.display()))
+        .kind(Kind::Input)?;
+    let output_metadata = metadata_of(output)
+        .with_context(|| format!("could not write `{}`", output.display()))
+        .kind(Kind::Output)?;
+    let identity = |there: Metadata| there.is_file().then(|| (there.dev(), there.ino()));
+    let input_file = input_metadata.and_then(identity);
+    Ok(input_file.is_some() && input_file == output_metadata.and_then(identity))
+}
+
+/// The metadata at `path`; `None` if nothing is there, which a loop of links is too.
+fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
+    match path.metadata() {
+        Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        metadata => metadata.map(Some),
     }
 }
 

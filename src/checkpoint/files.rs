@@ -343,7 +343,10 @@ fn missing(directory: &Path, wanted: &str, cause: Error) -> Error {
 
 /// The names in `directory`, sorted; at most 1,000 of them.
 fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
+    // They only add to the message of another error.
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = entries
         .take(1_000)
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))

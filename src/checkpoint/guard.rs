@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::files::{WeightFiles, unusable};
 use super::local_file::{self, model_error};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What SIGBUS says; the handler may neither allocate nor format.
 static SIGBUS_MESSAGE: OnceLock<String> = OnceLock::new();
@@ -35,15 +35,13 @@ impl WeightGuard {
     /// # Errors
     /// [`Kind::Model`]: a file cannot be opened; [`Kind::Internal`]: the system refuses a signal handler.
     pub fn new(directory: &Path) -> Result<Self> {
-        catch_sigbus(directory).map_err(|cause| crate::error::Error::new(Kind::Internal, cause))?;
+        catch_sigbus(directory).map_err(|cause| Error::new(Kind::Internal, cause))?;
         let watch = |name: String| {
             let path = directory.join(name);
             let (file, size_bytes) =
                 local_file::open(&path).map_err(|error| unusable(&path, error))?;
-            let modified = file
-                .metadata()
-                .ok()
-                .and_then(|metadata| modified(&metadata));
+            let metadata = file.metadata().map_err(|cause| unreadable(&path, &cause))?;
+            let modified = modified(&metadata);
             Ok(Watched {
                 path,
                 file,
@@ -67,7 +65,7 @@ impl WeightGuard {
             let now = watched
                 .file
                 .metadata()
-                .map_err(|cause| unusable(&watched.path, model_error(local_file::words(&cause))))?;
+                .map_err(|cause| unreadable(&watched.path, &cause))?;
             if now.len() != watched.size_bytes || modified(&now) != watched.modified {
                 let cause =
                     model_error("it was changed during the run, so the vectors may be wrong");
@@ -76,6 +74,10 @@ impl WeightGuard {
         }
         Ok(())
     }
+}
+
+fn unreadable(path: &Path, cause: &io::Error) -> Error {
+    unusable(path, model_error(local_file::words(cause)))
 }
 
 /// `None` on a system that does not keep the time.

@@ -148,7 +148,7 @@ pub struct Arguments {
     pub word_pooling: Option<WordPooling>,
 
     /// Write to FILE, which appears complete or not at all. Until then the records are in FILE.partial,
-    /// which stays when the run is interrupted (but with --format json)
+    /// which stays if the run is interrupted (but not with --format json)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -207,9 +207,9 @@ pub struct Arguments {
     #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_tokens: Option<u32>,
 
-    /// Go on where an interrupted run with the same -o stopped. Refused where the model, an option
-    /// or a text differs that its records depend on. Where nothing was interrupted, FILE stays if it
-    /// is there, and else the run starts from the beginning
+    /// Go on where an interrupted run with the same -o stopped. Fails if the model, a relevant option
+    /// or the input has changed, or if what was kept is damaged. If nothing was interrupted, a FILE
+    /// that is there stays, whichever run made it; otherwise the run starts from the beginning
     #[arg(long, requires = "output", help_heading = "Execution")]
     pub resume: bool,
 

@@ -309,7 +309,10 @@ impl ModelDownload<'_> {
 
 /// What is wrong with a file that is not what its hash says.
 fn damage(staged: &Path, metadata: &FileMetadata) -> String {
-    let received = staged.metadata().map_or(0, |metadata| metadata.len());
+    let received = match staged.metadata() {
+        Ok(metadata) => metadata.len(),
+        Err(cause) => return format!("it came, but could not be looked at again: {cause}"),
+    };
     match metadata.size_bytes {
         Some(size) if size != received => format!("it came damaged, {}", far(received, Some(size))),
         _ => format!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::credentials::{Proxy, Token};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, is_not_there};
 
 /// Where the hub is when `HF_ENDPOINT` does not say otherwise.
 #[cfg(feature = "hub")]
@@ -136,12 +136,17 @@ impl Environment {
             Some(path) => Some(self.expand(path)),
             None => self.hugging_face_home().map(|home| home.join("token")),
         };
-        // As for Python's client, a token file that is not there is no token.
-        let Some((file, text)) = file.and_then(|file| {
-            let text = std::fs::read_to_string(&file).ok()?;
-            Some((file, text))
-        }) else {
+        let Some(file) = file else {
             return Ok(None);
+        };
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            // As for Python's client, a token file that is not there is no token.
+            Err(error) if is_not_there(&error) => return Ok(None),
+            Err(error) => {
+                let what = format!("could not read the token in `{}`", file.display());
+                return Err(Error::new(Kind::Usage, error).context(what));
+            }
         };
         let token = Token::new(&text);
         if token.is_empty() {

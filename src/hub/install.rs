@@ -86,7 +86,8 @@ impl<'a> Installer<'a> {
         let snapshot = self.directory(&folders)?;
         let blob = Path::new(&up).join("../../blobs").join(hash.digits());
         let pointer = snapshot.join(file);
-        if fs::read_link(&pointer).is_ok_and(|target| target == blob) {
+        // Anything else that is there is replaced.
+        if matches!(fs::read_link(&pointer), Ok(target) if target == blob) {
             return Ok(());
         }
         let new = snapshot.join(format!(".{file}.incomplete"));
@@ -147,19 +148,26 @@ fn directory(root: &Path, parts: &[&str]) -> Result<PathBuf> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(cannot_write(&path, &error));
             }
-            Err(error) if !path.is_dir() => return Err(cannot_write(&path, &error)),
-            _ => {}
+            Err(error) => match path.metadata() {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Err(cannot_write(&path, &error)),
+                Err(error) => return Err(cannot_write(&path, &error)),
+            },
+            Ok(()) => {}
         }
     }
     Ok(path)
 }
 
 fn refuse_link(path: &Path) -> Result<()> {
-    if path.is_symlink() {
-        let error = io::Error::other("it is a link, which may lead out of the cache");
-        return Err(cannot_write(path, &error));
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => {
+            let error = io::Error::other("it is a link, which may lead out of the cache");
+            Err(cannot_write(path, &error))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(path, &error)),
+        Ok(_) | Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Removes whatever is at `path`, without following a link.
@@ -167,7 +175,8 @@ fn remove(path: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     };
     removed.map_err(|error| cannot_write(path, &error))
 }

@@ -36,8 +36,16 @@ pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapsho
 fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     let path = Path::new(model);
     let looks_like_path = model.starts_with(['.', '/', '~']) || path.is_absolute();
-    (looks_like_path || (!model.is_empty() && path.try_exists().unwrap_or(false)))
-        .then(|| environment.expand(path))
+    (looks_like_path || (!model.is_empty() && may_be_there(path))).then(|| environment.expand(path))
+}
+
+/// Whether something is at `path`, or cannot be looked at: then the directory's judge says why.
+fn may_be_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory};
+    match path.try_exists() {
+        Ok(is_there) => is_there,
+        Err(error) => !matches!(error.kind(), InvalidFilename | InvalidInput | NotADirectory),
+    }
 }
 
 fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {

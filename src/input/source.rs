@@ -12,6 +12,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{InputFormat, first_bytes};
 use crate::error::{Classify, Error, Kind, Result, one_line};
+use crate::standard_streams;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -87,7 +88,10 @@ impl InputFile {
     /// [`Kind::Input`] if it cannot be read, or holds no text.
     pub(super) fn text(&self, has_nul: bool) -> Result<Source> {
         let reader: Box<dyn BufRead + Send> = if self.is_standard_input() {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin()))
+            Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                standard_streams::input()?,
+            ))
         } else {
             let file = Whole {
                 file: self.open()?,

@@ -3,31 +3,27 @@
 
 mod bytes;
 mod compressed;
+mod destination;
 mod document;
-mod file;
 mod float;
 mod format;
 mod jsonl;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod partial;
 mod preview;
 mod safetensors;
 mod size;
-mod state;
 
 use std::fs::File;
 use std::io::{BufReader, Write};
 
 pub use compressed::Compression;
-pub use file::{Destination, Unfinished};
+pub use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
 pub use float::Float;
 pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
-pub use partial::KEEP_EVERY;
 pub use size::{Measured, Size};
-pub use state::Settings;
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{BadRecord, Dimensions, Field, Record};

@@ -139,14 +139,11 @@ impl<'a> Writer<'a> {
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn finish(mut self) -> Result<RunCounts> {
         self.check_weights()?;
+        self.keep()?;
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        let assembly = self.output.assembly();
-        if assembly.is_some() {
-            self.destination.keep(&self.counts, true)?;
-        }
-        self.destination.finish(assembly)?;
+        self.destination.finish(self.output.assembly())?;
         Ok(self.counts)
     }
 }

@@ -5,6 +5,9 @@
 
 mod compressed;
 mod dry_run;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod killed;
 mod npy;
 #[cfg(feature = "parquet")]

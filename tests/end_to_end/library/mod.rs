@@ -4,4 +4,5 @@ mod arrows;
 mod cache;
 #[cfg(feature = "hub")]
 mod hub;
+mod lookups;
 mod model_files;

@@ -3,6 +3,8 @@
 pub mod broken;
 pub mod checkpoint;
 pub mod command;
+#[cfg(target_os = "linux")]
+pub mod fault;
 pub mod formula;
 pub mod goldens;
 #[cfg(feature = "hub")]

@@ -74,8 +74,13 @@ impl Waiting {
 /// The records of `out` that would outlive a kill.
 pub(super) fn kept(place: &Place) -> u64 {
     let state = std::fs::read_to_string(place.path().join("out.resume")).unwrap_or_default();
-    let mark = |line: &str| serde_json::from_str::<Value>(line).ok();
     let last = state.lines().skip(1).filter_map(mark).last();
-    last.and_then(|mark| mark["tally"]["records"].as_u64())
+    last.and_then(|mark| mark["kept"]["counts"]["records"].as_u64())
         .unwrap_or(0)
+}
+
+/// What a line of the state says; a checksum follows it.
+fn mark(line: &str) -> Option<Value> {
+    let (json, _) = line.rsplit_once(' ')?;
+    serde_json::from_str(json).ok()
 }

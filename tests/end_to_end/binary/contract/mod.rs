@@ -30,7 +30,9 @@ mod resume_refusals;
 mod same_bits;
 mod selection;
 mod self_test;
+mod side_files;
 mod signals;
+mod streams;
 mod tables;
 mod weights_change;
 

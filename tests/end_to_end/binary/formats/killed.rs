@@ -1,21 +1,20 @@
 //! SIGKILL at any moment, while the file is assembled too, and `--resume`: in every form that can be
 //! resumed the file has the bytes of a run that was never interrupted.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Place;
-use crate::support::command::bert_embed;
+use crate::support::command::{bert_embed, run};
+use crate::support::fault::{Failure, Fault};
 use crate::support::random::Random;
 
 const KILLS: usize = 10;
 
 /// The forms by their endings, each with fields that it can hold.
-const FORMS: &[(&str, &str)] = &[
+pub(super) const FORMS: &[(&str, &str)] = &[
     ("jsonl", "index,text,pooler_output"),
     ("jsonl.gz", "index,text,pooler_output"),
     ("jsonl.zst", "index,text,pooler_output"),
@@ -112,43 +111,19 @@ fn ten_kills_at_random_moments_change_no_byte() {
     }
 }
 
-/// Reads `count` bytes of what `child` writes to the named pipe `fifo`.
-fn read_from(fifo: &mut File, child: &mut Child, count: usize) -> Vec<u8> {
-    let mut bytes = vec![0; count];
-    let mut filled = 0;
-    while filled < count {
-        match fifo.read(&mut bytes[filled..]) {
-            Ok(read @ 1..) => filled += read,
-            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
-            _ => {
-                let ended = child.try_wait().expect("a child");
-                assert!(ended.is_none(), "it ended with {ended:?}");
-                sleep(Duration::from_millis(1));
-            }
-        }
-    }
-    bytes
-}
-
-/// Kills a run that has written `count` bytes of the file that it assembles, and leaves them there.
-fn kill_in_the_assembly(place: &Place, options: &[&str], output: &str, count: usize) {
-    let assembled = place.path(&format!("{output}.assembled"));
-    // That of the kill before, where there was one.
-    let _ = fs::remove_file(&assembled);
-    let made = Command::new("mkfifo").arg(&assembled).status();
-    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
-    let mut child = start(place, options);
-    let mut fifo = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&assembled)
-        .expect("opened");
-    let torn = read_from(&mut fifo, &mut child, count);
-    // The run waits in the middle of its file: the pipe is open, and nobody reads on.
-    kill(child);
-    drop(fifo);
-    fs::remove_file(&assembled).expect("removed");
-    fs::write(&assembled, torn).expect("written");
+/// Kills a run before its `nth` write to the file that it assembles.
+fn kill_in_the_assembly(place: &Place, options: &[&str], output: &str, nth: usize) {
+    let root = fs::canonicalize(place.0.path()).expect("the place");
+    let fault = Fault {
+        call: "write",
+        nth,
+        failure: Failure::Kill,
+        under: &root.join(format!("{output}.assembled")),
+    };
+    let mut command = bert_embed(&root);
+    command.args(["--offline", "-m", "model"]).args(options);
+    fault.inject(&mut command);
+    assert_eq!(run(&mut command).0, 137);
 }
 
 #[test]
@@ -162,8 +137,8 @@ fn a_kill_in_the_middle_of_the_assembly_changes_no_byte() {
         place.write(&output, "old");
         // Without the option, an output that is there is no reason not to begin.
         let resuming = [&options[..], &["--resume"]].concat();
-        for (options, count) in [(&options[..], 1), (&resuming, whole.len() / 2)] {
-            kill_in_the_assembly(&place, options, &output, count);
+        for (options, nth) in [(&options[..], 1), (&resuming, 2)] {
+            kill_in_the_assembly(&place, options, &output, nth);
             assert!(same_bytes(&place, &output, b"old"), "{output} was touched");
         }
         let beside = ["partial", "resume"].map(|ending| format!("{output}.{ending}"));

@@ -1,0 +1,59 @@
+//! How many bytes a file holds and their CRC-32, so that changed bytes are noticed.
+
+use std::io::{self, ErrorKind, Read};
+
+use serde::{Deserialize, Serialize};
+
+/// The size and the checksum of a file, or of its beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    /// Bytes that it covers.
+    pub(super) size_bytes: u64,
+    /// CRC-32 of these bytes, as zip and PNG have it: computing it takes far less than writing them.
+    pub(super) crc32: u32,
+}
+
+impl Fingerprint {
+    /// That of all bytes that `from` yields.
+    pub(super) fn of(from: &mut impl Read) -> io::Result<Self> {
+        let mut buffer = vec![0; super::BUFFER_BYTES];
+        let mut whole = Self::default();
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(whole),
+                Ok(read) => whole.add(&buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the next bytes of the file into account.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.crc32);
+        hasher.update(bytes);
+        self.crc32 = hasher.finalize();
+        self.size_bytes += bytes.len() as u64;
+    }
+
+    /// That with the next bytes.
+    pub(super) fn with(mut self, bytes: &[u8]) -> Self {
+        self.add(bytes);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_checksum_is_that_of_all_the_bytes() {
+        let whole = Fingerprint::default().with(b"123456789");
+        // The check value of CRC-32/ISO-HDLC.
+        assert_eq!((whole.size_bytes, whole.crc32), (9, 0xcbf4_3926));
+        let parts = Fingerprint::default().with(b"1234").with(b"56789");
+        assert_eq!(parts, whole);
+        assert_eq!(Fingerprint::of(&mut &b"123456789"[..]).ok(), Some(whole));
+    }
+}

@@ -1,0 +1,398 @@
+//! An output file in the making: `FILE.partial` with the records, beside it `FILE.resume` with how far
+//! they go, and `FILE.assembled` for the moment in which a format makes its file of them.
+//!
+//! Records count as kept when their bytes have reached the disk, so neither a kill nor a power cut
+//! leaves a record that is counted and not there.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::fingerprint::Fingerprint;
+use super::side_file::{SideFile, beside, remove_if_there, sync_directory};
+use super::state::{self, Mark, Settings, State};
+use super::{Assembly, BUFFER_BYTES};
+use crate::error::{Classify, Error, Kind, Result};
+use crate::record::RunCounts;
+
+/// Records are kept this often, as syncing takes a disk some milliseconds.
+pub const KEEP_EVERY: Duration = Duration::from_millis(200);
+
+/// What becomes of a file that is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialPolicy {
+    /// It is of no use and is removed.
+    Dropped,
+    /// It stays, and there must be none from an earlier run.
+    Kept,
+    /// It stays, and one from an earlier run is continued.
+    Resumed,
+}
+
+/// A file that is written where an interrupted run stopped, and takes its name when all is there.
+pub(super) struct Partial {
+    target: PathBuf,
+    /// Those of the file that it replaces.
+    permissions: Option<Permissions>,
+    policy: PartialPolicy,
+    data: BufWriter<SideFile>,
+    /// All bytes written to `data`.
+    written: Fingerprint,
+    state: State,
+    /// When records were last kept.
+    kept: Option<Instant>,
+    /// Whether `target` is the new file.
+    is_finished: bool,
+}
+
+/// A file made of the data, before it takes its name.
+struct Assembled {
+    file: SideFile,
+    fingerprint: Fingerprint,
+}
+
+impl Partial {
+    /// Opens the partial output for `target`.
+    pub(super) fn open(
+        target: PathBuf,
+        permissions: Option<Permissions>,
+        policy: PartialPolicy,
+    ) -> Result<Self> {
+        // As open to others as the output will be, but this user can always go on writing.
+        let mode = permissions.as_ref().map_or(0o666, Permissions::mode) & 0o777 | 0o600;
+        let resume = state::lock(&beside(&target, ".resume"), mode).kind(Kind::Output)?;
+        let data = SideFile::open(&beside(&target, ".partial"), mode)
+            .inspect_err(|_| resume.remove_if_new())
+            .kind(Kind::Output)?;
+        let state = read_state(resume, &data, &target).inspect_err(|_| data.remove_if_new())?;
+        let mut this = Self {
+            target,
+            permissions,
+            policy,
+            data: BufWriter::with_capacity(BUFFER_BYTES, data),
+            written: Fingerprint::default(),
+            state,
+            kept: None,
+            is_finished: false,
+        };
+        if this.kept_records() > 0 && policy != PartialPolicy::Resumed {
+            return Err(this.unfinished());
+        }
+        if policy == PartialPolicy::Dropped {
+            this.begin_anew(&Settings::new()).kind(Kind::Output)?;
+        }
+        Ok(this)
+    }
+
+    fn kept_records(&self) -> u64 {
+        self.state.mark().counts.records
+    }
+
+    fn unfinished(&self) -> Error {
+        let (path, records) = (self.data.get_ref().path().display(), self.kept_records());
+        let cause = format!("`{path}` holds {records} records of an interrupted run");
+        let tip = format!("go on with --resume, or remove `{path}` to start anew");
+        Error::message(Kind::Output, cause).with_tip(tip)
+    }
+
+    /// Whether there is an output and nothing that was interrupted.
+    pub(super) fn is_complete(&self) -> Result<bool> {
+        let is_there = self.target.try_exists().kind(Kind::Output)?;
+        Ok(is_there && self.state.file().is_new())
+    }
+
+    /// Prepares for writing records of `settings`; what is kept of an interrupted run, or `None` if
+    /// that run had only to remove its side files.
+    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Option<RunCounts>> {
+        let resumes = self.policy == PartialPolicy::Resumed;
+        let is_begun = self.kept_records() > 0 || self.state.finished().is_some();
+        if resumes && is_begun {
+            self.check_settings(settings)?;
+        }
+        if resumes && self.is_target().kind(Kind::Output)? {
+            self.is_finished = true;
+            self.remove_side_files().kind(Kind::Output)?;
+            return Ok(None);
+        }
+        if self.kept_records() > 0 {
+            self.go_on()?;
+        } else {
+            self.begin_anew(settings).kind(Kind::Output)?;
+        }
+        sync_directory(&self.target).kind(Kind::Output)?;
+        Ok(Some(self.state.mark().counts.clone()))
+    }
+
+    /// The data come first: without a first line in the state there may be none.
+    fn begin_anew(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        self.data.get_mut().cut(0)?;
+        self.state.begin(settings)
+    }
+
+    /// Goes on behind the last whole record.
+    fn go_on(&mut self) -> Result<()> {
+        let kept = self.state.mark().data;
+        let data = self.data.get_mut();
+        let found = data.fingerprint(kept.size_bytes).kind(Kind::Output)?;
+        if found != kept {
+            let path = data.path().display();
+            let cause = format!("`{path}` is damaged: its bytes are not those that were written");
+            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
+        }
+        data.cut(kept.size_bytes)
+            .and_then(|()| self.state.go_on())
+            .kind(Kind::Output)?;
+        self.written = kept;
+        Ok(())
+    }
+
+    /// Whether the output is already the file that an earlier run had completed.
+    fn is_target(&self) -> io::Result<bool> {
+        let Some(finished) = self.state.finished() else {
+            return Ok(false);
+        };
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&self.target);
+        let mut file = match file {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() != finished.size_bytes {
+            return Ok(false);
+        }
+        Ok(Fingerprint::of(&mut file)? == finished)
+    }
+
+    fn check_settings(&self, settings: &Settings) -> Result<()> {
+        let Some(before) = self.state.settings() else {
+            return Ok(());
+        };
+        let value = |of: &Settings, name: &str| {
+            let found = of.iter().find(|(other, _)| other == name);
+            found.map_or("unknown", |(_, value)| value).to_owned()
+        };
+        let names = settings.iter().chain(before).map(|(name, _)| name);
+        let mut values = names.map(|name| (name, value(settings, name), value(before, name)));
+        let Some((name, now, then)) = values.find(|(_, now, then)| now != then) else {
+            return Ok(());
+        };
+        let path = self.data.get_ref().path().display();
+        let cause = format!("{name} is {now}, but was {then} in the interrupted run");
+        let tip = format!("use the same again, or remove `{path}` to start anew");
+        Err(Error::message(Kind::Usage, cause).with_tip(tip))
+    }
+
+    /// Keeps the records of `counts`, if the last time was a while ago or it must be `now`.
+    pub(super) fn keep(&mut self, counts: &RunCounts, now: bool) -> anyhow::Result<()> {
+        let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
+        let is_new = counts.records != self.kept_records();
+        if self.policy == PartialPolicy::Dropped || !is_new || (early && !now) {
+            return Ok(());
+        }
+        self.data.flush()?;
+        let data = self.data.get_ref();
+        data.file().sync_data()?;
+        self.check_size()?;
+        self.state.keep(Mark {
+            data: self.written,
+            counts: counts.clone(),
+        })?;
+        self.kept = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Notices another process that has cut or extended the data.
+    fn check_size(&self) -> anyhow::Result<()> {
+        let (data, written) = (self.data.get_ref(), self.written.size_bytes);
+        let found = data.size_bytes()?;
+        let path = data.path().display();
+        anyhow::ensure!(
+            found == written,
+            "`{path}` was changed while this run wrote it: it has {found} bytes, not {written}"
+        );
+        Ok(())
+    }
+
+    /// Gives the complete file its name; with an `assembly`, the file that it makes of the data.
+    pub(super) fn finish(mut self: Box<Self>, assembly: Option<&dyn Assembly>) -> Result<()> {
+        self.data.flush().kind(Kind::Output)?;
+        self.check_size().kind(Kind::Output)?;
+        match assembly {
+            None => self.rename(None)?,
+            Some(assembly) => {
+                let assembled = self.assemble(assembly)?;
+                self.rename(Some(&assembled))
+                    .inspect_err(|_| assembled.file.remove_if_new())?;
+            }
+        }
+        sync_directory(&self.target).kind(Kind::Output)?;
+        self.remove_side_files().kind(Kind::Output)
+    }
+
+    /// Gives `assembled` or the data the output's name.
+    fn rename(&mut self, assembled: Option<&Assembled>) -> Result<()> {
+        let (file, fingerprint) = match assembled {
+            Some(Assembled { file, fingerprint }) => (file, *fingerprint),
+            None => (self.data.get_ref(), self.written),
+        };
+        file.make_durable(self.permissions.as_ref())
+            .and_then(|()| self.state.finish(fingerprint))
+            .kind(Kind::Output)?;
+        if !file.is_in_place().kind(Kind::Output)? {
+            let path = file.path().display();
+            let cause = format!("`{path}` was replaced or removed while this run wrote it");
+            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
+        }
+        fs::rename(file.path(), &self.target).kind(Kind::Output)?;
+        self.is_finished = true;
+        Ok(())
+    }
+
+    /// Makes the file that `assembly` makes of the data, beside them.
+    fn assemble(&self, assembly: &dyn Assembly) -> Result<Assembled> {
+        let data = self.data.get_ref();
+        let log = data.file().try_clone().kind(Kind::Output)?;
+        let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
+        let mode = data
+            .file()
+            .metadata()
+            .kind(Kind::Output)?
+            .permissions()
+            .mode();
+        let path = beside(&self.target, ".assembled");
+        let file = SideFile::open(&path, mode & 0o777).kind(Kind::Output)?;
+        if !file.is_new() {
+            return Err(in_the_way(&path));
+        }
+        let mut to = Assembling::new(&file);
+        let written = assembly
+            .assemble(&mut log, &mut to)
+            .and_then(|()| to.finish().kind(Kind::Output));
+        match written {
+            Ok(fingerprint) => Ok(Assembled { file, fingerprint }),
+            Err(error) => {
+                // The data are kept, so the file can be made again.
+                file.remove_if_new();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the records are if the run is interrupted.
+    pub(super) fn kept_path(&self) -> Option<&Path> {
+        (self.policy != PartialPolicy::Dropped).then(|| self.data.get_ref().path())
+    }
+
+    /// The state goes last: without it nobody could tell that the data are ours.
+    fn remove_side_files(&self) -> anyhow::Result<()> {
+        self.data.get_ref().remove()?;
+        self.state.file().remove()
+    }
+}
+
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.data.write(bytes)?;
+        self.written.add(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.data.flush()
+    }
+}
+
+impl Drop for Partial {
+    /// Leaves nothing behind but what is kept.
+    fn drop(&mut self) {
+        if self.kept_records() == 0 || self.is_finished {
+            // What cannot be removed is empty, or another run with the same output removes it.
+            let _ = self.remove_side_files();
+        }
+    }
+}
+
+/// Counts and checks the bytes of a file that is being assembled.
+struct Assembling<'a> {
+    to: BufWriter<&'a File>,
+    written: Fingerprint,
+}
+
+impl<'a> Assembling<'a> {
+    fn new(file: &'a SideFile) -> Self {
+        Self {
+            to: BufWriter::with_capacity(BUFFER_BYTES, file.file()),
+            written: Fingerprint::default(),
+        }
+    }
+
+    fn finish(mut self) -> io::Result<Fingerprint> {
+        self.to.flush()?;
+        Ok(self.written)
+    }
+}
+
+impl Write for Assembling<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.written.add(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Reads the state in `resume`; what this program has not written beside `target` is refused.
+fn read_state(resume: SideFile, data: &SideFile, target: &Path) -> Result<State> {
+    let data_bytes = data.size_bytes().kind(Kind::Output)?;
+    let state = State::read(resume, data_bytes, &start_anew(target))?;
+    let checked = if state.settings().is_none() && data_bytes > 0 {
+        Err(in_the_way(data.path()))
+    } else {
+        remove_assembled(&beside(target, ".assembled"), state.file().is_new())
+    };
+    match checked {
+        Ok(()) => Ok(state),
+        Err(error) => {
+            state.file().remove_if_new();
+            Err(error)
+        }
+    }
+}
+
+/// Removes what a killed run has assembled: it is made again from the data.
+fn remove_assembled(path: &Path, is_new: bool) -> Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        metadata => metadata
+            .with_context(|| format!("could not look for `{}`", path.display()))
+            .kind(Kind::Output)?,
+    };
+    if is_new || !metadata.is_file() {
+        return Err(in_the_way(path));
+    }
+    remove_if_there(path)
+        .with_context(|| format!("could not remove `{}`", path.display()))
+        .kind(Kind::Output)
+}
+
+fn in_the_way(path: &Path) -> Error {
+    Error::message(Kind::Output, format!("`{}` is in the way", path.display()))
+        .with_tip("move it away: its name is that of an unfinished output")
+}
+
+fn start_anew(target: &Path) -> String {
+    let [data, state] = [".partial", ".resume"].map(|ending| beside(target, ending));
+    let (data, state) = (data.display(), state.display());
+    format!("remove `{data}` and `{state}` to start anew")
+}

@@ -1,0 +1,71 @@
+//! What `-o FILE` names: a stream, or the path and permissions of a file.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::is_not_there;
+
+/// What a path of the command line leads to.
+pub(super) enum Target {
+    /// A pipe, a device or a socket, open for writing.
+    Stream(File),
+    /// A file, which need not exist.
+    File {
+        /// Where it is when all links are followed.
+        path: PathBuf,
+        /// Those of the file that is there.
+        permissions: Option<Permissions>,
+    },
+}
+
+/// Finds what `path` leads to.
+pub(super) fn resolve(path: &Path) -> anyhow::Result<Target> {
+    // `/dev/fd/1` links to a text that is no path, so a stream is opened by the name given.
+    let there = look_at(path)?;
+    if there.as_ref().is_some_and(is_stream) {
+        return Ok(Target::Stream(OpenOptions::new().write(true).open(path)?));
+    }
+    let path = follow_links(path)?;
+    let metadata = look_at(&path)?;
+    let is_directory = |metadata: &Metadata| metadata.is_dir();
+    anyhow::ensure!(
+        !metadata.as_ref().is_some_and(is_directory),
+        "it is a directory"
+    );
+    let permissions = metadata.map(|metadata| metadata.permissions());
+    Ok(Target::File { path, permissions })
+}
+
+/// The metadata at `path`; `None` if nothing is there, which a loop of links is too.
+fn look_at(path: &Path) -> anyhow::Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if is_not_there(&error) => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_stream(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()
+}
+
+/// The path that `path` leads to; it need not exist.
+fn follow_links(path: &Path) -> anyhow::Result<PathBuf> {
+    // The kernel's own limit.
+    const MAX_LINKS: usize = 40;
+    let mut target = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
+            // It is there and no link.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(target),
+            Err(error) if is_not_there(&error) => return Ok(target),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    anyhow::bail!("too many links")
+}
