@@ -169,6 +169,9 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
     report.print(as_json, &mut std::io::stdout())?;
+    if let Some(summary) = report.error_summary() {
+        notes::warning(&summary);
+    }
     Ok(complete(arguments, report.errors()))
 }
 
