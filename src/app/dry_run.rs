@@ -25,6 +25,8 @@ pub(crate) struct Counts {
     pub(crate) records: u64,
     /// Texts whose record would be an error.
     pub(crate) errors: u64,
+    /// The first of them, with its text.
+    pub(crate) first_error: Option<String>,
     /// How many texts have so many tokens, special ones included, before anything is cut.
     pub(crate) texts_by_tokens: BTreeMap<usize, u64>,
     /// Texts of more tokens than `--max-length`.
@@ -91,20 +93,29 @@ fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<V
 }
 
 impl Counts {
+    fn add_error(&mut self, message: impl FnOnce() -> String) {
+        self.errors += 1;
+        self.first_error.get_or_insert_with(message);
+    }
+
     fn add(&mut self, text: &TextOrBad<TokenizedText>, json_bytes: usize, request: &Request) {
         self.records += 1;
         self.measured.json_bytes += json_bytes as u64;
-        let Ok(TokenizedText { text, encoding, .. }) = text else {
-            self.errors += 1;
-            return;
+        let TokenizedText { text, encoding, .. } = match text {
+            Ok(text) => text,
+            Err(bad) => return self.add_error(|| bad.to_string()),
         };
         let tokens = encoding.attended + encoding.dropped_tokens;
         *self.texts_by_tokens.entry(tokens).or_default() += 1;
         if tokens > request.tokens.max_length {
             self.too_long += 1;
             if request.tokens.on_long == OnLong::Error {
-                self.errors += 1;
-                return;
+                let (index, allowed) = (text.place.index, request.tokens.max_length);
+                return self.add_error(|| {
+                    format!(
+                        "text {index}: the text has {tokens} tokens: at most {allowed} are allowed"
+                    )
+                });
             }
         }
         self.dropped_tokens += encoding.dropped_tokens as u64;

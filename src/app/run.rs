@@ -185,6 +185,9 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let mut text = Vec::new();
     report.print(as_json, &mut text)?;
     standard_streams::print(&text)?;
+    if let Some(summary) = report.error_summary() {
+        notes::warning(&summary);
+    }
     Ok(complete(arguments, report.errors()))
 }
 

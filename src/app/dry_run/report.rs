@@ -48,6 +48,21 @@ impl Report {
         self.counts.errors
     }
 
+    /// How many records would be errors, and the first of them.
+    #[must_use]
+    pub(crate) fn error_summary(&self) -> Option<String> {
+        let Counts {
+            records,
+            errors,
+            first_error,
+            ..
+        } = &self.counts;
+        let first = first_error.as_ref()?;
+        Some(format!(
+            "{errors} of {records} texts would be errors, the first: {first}"
+        ))
+    }
+
     /// Prints the report to `to`.
     ///
     /// # Errors
