@@ -1,7 +1,8 @@
 //! What one run of the command does: [`run`] opens every room and shuts it again.
 
 mod dry_run;
-mod request;
+pub(crate) mod load;
+pub(crate) mod request;
 mod resume;
 mod run;
 mod self_test;

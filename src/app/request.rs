@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
 use crate::ops::Precision;
 use crate::output::{Compression, OutputFormat};
+use crate::pipeline::Prompt;
 use crate::record::{Dimensions, Field, Source};
 use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
@@ -76,6 +77,14 @@ impl Request {
             compression: arguments.compression(),
             dtype: arguments.dtype,
             fields,
+        })
+    }
+
+    /// What is put before each text, as the tokenizer takes it.
+    pub(crate) fn prompt(&self) -> Option<Prompt<'_>> {
+        self.prompt.as_deref().map(|text| Prompt {
+            text,
+            left_out: self.vectors.prompt_tokens,
         })
     }
 

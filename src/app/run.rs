@@ -3,24 +3,25 @@
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
+use crate::app::load::{load_tokenizer, locate, open_tensors, tokenizer_for};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
+use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result, one_line};
-use crate::hub::{self, Environment, ModelSource, Snapshot};
-use crate::input::{self, Text, Texts};
+use crate::hub::Snapshot;
+use crate::input::{self, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, Destination, OutputFormat, Unfinished};
-use crate::pipeline::{self, Ending, Plan, Progress, Prompt, Writer};
+use crate::pipeline::{self, Ending, Plan, Progress, Writer};
 use crate::record::RunCounts;
-use crate::tokenize::{Detail, Tokenizer};
+use crate::tokenize::Tokenizer;
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -289,48 +290,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
-    let source = ModelSource {
-        model: &arguments.model,
-        revision: &arguments.revision,
-        cache_dir: arguments.cache_dir.as_deref(),
-        offline: arguments.offline,
-        weights,
-        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
-    };
-    hub::locate(&source, &Environment::read())
-}
-
-fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
-    let tensors = Tensors::open(&snapshot.directory)?;
-    tensors.check(config)?;
-    Ok(tensors)
-}
-
-fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    Tokenizer::load(&snapshot.directory, config.vocab_size)
-}
-
-/// The tokenizer of `request`, which learns how many tokens its prompt has.
-fn tokenizer_for(request: &mut Request, snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    let mut tokenizer = load_tokenizer(snapshot, config)?;
-    let Some(sentence) = &request.vectors.sentence else {
-        return Ok(tokenizer);
-    };
-    if sentence.do_lower_case {
-        tokenizer.lowercase()?;
-    }
-    if let Some(prompt) = &request.prompt
-        && !sentence.include_prompt
-    {
-        let prompt = Text::new(prompt.clone());
-        let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
-        // All but the `[SEP]` behind it.
-        request.vectors.prompt_tokens = encoding.tokens() - 1;
-    }
-    Ok(tokenizer)
-}
-
 fn plan<'a>(
     arguments: &Arguments,
     request: &'a Request,
@@ -342,10 +301,7 @@ fn plan<'a>(
         fail_fast: arguments.fail_fast,
         tokenizer,
         options: &request.tokens,
-        prompt: request.prompt.as_deref().map(|text| Prompt {
-            text,
-            left_out: request.vectors.prompt_tokens,
-        }),
+        prompt: request.prompt(),
         batch_tokens: request.batch_tokens,
     }
 }
