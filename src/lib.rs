@@ -1,41 +1,74 @@
 //! Text → BERT's vectors: the library beside the command `bert-embed`.
 //!
+//! [`Embedder`] loads a model and turns texts into the records that the command prints. The other
+//! modules are the command's own and may change with any version.
+//!
 //! # The way of a text
-//! 1. [`cli`] says what was typed; [`app`] does what one run does with it.
-//! 2. [`hub`] finds the model's directory (given, cached or downloaded); [`checkpoint`] reads its
-//!    configuration and maps its tensors.
-//! 3. [`input`] yields texts; [`tokenize`] turns them into `[CLS] a [SEP]`.
-//! 4. [`model`] runs embeddings, layers and pooler with the operations of [`ops`].
-//! 5. [`vectors`] pools, merges and stitches; [`mod@record`] names the fields of one text;
-//!    [`output`] writes them.
-//! 6. [`pipeline`] is the threads between 3 and 5.
+//! `src` has a room for each part of the work, and each room uses only those below it
+//! (`tests/end_to_end/library/arrows.rs` checks this):
 //!
-//! [`error`] says what went wrong, with the exit code that scripts rely on.
+//! | room | its work |
+//! | --- | --- |
+//! | `main.rs`, `cli/`, `app/` | what was typed, and what one run does with it |
+//! | `pipeline/` | the threads: read, tokenize, encode, write; the types between them in `types.rs` |
+//! | `input/` | texts from arguments, files and standard input |
+//! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
+//! | `model/` | embeddings, layers and pooler, as the paper has them |
+//! | `ops/` | the operations of the model, on the CPU and on GPUs |
+//! | `hub/`, `checkpoint/` | a model's directory, found or downloaded; its configuration and tensors |
+//! | `vectors/` | pooling, merging and stitching of rows |
+//! | `record/`, `output/` | the fields of one text, and the formats that they are written in |
+//! | `error.rs`, `notes.rs` | every exit code, errors and warnings in the user's words |
 //!
-//! # Example
-//! ```no_run
-//! use bert_embed::cli::Arguments;
-//! use clap::Parser;
+//! # Where to add
+//! The compiler names what is missing: tables and matches have no default case.
 //!
-//! let arguments = Arguments::parse_from(["bert-embed", "-m", "model", "a sentence"]);
-//! bert_embed::app::run(&arguments)?;
-//! # Ok::<(), bert_embed::error::Error>(())
-//! ```
+//! - **an output field**: its row in `record/field.rs`, its value in `record/record.rs`, and what
+//!   computes it in `app/request.rs`. If the encoder must compute it: `model/mod.rs`, and
+//!   `pipeline/stitch.rs` to bring it to the record.
+//! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its place
+//!   in `output/mod.rs` and `output/size.rs`.
+//! - **a model type**: `checkpoint/config.rs` accepts it, `checkpoint/names.rs` has the names of its
+//!   tensors, `model/` computes it.
+//! - **a weight type**: `checkpoint/tensor_view.rs` reads it, `ops/precision.rs` names it for
+//!   `--dtype`, `ops/cpu/weights.rs` computes with it.
 
+#[doc(hidden)]
 pub mod app;
+#[doc(hidden)]
 pub mod checkpoint;
+#[doc(hidden)]
 pub mod cli;
+mod embedder;
 pub mod error;
 mod hex;
+#[doc(hidden)]
 pub mod hub;
+#[doc(hidden)]
 pub mod input;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod notes;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod output;
+#[doc(hidden)]
 pub mod pipeline;
+#[doc(hidden)]
 pub mod record;
 pub mod standard_streams;
 mod table;
+#[doc(hidden)]
 pub mod tokenize;
+#[doc(hidden)]
 pub mod vectors;
+
+pub use embedder::{Embedded, Embedder, Options};
+pub use input::{Segment, Text};
+pub use ops::Precision;
+pub use ops::device::DeviceChoice;
+pub use record::Field;
+pub use tokenize::{OnLong, Padding};
+pub use vectors::{LayerMerge, Pooling, WordPooling};

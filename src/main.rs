@@ -1,16 +1,23 @@
 //! Parse, run, print the error, exit with its code.
 
+mod allocator;
+
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use allocator::AllocateOrExit;
 use bert_embed::app::{Outcome, run};
 use bert_embed::cli::Arguments;
 use bert_embed::error::{Error, Kind, Result, exit, one_line};
 use bert_embed::standard_streams;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
+
+#[global_allocator]
+static ALLOCATOR: AllocateOrExit = AllocateOrExit;
 
 fn main() -> ExitCode {
     #[cfg(feature = "hub")]
@@ -132,6 +139,27 @@ fn usage(error: &clap::Error) -> Error {
             tip.get_or_insert_with(|| words.to_owned());
         }
     }
+    let tip = ours(error).or(tip);
     let error = Error::message(Kind::Usage, message);
     error.with_tip(tip.unwrap_or_else(|| "bert-embed --help".to_owned()))
+}
+
+/// Our option for one that other tools have.
+fn ours(error: &clap::Error) -> Option<String> {
+    const OURS: [(&str, &str); 8] = [
+        ("--output-format", "--format"),
+        ("--output-file", "--output"),
+        ("--input", "--file"),
+        ("--input-file", "--file"),
+        ("--model-name", "--model"),
+        ("--max-seq-length", "--max-length"),
+        ("--batch-size", "--batch-tokens"),
+        ("--layer", "--layers"),
+    ];
+    let ContextValue::String(typed) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let typed = typed.replace('_', "-");
+    let (_, ours) = OURS.iter().find(|(theirs, _)| *theirs == typed)?;
+    Some(format!("here it is `{ours}`"))
 }

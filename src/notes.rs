@@ -21,6 +21,11 @@ pub fn warning(text: &str) {
     print("warning", text);
 }
 
+/// What a run has done, for the person at the terminal.
+pub(crate) fn summary(text: &str) {
+    print("done", text);
+}
+
 fn print(kind: &str, text: &str) {
     if !IS_QUIET.load(Ordering::Relaxed) {
         // If standard error is closed, nobody is there to be told.

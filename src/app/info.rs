@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::model::{load_tokenizer, locate, offline, open_tensors};
+use super::load::{load_tokenizer, locate, offline, open_tensors};
 use crate::checkpoint::{Config, Tensors, files};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};

@@ -2,8 +2,8 @@
 
 mod dry_run;
 mod info;
-mod model;
-mod request;
+pub(crate) mod load;
+pub(crate) mod request;
 mod resume;
 mod run;
 mod self_test;

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
 use crate::ops::Precision;
 use crate::output::{Compression, Float, OutputFormat};
+use crate::pipeline::Prompt;
 use crate::record::{Dimensions, Field, Source};
 use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
@@ -82,6 +83,14 @@ impl Request {
             dtype: arguments.dtype,
             heads: config.num_attention_heads,
             fields,
+        })
+    }
+
+    /// What is put before each text, as the tokenizer takes it.
+    pub(crate) fn prompt(&self) -> Option<Prompt<'_>> {
+        self.prompt.as_deref().map(|text| Prompt {
+            text,
+            left_out: self.vectors.prompt_tokens,
         })
     }
 

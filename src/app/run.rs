@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::app::info::info;
-use crate::app::model::{load_tokenizer, locate, open_tensors};
+use crate::app::load::{load_tokenizer, locate, open_tensors, tokenizer_for};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
@@ -19,16 +19,16 @@ use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result, is_not_there, one_line};
 use crate::hub::Snapshot;
-use crate::input::{self, Text, Texts};
+use crate::input::{self, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, Destination, OutputFormat, PartialPolicy};
-use crate::pipeline::{self, Ending, Plan, Progress, Prompt, Writer};
+use crate::pipeline::{self, Ending, Plan, Progress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
-use crate::tokenize::{Detail, Tokenizer};
+use crate::tokenize::Tokenizer;
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -326,26 +326,6 @@ fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The tokenizer of `request`, which learns how many tokens its prompt has.
-fn tokenizer_for(request: &mut Request, snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    let mut tokenizer = load_tokenizer(snapshot, config)?;
-    let Some(sentence) = &request.vectors.sentence else {
-        return Ok(tokenizer);
-    };
-    if sentence.do_lower_case {
-        tokenizer.lowercase()?;
-    }
-    if let Some(prompt) = &request.prompt
-        && !sentence.include_prompt
-    {
-        let prompt = Text::new(prompt.clone());
-        let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
-        // All but the `[SEP]` behind it.
-        request.vectors.prompt_tokens = encoding.tokens() - 1;
-    }
-    Ok(tokenizer)
-}
-
 fn plan<'a>(
     arguments: &Arguments,
     request: &'a Request,
@@ -357,10 +337,7 @@ fn plan<'a>(
         fail_fast: arguments.fail_fast,
         tokenizer,
         options: &request.tokens,
-        prompt: request.prompt.as_deref().map(|text| Prompt {
-            text,
-            left_out: request.vectors.prompt_tokens,
-        }),
+        prompt: request.prompt(),
         batch_tokens: request.batch_tokens,
     }
 }

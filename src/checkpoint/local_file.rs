@@ -100,10 +100,11 @@ pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
     // numbers under us, and whoever truncates it ends the process by SIGBUS; the other choice is to
     // copy every model into memory of its own at each start.
     let mapping = unsafe { Mmap::map(file) }.map_err(|cause| {
-        model_error(format!(
-            "it cannot be mapped into memory: {}",
-            words(&cause)
-        ))
+        let kind = match cause.kind() {
+            io::ErrorKind::OutOfMemory => Kind::Device,
+            _ => Kind::Model,
+        };
+        Error::new(kind, cause).context("it cannot be mapped into memory")
     })?;
     if mapping.len() as u64 != size_bytes {
         return Err(model_error("it is being written by another program"));

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::input::{ColumnNames, InputFormat, InputOptions, Shard, TextSelection};
 
 /// Which texts there are, and how they are read.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArguments {
     /// Texts to embed, one record each

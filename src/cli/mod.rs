@@ -13,10 +13,11 @@ mod check;
 mod format;
 mod input;
 mod values;
+mod version;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::error::exit;
 use crate::ops::Precision;
@@ -37,19 +38,33 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 /// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
 /// A text that comes through a pipe is answered as soon as it is there: one program can write a line
 /// and read its record before it writes the next.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a switch of the command line"
 )]
-#[command(name = "bert-embed", version, max_term_width = 100, after_help = after_help())]
+#[command(
+    name = "bert-embed",
+    version,
+    long_version = version::LONG_VERSION.as_str(),
+    max_term_width = 100,
+    after_help = after_help()
+)]
 pub struct Arguments {
     /// The texts.
     #[command(flatten)]
     pub input: InputArguments,
 
     /// Hub id (owner/name) or directory of a BERT checkpoint
-    #[arg(short, long, value_name = "ID|DIR", default_value = DEFAULT_MODEL, help_heading = "Model")]
+    #[arg(
+        short,
+        long,
+        value_name = "ID|DIR",
+        default_value = DEFAULT_MODEL,
+        env = "BERT_EMBED_MODEL",
+        hide_env_values = true,
+        help_heading = "Model"
+    )]
     pub model: String,
 
     /// Branch, tag or commit of the model on the hub
@@ -182,6 +197,8 @@ pub struct Arguments {
         long,
         value_name = "DEVICE",
         default_value = "auto",
+        env = "BERT_EMBED_DEVICE",
+        hide_env_values = true,
         help_heading = "Execution"
     )]
     pub device: DeviceChoice,
@@ -199,7 +216,14 @@ pub struct Arguments {
     pub dtype: Precision,
 
     /// Threads of the encoder [default: the processors this process may use]
-    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "BERT_EMBED_THREADS",
+        hide_env_values = true,
+        help_heading = "Execution",
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
     pub threads: Option<u16>,
 
     /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
@@ -231,16 +255,17 @@ pub struct Arguments {
     pub self_test: bool,
 
     /// Print the completion script for SHELL
+    // Not `exclusive`: a default from the environment is no contradiction.
     #[arg(
         long,
         value_name = "SHELL",
         help_heading = "Execution",
-        exclusive = true
+        conflicts_with_all = check::NOT_FOR_SELF_TEST
     )]
     pub completions: Option<clap_complete::Shell>,
 
     /// Print the manual page (roff)
-    #[arg(long, help_heading = "Execution", exclusive = true)]
+    #[arg(long, help_heading = "Execution", conflicts_with_all = check::NOT_FOR_SELF_TEST)]
     pub man: bool,
 
     /// No progress bar and no warnings
@@ -256,6 +281,17 @@ HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
 fn after_help() -> String {
     let meanings = exit::MEANINGS.map(|(code, meaning)| format!("{code} {meaning}"));
     format!("Exit codes: {}.\n\n{ENVIRONMENT}", meanings.join(", "))
+}
+
+impl Default for Arguments {
+    /// What the command takes if nothing is typed; the environment has no say.
+    fn default() -> Self {
+        let command = Self::command().mut_args(|argument| argument.env(None));
+        let parsed = command.try_get_matches_from(["bert-embed"]);
+        let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
+        // A line without words has no mistake.
+        parsed.unwrap_or_else(|error| error.exit())
+    }
 }
 
 impl Arguments {
@@ -300,7 +336,6 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_is_well_formed() {

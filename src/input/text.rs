@@ -111,6 +111,18 @@ impl Text {
     }
 }
 
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text.to_owned())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
 /// Why one text of the input cannot be embedded; the run goes on without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BadText {

@@ -1,9 +1,11 @@
 //! Where the encoder runs: `auto|cpu|cuda[:N]` → a device, or the reason why not.
 
+use std::error::Error as _;
+
 use super::Level;
 #[cfg(feature = "cuda")]
 use super::cuda::{has_gpu, open_gpu};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, io_words};
 use crate::notes;
 
 /// The most tokens in a batch unless `--batch-tokens` says otherwise: enough that weights are read
@@ -128,7 +130,12 @@ pub fn set_threads(threads: Option<u16>) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|cause| {
-            Error::new(Kind::Device, cause).context(format!("could not start {threads} threads"))
+            // rayon's own words repeat the system's, number included.
+            let system = cause.source().and_then(|source| source.downcast_ref());
+            let words = system.map_or_else(|| cause.to_string(), io_words);
+            Error::message(Kind::Device, words)
+                .context(format!("could not start {threads} threads"))
+                .with_tip("use fewer --threads, or raise the limit (ulimit -u, ulimit -v)")
         })
 }
 

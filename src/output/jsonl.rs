@@ -3,11 +3,9 @@
 use std::io::Write;
 
 use rayon::prelude::*;
-use serde::ser::{SerializeMap, Serializer};
 
 use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
-use crate::record::Record;
 
 /// Writes each record when it comes.
 pub struct JsonLines<'a> {
@@ -24,7 +22,12 @@ impl<'a> JsonLines<'a> {
     fn line(&self, record: &RecordOrBad) -> serde_json::Result<Vec<u8>> {
         let mut line = Vec::new();
         match record {
-            Ok(record) => self.object(record, &mut line)?,
+            Ok(record) => {
+                let Context {
+                    fields, tokenizer, ..
+                } = self.context;
+                serde_json::to_writer(&mut line, &record.selected(fields, tokenizer))?;
+            }
             Err(bad) => serde_json::to_writer(&mut line, bad)?,
         }
         line.push(b'\n');
@@ -38,17 +41,6 @@ impl<'a> JsonLines<'a> {
     pub fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())
-    }
-
-    fn object(&self, record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
-        let mut serializer = serde_json::Serializer::new(line);
-        let mut map = serializer.serialize_map(None)?;
-        for &field in self.context.fields {
-            if let Some(value) = record.value(field, self.context.tokenizer) {
-                map.serialize_entry(field.name(), &value)?;
-            }
-        }
-        map.end()
     }
 }
 

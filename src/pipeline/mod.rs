@@ -18,22 +18,24 @@ mod types;
 mod write;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread;
 
 use crate::error::{Error, Kind, Result};
-use crate::input::{TextOrBad, Texts};
+use crate::input::{Text, TextOrBad, Texts};
 use crate::model::{BertModel, OutputSelection};
 use crate::record::RunCounts;
+use crate::vectors::VectorOptions;
 pub use batch::Plan;
 pub use progress::{Progress, has_terminal};
 pub use stop::{Ending, Stop};
 pub use tokenize::Prompt;
-pub(crate) use types::TokenizedText;
+pub(crate) use types::{FinishedText, TokenizedText};
 pub use write::Writer;
 
 use budget::ByteBudget;
 use compute::Computation;
+use stitch::Stitcher;
 use types::{QueuedText, WindowBatch};
 
 /// The most batches that wait between two threads.
@@ -82,10 +84,14 @@ pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)
         let encoding = encode::encode(begin, &batches, send, stop);
         stop.abandon();
         drop((batches, to_writer));
-        let mut writer = join(writing)?;
+        let (mut writer, progress) = join(writing)?;
         let prepared = join(tokenizing);
         match encoding.and_then(|encoded| Ok(encoded.and(prepared?))) {
-            Ok(Ending::Complete) => Ok((writer.finish()?, Ending::Complete)),
+            Ok(Ending::Complete) => {
+                let counts = writer.finish()?;
+                progress.finish(counts.records - plan.done.records);
+                Ok((counts, Ending::Complete))
+            }
             Ok(Ending::Stopped) => {
                 writer.keep()?;
                 Ok((writer.counts().clone(), Ending::Stopped))
@@ -115,6 +121,40 @@ pub(crate) fn tokenize_only(
         take(texts.into_iter().collect::<Result<_>>()?)?;
     }
     Ok(())
+}
+
+/// Embeds `texts`, all in memory at once and without threads of its own.
+///
+/// # Errors
+/// Those of the tokenizer, the model and the device.
+pub(crate) fn embed_all(
+    model: &BertModel,
+    wanted: &OutputSelection,
+    plan: Plan,
+    vectors: &VectorOptions,
+    texts: impl Iterator<Item = Text>,
+) -> Result<Vec<TextOrBad<FinishedText>>> {
+    let (stop, budget) = (Stop::default(), Arc::default());
+    let (to_tokenizer, queued) = channel();
+    let (to_encoder, batches) = channel();
+    for text in texts {
+        let permit = ByteBudget::take(&budget, 0);
+        let text = Ok(text);
+        // The receiver is here.
+        let _ = to_tokenizer.send(Ok(QueuedText { text, permit }));
+    }
+    drop(to_tokenizer);
+    batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), &stop)?;
+    drop(to_encoder);
+    let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+    let mut stitcher = Stitcher::new(vectors);
+    let mut finished = Vec::new();
+    let keep = |batch| {
+        finished.extend(stitcher.add(batch));
+        true
+    };
+    encode::encode(begin, &batches, keep, &stop)?;
+    Ok(finished)
 }
 
 /// Starts the reader. Nobody joins it: a read from a terminal or a pipe may never return.

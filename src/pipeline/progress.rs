@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::notes;
 use crate::pipeline::budget::ByteBudget;
 
 /// How far a run has come, drawn on standard error or not at all.
 pub struct Progress {
     bar: ProgressBar,
+    is_drawn: bool,
     budget: Arc<ByteBudget>,
     begun: Instant,
     tokens: u64,
@@ -35,6 +37,7 @@ impl Progress {
         }
         Self {
             bar,
+            is_drawn: draw,
             budget: Arc::default(),
             begun: Instant::now(),
             tokens: 0,
@@ -53,6 +56,19 @@ impl Progress {
         self.bar
             .set_message(format!("{records} records, {rate:.0} tokens/s"));
         self.bar.set_position(self.budget.finished_bytes());
+    }
+
+    /// Takes the bar away and says in one line what this run has done: `texts`, tokens and time.
+    pub(crate) fn finish(self, texts: u64) {
+        self.bar.finish_and_clear();
+        if self.is_drawn {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            let rate = self.tokens as f64 / seconds.max(1e-3);
+            notes::summary(&format!(
+                "{texts} texts, {} tokens, {seconds:.1} s, {rate:.0} tokens/s",
+                self.tokens
+            ));
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn write_all<'a>(
     mut writer: Writer<'a>,
     mut progress: Progress,
     from: &Receiver<EncodedBatch>,
-) -> Result<Writer<'a>> {
+) -> Result<(Writer<'a>, Progress)> {
     loop {
         match from.recv_timeout(KEEP_EVERY) {
             Ok(batch) => {
@@ -38,7 +38,7 @@ pub(crate) fn write_all<'a>(
                 progress.show(writer.counts.records, tokens);
             }
             Err(RecvTimeoutError::Timeout) => writer.keep()?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(writer),
+            Err(RecvTimeoutError::Disconnected) => return Ok((writer, progress)),
         }
     }
 }

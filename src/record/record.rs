@@ -71,6 +71,16 @@ impl<'a> Record<'a> {
 }
 
 impl Record<'_> {
+    /// The record as JSON has it, with these fields in order.
+    #[must_use]
+    pub fn selected<'a>(&'a self, fields: &'a [Field], tokenizer: &'a Tokenizer) -> impl Serialize {
+        SelectedFields {
+            record: self,
+            fields,
+            tokenizer,
+        }
+    }
+
     /// The value of `field`; `None` if the record does not have it.
     #[must_use]
     pub fn value<'a>(&'a self, field: Field, tokenizer: &'a Tokenizer) -> Option<Value<'a>> {
@@ -117,6 +127,25 @@ impl Record<'_> {
             Field::Words => Value::Words(&self.words),
             Field::DroppedTokens => Value::Number(encoding.dropped_tokens as u64),
         })
+    }
+}
+
+/// The fields of a record that are printed.
+struct SelectedFields<'a> {
+    record: &'a Record<'a>,
+    fields: &'a [Field],
+    tokenizer: &'a Tokenizer,
+}
+
+impl Serialize for SelectedFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for &field in self.fields {
+            if let Some(value) = self.record.value(field, self.tokenizer) {
+                map.serialize_entry(field.name(), &value)?;
+            }
+        }
+        map.end()
     }
 }
 

@@ -15,7 +15,17 @@ pub fn bert_embed(directory: &Path) -> Command {
         .stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let upper = name.to_string_lossy().to_uppercase();
-        if upper.starts_with("HF_") || upper.ends_with("_PROXY") || upper == "XDG_CACHE_HOME" {
+        let is_default = [
+            "BERT_EMBED_MODEL",
+            "BERT_EMBED_DEVICE",
+            "BERT_EMBED_THREADS",
+        ]
+        .contains(&upper.as_str());
+        if upper.starts_with("HF_")
+            || upper.ends_with("_PROXY")
+            || upper == "XDG_CACHE_HOME"
+            || is_default
+        {
             command.env_remove(&name);
         }
     }

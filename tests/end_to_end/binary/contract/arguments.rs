@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Place;
+use crate::support::command::{bert_embed, run};
 
 /// The program's words for one mistake: what was typed and the first line of what is told.
 const MISTAKES: [(&[&str], &str); 24] = [
@@ -197,4 +198,87 @@ fn nothing_given_on_a_terminal_is_a_usage_error_and_no_waiting() {
         "{told}"
     );
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn an_option_of_other_tools_names_ours() {
+    let place = Place::empty();
+    for (theirs, ours) in [
+        ("--output-format", "--format"),
+        ("--batch_size", "--batch-tokens"),
+    ] {
+        let words =
+            format!("error: unexpected argument '{theirs}' found\n  tip: here it is `{ours}`\n");
+        place.assert_refused(&[theirs, "x", "text"], 2, &words);
+    }
+}
+
+#[test]
+fn defaults_come_from_the_environment_and_an_option_is_stronger() {
+    let place = Place::new();
+    let run_with = |variable: &str, value: &str, arguments: &[&str]| {
+        let mut command = bert_embed(place.path());
+        run(command
+            .env(variable, value)
+            .arg("--offline")
+            .args(arguments))
+    };
+    let (code, _, stderr) = run_with("BERT_EMBED_MODEL", "model", &["a"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, _, stderr) = run_with("BERT_EMBED_MODEL", "nowhere/such", &["-m", "model", "a"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for variable in ["BERT_EMBED_DEVICE", "BERT_EMBED_THREADS"] {
+        let (code, _, stderr) = run_with(variable, "wrong", &["-m", "model", "a"]);
+        assert_eq!(code, 2, "{variable}");
+        assert!(
+            stderr.starts_with("error: invalid value 'wrong' for '--"),
+            "{stderr}"
+        );
+    }
+    let (code, _, stderr) = run_with("BERT_EMBED_THREADS", "2", &["--man"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, ""),
+        "a default is no contradiction"
+    );
+}
+
+#[test]
+fn the_version_tells_what_else_makes_one_build_unlike_another() {
+    let place = Place::empty();
+    let (code, stdout, _) = run(bert_embed(place.path()).arg("--version"));
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!((code, lines.len()), (0, 3), "{stdout}");
+    assert!(
+        lines[0].starts_with(concat!("bert-embed ", env!("CARGO_PKG_VERSION"))),
+        "{stdout}"
+    );
+    assert!(lines[1].starts_with("features: "), "{stdout}");
+    let instructions = lines[2].strip_prefix("instructions: ");
+    let known = ["portable", "avx2", "avx512"];
+    assert!(
+        instructions.is_some_and(|level| known.contains(&level)),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_terminal_gets_a_line_with_what_was_done_unless_quiet() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_bert-embed");
+    let told = |option: &str| {
+        let command = format!("'{program}' --offline -m model {option} a b > records");
+        let output = std::process::Command::new("script")
+            .args(["-qec", &command, "typescript"])
+            .current_dir(place.path())
+            .stdin(std::process::Stdio::null())
+            .output();
+        let output = output.expect("`script` of bsdutils gives a terminal");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let words = told("");
+    assert!(words.contains("done: 2 texts, 6 tokens, "), "{words}");
+    assert!(words.contains(" tokens/s"), "{words}");
+    assert_eq!(place.read("records").lines().count(), 2);
+    assert_eq!(told("--quiet"), "");
 }

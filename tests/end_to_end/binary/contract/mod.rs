@@ -21,6 +21,7 @@ mod guesses;
 mod ids;
 mod input;
 mod interrupted;
+mod limits;
 mod many;
 mod models;
 mod output;

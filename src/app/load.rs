@@ -1,0 +1,71 @@
+//! Finds the model and opens its parts.
+
+use crate::app::request::Request;
+use crate::checkpoint::{Config, Tensors};
+use crate::cli::Arguments;
+use crate::error::Result;
+use crate::hub::{self, Environment, ModelSource, Snapshot};
+use crate::input::Text;
+use crate::notes;
+use crate::tokenize::{Detail, Tokenizer};
+
+/// The model's directory; without its `weights` if they are not needed.
+pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
+    let source = ModelSource {
+        model: &arguments.model,
+        revision: &arguments.revision,
+        cache_dir: arguments.cache_dir.as_deref(),
+        offline: arguments.offline,
+        weights,
+        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+    };
+    hub::locate(&source, &Environment::read())
+}
+
+/// Whether no network may be used.
+pub(super) fn offline(arguments: &Arguments, environment: &Environment) -> bool {
+    arguments.offline || environment.offline
+}
+
+/// The model's tensors, checked against its configuration.
+pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
+    let tensors = Tensors::open(&snapshot.directory)?;
+    tensors.check(config)?;
+    let unused = tensors.unused_layers(config);
+    if unused > 0 {
+        notes::warning(&format!(
+            "`num_hidden_layers` is {} in config.json: {unused} more in the weights are left out",
+            config.num_hidden_layers
+        ));
+    }
+    Ok(tensors)
+}
+
+/// The model's tokenizer as its files have it.
+pub(crate) fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
+    Tokenizer::load(&snapshot.directory, config.vocab_size)
+}
+
+/// The tokenizer of `request`, which learns how many tokens its prompt has.
+pub(crate) fn tokenizer_for(
+    request: &mut Request,
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<Tokenizer> {
+    let mut tokenizer = load_tokenizer(snapshot, config)?;
+    let Some(sentence) = &request.vectors.sentence else {
+        return Ok(tokenizer);
+    };
+    if sentence.do_lower_case {
+        tokenizer.lowercase()?;
+    }
+    if let Some(prompt) = &request.prompt
+        && !sentence.include_prompt
+    {
+        let prompt = Text::new(prompt.clone());
+        let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
+        // All but the `[SEP]` behind it.
+        request.vectors.prompt_tokens = encoding.tokens() - 1;
+    }
+    Ok(tokenizer)
+}

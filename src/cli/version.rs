@@ -1,0 +1,32 @@
+//! `--version`: the version, the commit, the features of this build and the instructions it uses.
+
+use std::sync::LazyLock;
+
+use crate::ops::Level;
+
+/// The optional parts that this program is built with.
+const FEATURES: [(&str, bool); 3] = [
+    ("hub", cfg!(feature = "hub")),
+    ("parquet", cfg!(feature = "parquet")),
+    ("cuda", cfg!(feature = "cuda")),
+];
+
+/// Version and commit, and below them what else makes one build unlike another.
+pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = match env!("BERT_EMBED_COMMIT") {
+        "" => String::new(),
+        commit => format!(" (commit {commit})"),
+    };
+    let features = FEATURES.iter().filter(|(_, is_on)| *is_on);
+    let features: Vec<_> = features.map(|(name, _)| *name).collect();
+    format!(
+        "{}{commit}\nfeatures: {}\ninstructions: {}",
+        env!("CARGO_PKG_VERSION"),
+        if features.is_empty() {
+            "none".to_owned()
+        } else {
+            features.join(", ")
+        },
+        format!("{:?}", Level::current()).to_lowercase(),
+    )
+});

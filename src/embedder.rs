@@ -1,0 +1,187 @@
+//! The library's door: a model that is loaded once and turns texts into records.
+
+use serde::{Serialize, Serializer};
+
+use crate::app::load::{locate, open_tensors, tokenizer_for};
+use crate::app::request::Request;
+use crate::checkpoint::{Config, WeightGuard};
+use crate::cli::Arguments;
+use crate::error::Result;
+use crate::input::{Text, TextOrBad};
+use crate::model::BertModel;
+use crate::ops::device;
+use crate::pipeline::{self, FinishedText, Plan};
+use crate::record::{BadRecord, Record, RunCounts};
+use crate::tokenize::Tokenizer;
+
+/// What an [`Embedder`] computes: the options of the command, with the same names and defaults.
+///
+/// Those that say where texts come from and where records go have no effect here.
+pub type Options = Arguments;
+
+/// A BERT model that turns texts into the records that the command prints.
+///
+/// # Example
+/// ```
+/// use bert_embed::{Embedder, Options, Pooling};
+///
+/// let options = Options {
+///     pooling: Some(Pooling::Mean),
+///     ..Options::default()
+/// };
+/// let embedder = Embedder::load("tests/fixtures/sample", &options)?;
+/// let records = embedder.embed(["the old stone bridge", "winter"])?;
+///
+/// assert_eq!(records[0].embedding().map(<[f32]>::len), Some(24));
+/// assert_eq!(records[1].tokens(), ["[CLS]", "winter", "[SEP]"]);
+/// assert_eq!(records[1].last_hidden_state().map(<[f32]>::len), Some(3 * 24));
+/// let json = serde_json::to_string(&records[1])?; // a line of the command's output
+/// assert!(json.starts_with(r#"{"index":1,"tokens":["[CLS]","winter","[SEP]"],"input_ids":["#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Embedder {
+    request: Request,
+    tokenizer: Tokenizer,
+    model: BertModel,
+    weights: WeightGuard,
+}
+
+/// One text with its vectors, or why it has none; serialized, it is a line of the command's output.
+pub struct Embedded<'a> {
+    embedder: &'a Embedder,
+    index: u64,
+    text: TextOrBad<FinishedText>,
+    embedding: Vec<f32>,
+}
+
+impl Embedder {
+    /// Loads the model `model`, a directory or a hub id, which is downloaded if the cache does not
+    /// have it.
+    ///
+    /// # Errors
+    /// Those of the command: a [`Kind`](crate::error::Kind) for options that contradict each other,
+    /// for the model's files, the hub and the device.
+    pub fn load(model: &str, options: &Options) -> Result<Self> {
+        let options = Options {
+            model: model.to_owned(),
+            quiet: true,
+            ..options.clone()
+        };
+        options.check()?;
+        if options.threads.is_some() {
+            device::set_threads(options.threads)?;
+        }
+        let device = device::open(options.device)?;
+        let snapshot = locate(&options, true)?;
+        let config = Config::read(&snapshot.directory)?;
+        let batch_tokens = device::batch_tokens(&device);
+        let mut request = Request::new(&options, &config, &snapshot.directory, batch_tokens)?;
+        let weights = WeightGuard::new(&snapshot.directory)?;
+        let tensors = open_tensors(&snapshot, &config)?;
+        let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
+        let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
+        request.check_pooler(model.has_pooler())?;
+        Ok(Self {
+            request,
+            tokenizer,
+            model,
+            weights,
+        })
+    }
+
+    /// The record of each text, in order. A text that cannot be embedded has an
+    /// [`error`](Embedded::error) in its place.
+    ///
+    /// # Errors
+    /// The device fails, or the files of the model change meanwhile.
+    pub fn embed<T: Into<Text>>(
+        &self,
+        texts: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<Embedded<'_>>> {
+        let request = &self.request;
+        let plan = Plan {
+            done: &RunCounts::default(),
+            fail_fast: false,
+            tokenizer: &self.tokenizer,
+            options: &request.tokens,
+            prompt: request.prompt(),
+            batch_tokens: request.batch_tokens,
+        };
+        let texts = texts.into_iter().map(Into::into);
+        let finished =
+            pipeline::embed_all(&self.model, &request.wanted, plan, &request.vectors, texts)?;
+        self.weights.check()?;
+        let embedded = finished.into_iter().zip(0..).map(|(text, index)| Embedded {
+            embedder: self,
+            index,
+            embedding: text
+                .as_ref()
+                .map(|text| text.vectors.embedding(&request.vectors))
+                .unwrap_or_default(),
+            text,
+        });
+        Ok(embedded.collect())
+    }
+}
+
+impl Embedded<'_> {
+    /// Why the text has no vectors, if it has none.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.text.as_ref().err().map(|bad| bad.message.as_str())
+    }
+
+    /// The word pieces.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        let ids = self.input_ids().iter();
+        ids.map(|&id| self.embedder.tokenizer.token(id)).collect()
+    }
+
+    /// The numbers of the word pieces in the vocabulary.
+    #[must_use]
+    pub fn input_ids(&self) -> &[u32] {
+        let text = self.text.as_ref().ok();
+        text.map_or(&[], |text| &text.of.encoding.input_ids)
+    }
+
+    /// `[hidden]` or fewer, as `pooling` and the options beside it ask for.
+    #[must_use]
+    pub fn embedding(&self) -> Option<&[f32]> {
+        Some(&self.embedding[..]).filter(|embedding| !embedding.is_empty())
+    }
+
+    /// `[tokens × hidden]`, token after token; `None` if the field is not asked for.
+    #[must_use]
+    pub fn last_hidden_state(&self) -> Option<&[f32]> {
+        let text = self.text.as_ref().ok()?;
+        Some(&text.vectors.last_hidden_state[..]).filter(|rows| !rows.is_empty())
+    }
+
+    /// `[hidden]`; `None` if the field is not asked for, or if the model has no pooler.
+    #[must_use]
+    pub fn pooler_output(&self) -> Option<&[f32]> {
+        self.text.as_ref().ok()?.vectors.pooler_output.as_deref()
+    }
+}
+
+impl Serialize for Embedded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Embedder {
+            request, tokenizer, ..
+        } = self.embedder;
+        match &self.text {
+            Ok(text) => {
+                let record: Record = text.record(self.index, &request.vectors);
+                record
+                    .selected(&request.fields, tokenizer)
+                    .serialize(serializer)
+            }
+            Err(bad) => BadRecord {
+                index: self.index,
+                bad: bad.clone(),
+            }
+            .serialize(serializer),
+        }
+    }
+}
