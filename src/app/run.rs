@@ -313,6 +313,7 @@ fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
 /// The tokenizer of `request`, which learns how many tokens its prompt has.
 fn tokenizer_for(request: &mut Request, snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
     let mut tokenizer = load_tokenizer(snapshot, config)?;
+    tokenizer.check_padding(request.tokens.padding)?;
     let Some(sentence) = &request.vectors.sentence else {
         return Ok(tokenizer);
     };

@@ -1,7 +1,9 @@
-//! Tests of the library alone: the import graph, the cache, the hub on loopback, the files of a model.
+//! Tests of the library alone: the import graph, the cache, the hub on loopback, the files of a
+//! model and of its tokenizer.
 
 mod arrows;
 mod cache;
 #[cfg(feature = "hub")]
 mod hub;
+mod layouts;
 mod model_files;
