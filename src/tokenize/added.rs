@@ -1,93 +1,18 @@
-//! Tokens that a model adds to its vocabulary, with the flags that say how a text matches them.
-//!
-//! Source: `AddedToken` of the tokenizers package for Python.
+//! Tokens that a model adds to its vocabulary: how many there may be, in which order they are added
+//! and what matches them.
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use tokenizers::{AddedToken, NormalizedString, Normalizer, Tokenizer};
 
-use super::json::{Entries, Json};
+use super::json::{Json, Token};
 
 /// More added tokens than any BERT has; 300,000 of them take 8 s to load.
 const MAX_TOKENS: usize = 50_000;
 
 /// Most bytes of one added token; a token of 10 MB takes 19 s and 770 MB to load.
 pub(super) const MAX_TOKEN_BYTES: usize = 1_000;
-
-/// One added token.
-#[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the flags of the file format"
-)]
-pub(super) struct Token {
-    pub(super) content: String,
-    single_word: bool,
-    lstrip: bool,
-    rstrip: bool,
-    /// By default the opposite of `special`, decided as late as in Python: when the token is used.
-    normalized: Option<bool>,
-    pub(super) special: bool,
-}
-
-impl Token {
-    /// A token without flags but `special`.
-    pub(super) fn new(content: &str, special: bool) -> Self {
-        Self {
-            content: content.to_owned(),
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: None,
-            special,
-        }
-    }
-
-    /// A token from the entries of a JSON object; unknown keys are ignored, as in Python.
-    ///
-    /// # Errors
-    /// The content is not a string, or a flag is not true or false.
-    pub(super) fn parse(entries: &Entries) -> anyhow::Result<Self> {
-        let content = entries.text("content")?;
-        let content = content.context("a token has no `content`")?;
-        let flag = |key| Ok::<_, anyhow::Error>(entries.flag(key)?.unwrap_or(false));
-        Ok(Self {
-            content: content.to_owned(),
-            single_word: flag("single_word")?,
-            lstrip: flag("lstrip")?,
-            rstrip: flag("rstrip")?,
-            normalized: match entries.get("normalized") {
-                Some(Json::Null) => None,
-                _ => entries.flag("normalized")?,
-            },
-            special: flag("special")?,
-        })
-    }
-
-    /// The same token with `normalized` decided now.
-    pub(super) fn normalized(self, normalized: bool) -> Self {
-        Self {
-            normalized: Some(normalized),
-            ..self
-        }
-    }
-
-    /// The token as the tokenizers crate takes it.
-    pub(super) fn added(&self) -> AddedToken {
-        AddedToken::from(self.content.clone(), self.special)
-            .single_word(self.single_word)
-            .lstrip(self.lstrip)
-            .rstrip(self.rstrip)
-            .normalized(self.normalized.unwrap_or(!self.special))
-    }
-}
-
-impl PartialEq for Token {
-    fn eq(&self, other: &Self) -> bool {
-        self.content == other.content && self.added() == other.added()
-    }
-}
 
 /// Refuses so many or so long added tokens that loading them would take seconds.
 ///

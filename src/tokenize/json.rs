@@ -1,5 +1,7 @@
-//! JSON values as Python's `json` gives them: keys stay in the file's order, and of two equal keys
-//! the last value counts.
+//! JSON values as Python's `json` gives them, and the added tokens that some stand for: keys stay in
+//! the file's order, and of two equal keys the last value counts.
+//!
+//! Source: `AddedToken` of the tokenizers package for Python.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,8 +9,7 @@ use std::fmt;
 
 use anyhow::Context;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::added::Token;
+use tokenizers::AddedToken;
 
 /// One JSON value, or the added token that a JSON object stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +150,80 @@ impl Entries {
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(other) => anyhow::bail!("`{key}` is {}, allowed is a string", other.kind()),
         }
+    }
+}
+
+/// One added token.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the flags of the file format"
+)]
+pub(super) struct Token {
+    pub(super) content: String,
+    single_word: bool,
+    lstrip: bool,
+    rstrip: bool,
+    /// By default the opposite of `special`, decided as late as in Python: when the token is used.
+    normalized: Option<bool>,
+    pub(super) special: bool,
+}
+
+impl Token {
+    /// A token without flags but `special`.
+    pub(super) fn new(content: &str, special: bool) -> Self {
+        Self {
+            content: content.to_owned(),
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: None,
+            special,
+        }
+    }
+
+    /// A token from the entries of a JSON object; unknown keys are ignored, as in Python.
+    ///
+    /// # Errors
+    /// The content is not a string, or a flag is not true or false.
+    pub(super) fn parse(entries: &Entries) -> anyhow::Result<Self> {
+        let content = entries.text("content")?;
+        let content = content.context("a token has no `content`")?;
+        let flag = |key| Ok::<_, anyhow::Error>(entries.flag(key)?.unwrap_or(false));
+        Ok(Self {
+            content: content.to_owned(),
+            single_word: flag("single_word")?,
+            lstrip: flag("lstrip")?,
+            rstrip: flag("rstrip")?,
+            normalized: match entries.get("normalized") {
+                Some(Json::Null) => None,
+                _ => entries.flag("normalized")?,
+            },
+            special: flag("special")?,
+        })
+    }
+
+    /// The same token with `normalized` decided now.
+    pub(super) fn normalized(self, normalized: bool) -> Self {
+        Self {
+            normalized: Some(normalized),
+            ..self
+        }
+    }
+
+    /// The token as the tokenizers crate takes it.
+    pub(super) fn added(&self) -> AddedToken {
+        AddedToken::from(self.content.clone(), self.special)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip)
+            .normalized(self.normalized.unwrap_or(!self.special))
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.content == other.content && self.added() == other.added()
     }
 }
 

@@ -14,7 +14,7 @@ use super::added;
 use super::class::Class;
 use super::cuts::Cuts;
 use super::guard::guarded;
-use super::json::{Entries, Json};
+use super::json::{Entries, Json, Token};
 use super::parts;
 use super::settings::{ConfigFiles, Settings};
 use super::template::SpecialTokens;
@@ -237,7 +237,7 @@ fn generic(json: TokenizerJson, settings: &Settings, rows: usize) -> anyhow::Res
     }
     add(
         &mut inner,
-        json.added_tokens.iter().map(added::Token::added).collect(),
+        json.added_tokens.iter().map(Token::added).collect(),
     )?;
     add(&mut inner, settings.added.clone())?;
     inner.with_post_processor(Some(parts::post_processor(&json.post_processor)?));

@@ -10,9 +10,9 @@ use anyhow::{Context, bail, ensure};
 use tokenizers::AddedToken;
 use tokenizers::normalizers::BertNormalizer;
 
-use super::added::{Token, TokensToAdd};
+use super::added::TokensToAdd;
 use super::class::Class;
-use super::json::{Entries, Json};
+use super::json::{Entries, Json, Token};
 use super::tokenizer_json::TokenizerJson;
 
 /// The special tokens that have a name, in the order in which they are added.

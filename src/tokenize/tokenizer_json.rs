@@ -7,8 +7,7 @@ use anyhow::{Context, bail, ensure};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::added::Token;
-use super::json::Json;
+use super::json::{Json, Token};
 
 /// Tokens and their numbers, in the file's order.
 #[derive(Debug, Default)]

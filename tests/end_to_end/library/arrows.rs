@@ -16,7 +16,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("hub", &["checkpoint", "error", "hex", "notes"]),
     ("ops", &["checkpoint", "error", "notes"]),
     ("model", &["checkpoint", "error", "ops"]),
-    ("tokenize", &["error", "input"]),
+    ("tokenize", &["checkpoint", "error", "input"]),
     ("record", &["error", "hex", "input", "tokenize"]),
     ("output", &["error", "hex", "input", "record", "tokenize"]),
     (

@@ -8,11 +8,12 @@ use bert_embed::error::Kind;
 use bert_embed::input::Text;
 use bert_embed::tokenize::{Detail, Encoding, Tokenizer, model_max_length};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::checkpoint::fixtures;
 
 /// layouts.json, or another file that make.py made.
-struct Goldens {
+pub struct Goldens {
     document: Value,
     /// As the JSON object that stands in a tokenizer.json.
     vocabulary: String,
@@ -33,11 +34,13 @@ impl Goldens {
         }
     }
 
-    fn committed() -> Self {
+    /// layouts.json.
+    pub fn committed() -> Self {
         Self::read(&fixtures().join("layouts.json"))
     }
 
-    fn list(&self, key: &str) -> &[Value] {
+    /// The list at `key`.
+    pub fn list(&self, key: &str) -> &[Value] {
         self.document[key].as_array().expect("a list")
     }
 
@@ -45,8 +48,15 @@ impl Goldens {
         self.document[key].as_u64().expect("a number") as usize
     }
 
+    /// The layout called `name`.
+    pub fn layout(&self, name: &str) -> &Value {
+        let mut layouts = self.list("layouts").iter();
+        let layout = layouts.find(|layout| layout["name"] == name);
+        layout.unwrap_or_else(|| panic!("a layout `{name}`"))
+    }
+
     /// The directory of a layout.
-    fn written(&self, layout: &Value) -> tempfile::TempDir {
+    pub fn written(&self, layout: &Value) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         for (name, text) in layout["files"].as_object().expect("files") {
             let text = text.as_str().expect("the text of a file");
@@ -181,6 +191,42 @@ fn padding_is_the_pad_token_of_transformers() {
         let pad = encoding.input_ids.first();
         assert_eq!(json!(pad), layout["pad"], "{}", layout["name"]);
     }
+}
+
+/// `pieces` as text, each as often as it says.
+fn repeated(pieces: &Value) -> String {
+    let pieces = pieces.as_array().expect("pieces").iter();
+    let piece = |piece: &Value| {
+        let count = piece[1].as_u64().expect("a count");
+        piece[0].as_str().expect("a piece").repeat(count as usize)
+    };
+    pieces.map(piece).collect()
+}
+
+#[test]
+fn a_long_text_has_the_tokens_that_it_has_in_one_piece() {
+    let goldens = Goldens::committed();
+    for long in goldens.list("long") {
+        let name = long["name"].as_str().expect("a name");
+        let tokenizer = goldens.load(goldens.layout(name)).expect("a tokenizer");
+        let expected = long["texts"].as_array().expect("texts").iter();
+        for (pieces, expected) in goldens.list("long_texts").iter().zip(expected) {
+            let found = in_numbers(&tokenizer, &json!(repeated(pieces)), usize::MAX);
+            let list = |key: &str| {
+                let numbers = found[key].as_array().expect("numbers").iter();
+                numbers.map(Value::to_string).collect::<Vec<_>>().join(",")
+            };
+            let numbers = [list("ids"), list("offsets"), list("words")].join(";");
+            let tokens = found["ids"].as_array().map_or(0, Vec::len);
+            assert_eq!(json!(tokens), expected["tokens"], "{name}: {pieces}");
+            let sha256 = hex(&Sha256::digest(numbers));
+            assert_eq!(json!(sha256), expected["sha256"], "{name}: {pieces}");
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod cache;
+mod hostile_tokenizers;
 #[cfg(feature = "hub")]
 mod hub;
 mod layouts;
