@@ -83,7 +83,12 @@ impl Cuts {
         let characters = || content.chars().map(comparable);
         self.pairs.extend(characters().zip(characters().skip(1)));
         if let Some(edges) = &mut self.edges {
-            edges.extend(characters().next().into_iter().chain(characters().last()));
+            edges.extend(
+                characters()
+                    .next()
+                    .into_iter()
+                    .chain(characters().next_back()),
+            );
         }
         self.has_spaces |= content.contains(char::is_whitespace);
         self.shortens_words &= !content.chars().all(is_letter);
