@@ -53,6 +53,7 @@ pub(crate) fn tokenizer_for(
     config: &Config,
 ) -> Result<Tokenizer> {
     let mut tokenizer = load_tokenizer(snapshot, config)?;
+    tokenizer.check_padding(request.tokens.padding)?;
     let Some(sentence) = &request.vectors.sentence else {
         return Ok(tokenizer);
     };

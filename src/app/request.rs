@@ -12,7 +12,7 @@ use crate::ops::Precision;
 use crate::output::{Compression, Float, OutputFormat};
 use crate::pipeline::Prompt;
 use crate::record::{Dimensions, Field, Source};
-use crate::tokenize::{Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
+use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 
 /// What one run computes and prints; each room gets its own part.
@@ -73,7 +73,7 @@ impl Request {
                 Some(typed) => Some(prompts.resolve(typed)),
                 None => prompts.default_prompt(),
             },
-            tokens: token_options(arguments, detail, config, sentence.as_ref())?,
+            tokens: token_options(arguments, detail, config, directory, sentence.as_ref())?,
             vectors: vector_options(arguments, &fields, &wanted, config, sentence),
             wanted,
             batch_tokens,
@@ -225,11 +225,13 @@ fn token_options(
     arguments: &Arguments,
     detail: Detail,
     config: &Config,
+    directory: &Path,
     sentence: Option<&SentenceTransformer>,
 ) -> Result<TokenOptions> {
     let positions = config.max_position_embeddings;
-    let as_the_model_says = sentence
-        .and_then(|it| it.max_seq_length)
+    let of_the_sentence = sentence.and_then(|it| it.max_seq_length);
+    let as_the_model_says = of_the_sentence
+        .or(tokenize::model_max_length(directory)?)
         .map(|tokens| tokens.min(positions) as u32);
     let max_length = max_length(arguments.max_length.or(as_the_model_says), config)?;
     Ok(TokenOptions {

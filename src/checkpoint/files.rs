@@ -17,9 +17,10 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// Used if there is no `tokenizer.json`.
 pub(crate) const VOCABULARY: &str = "vocab.txt";
 /// Read if they are there; a model is complete without them.
-pub(crate) const OPTIONAL: [&str; 5] = [
+pub(crate) const OPTIONAL: [&str; 6] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     MODULES,
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
@@ -191,6 +192,27 @@ pub(super) fn read(directory: &Path, file: &str, max_bytes: u64) -> Result<Vec<u
     first_of(directory, &[file])?;
     let path = directory.join(file);
     local_file::read(&path, max_bytes).map_err(|error| unusable(&path, error))
+}
+
+/// The content of `file` in `directory`, which may hold at most `max_bytes`; none if it is not there.
+///
+/// # Errors
+/// As [`model_files`]; the file is larger or not what its name says.
+pub(crate) fn read_if_there(
+    directory: &Path,
+    file: &str,
+    max_bytes: u64,
+) -> Result<Option<Vec<u8>>> {
+    if !is_there(directory, file) {
+        return Ok(None);
+    }
+    let path = directory.join(file);
+    // A vocabulary may begin with `<s>`, as a web page does, or with a byte order mark.
+    let content = match file {
+        VOCABULARY => local_file::read_any(&path, max_bytes),
+        _ => local_file::read(&path, max_bytes),
+    };
+    content.map(Some).map_err(|error| unusable(&path, error))
 }
 
 /// `error` as the reason why the file at `path` cannot be used.

@@ -44,6 +44,16 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
 /// # Errors
 /// As [`open`]; the file is larger than `max_bytes`, cannot be read, or is in disguise.
 pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    let content = read_any(path, max_bytes)?;
+    undisguised(&content)?;
+    Ok(content)
+}
+
+/// The same for a file whose first bytes may be any.
+///
+/// # Errors
+/// As [`open`]; the file is larger than `max_bytes` or cannot be read.
+pub(super) fn read_any(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let (file, size_bytes) = open(path)?;
     if size_bytes > max_bytes {
         return Err(model_error(format!(
@@ -54,7 +64,6 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     file.take(max_bytes)
         .read_to_end(&mut content)
         .map_err(|cause| model_error(words(&cause)))?;
-    undisguised(&content)?;
     Ok(content)
 }
 

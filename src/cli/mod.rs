@@ -84,7 +84,8 @@ pub struct Arguments {
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
 
-    /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the model's max_position_embeddings]
+    /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the
+    /// tokenizer's model_max_length, at most the model's max_position_embeddings]
     #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = values::max_length)]
     pub max_length: Option<u32>,
 

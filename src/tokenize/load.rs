@@ -1,191 +1,327 @@
-//! A model's directory → a [`Tokenizer`]: `tokenizer.json`, or `vocab.txt` alone.
-//!
-//! Owns the refusal of tokenizers that are not BERT's: another model than `WordPiece`, a template
-//! without `[CLS]` and `[SEP]`.
+//! A model's directory → a [`Tokenizer`]: the one that `AutoTokenizer` of transformers 5.23 makes
+//! of the same files, or a refusal.
 
-use std::io::Read;
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use tokenizers::models::ModelWrapper;
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::models::wordpiece::{WordPiece, WordPieceBuilder};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Tokenizer as Inner};
+use tokenizers::{AddedToken, Model as _, Tokenizer as Inner};
 
 use super::Tokenizer;
+use super::added;
+use super::class::Class;
+use super::cuts::Cuts;
+use super::guard::guarded;
+use super::json::{Entries, Json, Token};
+use super::parts;
+use super::settings::{ConfigFiles, Settings};
 use super::template::SpecialTokens;
+use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
+use crate::checkpoint::files;
 use crate::error::{Classify, Error, Kind, Result};
 
 /// The largest file that is read as a tokenizer; BERT's multilingual one has 2 MB.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+
+/// The largest file beside it; 50,000 added tokens have 9 MB.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+
+/// Work for one word grows with the cube of its characters; BERT's own limit is 100.
+const MAX_CHARS_PER_WORD: u64 = 1_000;
+
+/// The prefix is copied for every part of a word that is looked up; BERT's own has 2 bytes.
+const MAX_PREFIX_BYTES: usize = 64;
+
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 impl Tokenizer {
     /// The tokenizer of the model in `directory`, whose word embeddings have `rows` rows.
     ///
     /// # Errors
-    /// [`Kind::Model`] where there is none, or it is damaged, not BERT's, or has more tokens than
-    /// the embeddings have rows.
+    /// [`Kind::Model`]: there is none, it is damaged or not BERT's, or its vocabulary has more
+    /// tokens than the embeddings have rows.
     pub fn load(directory: &Path, rows: usize) -> Result<Self> {
-        let json = directory.join("tokenizer.json");
-        let vocab = directory.join("vocab.txt");
-        let (path, read): (_, fn(&Path) -> anyhow::Result<Inner>) = if json.exists() {
-            (json, read_tokenizer_json)
-        } else if vocab.exists() {
-            (vocab, read_vocab_txt)
-        } else {
-            let what = format!("could not read the tokenizer of `{}`", directory.display());
-            return Err(Error::message(
-                Kind::Model,
-                "neither tokenizer.json nor vocab.txt is there",
-            )
-            .context(what));
+        let config = read_object(directory, TOKENIZER_CONFIG)?;
+        let class = class(directory, config.as_ref())?;
+        let config_files = ConfigFiles {
+            tokenizer_config: config,
+            special_tokens_map: read_object(directory, "special_tokens_map.json")?,
+            added_tokens: read_object(directory, "added_tokens.json")?,
         };
-        read(&path)
-            .and_then(|inner| Self::new(inner, rows))
-            .with_context(|| format!("could not read `{}`", path.display()))
+        let (file, source) = Source::read(directory, class)?;
+        guarded(|| source.build(config_files, class, rows))
+            .with_context(|| could_not_use(directory, file))
             .kind(Kind::Model)
     }
+}
 
-    /// # Errors
-    /// A template that is not BERT's, more tokens than `rows`.
-    fn new(mut inner: Inner, rows: usize) -> anyhow::Result<Self> {
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(message)?;
-        ensure!(
-            matches!(inner.get_model(), ModelWrapper::WordPiece(_)),
-            "its model is {}: only WordPiece is BERT's",
-            model_name(inner.get_model())
-        );
-        let special = special_tokens(&inner)?;
-        // Counted, not listed: a copy of the vocabulary takes longer than a sentence's layers.
-        let tokens = inner.get_vocab_size(true);
-        ensure!(
-            tokens <= rows,
-            "it has {tokens} tokens, but the word embeddings have {rows} rows"
-        );
-        Ok(Self {
-            inner,
-            special,
-            rows,
-        })
+/// The number of tokens to which the tokenizer in `directory` cuts a text by default; none if it
+/// sets no limit.
+///
+/// # Errors
+/// [`Kind::Model`]: its configuration cannot be read, or the limit leaves no token of a text.
+pub fn model_max_length(directory: &Path) -> Result<Option<usize>> {
+    let config = read_object(directory, TOKENIZER_CONFIG)?.unwrap_or_default();
+    let keys = ["model_max_length", "max_len"];
+    let Some(key) = keys.into_iter().find(|key| config.get(key).is_some()) else {
+        return Ok(None);
+    };
+    match config.get(key) {
+        None | Some(Json::Null) => Ok(None),
+        // Transformers writes 10³⁰ if there is no limit.
+        Some(Json::Number(tokens)) if *tokens > 1e9 => Ok(None),
+        Some(Json::Number(tokens)) if *tokens >= 3.0 => Ok(usize::try_from(*tokens as i64).ok()),
+        Some(_) => Err(anyhow::anyhow!("`{key}` is no number of tokens from 3 on"))
+            .with_context(|| could_not_use(directory, TOKENIZER_CONFIG))
+            .kind(Kind::Model),
     }
 }
 
-/// The tokens of the template, found by what it does to an empty text and an empty pair.
-fn special_tokens(inner: &Inner) -> anyhow::Result<SpecialTokens> {
-    let single = inner.encode("", true).map_err(message)?;
-    let pair = inner.encode(("", ""), true).map_err(message)?;
-    let (&[cls, sep], &[pair_cls, first_sep, second_sep]) = (single.get_ids(), pair.get_ids())
-    else {
-        bail!(
-            "its template is not BERT's `[CLS] a [SEP] b [SEP]`: it adds {} and {} tokens to a text and a pair",
-            single.len(),
-            pair.len()
-        );
+fn could_not_use(directory: &Path, file: &str) -> String {
+    format!("could not use `{}`", directory.join(file).display())
+}
+
+fn read_object(directory: &Path, file: &str) -> Result<Option<Entries>> {
+    let Some(content) = files::read_if_there(directory, file, MAX_CONFIG_BYTES)? else {
+        return Ok(None);
     };
-    ensure!(
-        pair_cls == cls
-            && first_sep == sep
-            && second_sep == sep
-            && pair.get_type_ids() == [0, 0, 1],
-        "its template is not BERT's `[CLS] a [SEP] b [SEP]` with types 0 and 1"
-    );
-    let unknown = inner.token_to_id("[UNK]");
-    let pad = inner.token_to_id("[PAD]");
-    ensure!(unknown.is_some(), "it has no `[UNK]`");
-    Ok(SpecialTokens {
-        cls,
-        sep,
-        pad: pad.context("it has no `[PAD]`")?,
-    })
+    Entries::parse(&content)
+        .map(Some)
+        .with_context(|| could_not_use(directory, file))
+        .kind(Kind::Model)
 }
 
-fn read_tokenizer_json(path: &Path) -> anyhow::Result<Inner> {
-    Inner::from_bytes(read_capped(path)?).map_err(message)
+fn class(directory: &Path, config: Option<&Entries>) -> Result<Class> {
+    let nothing = Entries::default();
+    let model_config = read_object(directory, files::CONFIG)?;
+    let model_config = model_config.as_ref().unwrap_or(&nothing);
+    Class::find(config.unwrap_or(&nothing), model_config)
+        .with_context(|| format!("could not use the tokenizer of `{}`", directory.display()))
+        .kind(Kind::Model)
 }
 
-/// The tokenizer that `BertTokenizer` makes of a vocabulary, with the switches of
-/// `tokenizer_config.json` where there is one.
-fn read_vocab_txt(path: &Path) -> anyhow::Result<Inner> {
-    let bytes = read_capped(path)?;
-    std::str::from_utf8(&bytes).context("it is not UTF-8")?;
-    let vocab = WordPiece::read_bytes(&bytes).map_err(message)?;
-    let id = |token: &str| {
-        let id = vocab.get(token).copied();
-        id.map(|id| (token.to_owned(), id))
-            .with_context(|| format!("it has no `{token}`"))
-    };
-    let processing = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
-    id("[UNK]")?;
-    let model = WordPiece::builder().vocab(vocab).build().map_err(message)?;
-    let mut inner = Inner::new(model);
-    let config = read_config(&path.with_file_name("tokenizer_config.json"))?;
-    let normalizer = BertNormalizer::new(
-        true,
-        config.tokenize_chinese_chars,
-        config.strip_accents,
-        config.do_lower_case,
-    );
-    inner.with_normalizer(Some(normalizer)).map_err(message)?;
-    inner.with_pre_tokenizer(Some(BertPreTokenizer));
-    inner.with_post_processor(Some(processing));
-    let special = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"];
-    let known = special
-        .into_iter()
-        .filter(|token| inner.token_to_id(token).is_some());
-    let added: Vec<_> = known.map(|token| AddedToken::from(token, true)).collect();
-    inner.add_special_tokens(added).map_err(message)?;
-    Ok(inner)
+/// The file that holds the vocabulary.
+enum Source {
+    Json(Vec<u8>),
+    VocabTxt(Vec<u8>),
 }
 
-/// What `tokenizer_config.json` says about the normalizer; the defaults are `BertTokenizer`'s.
-#[derive(serde::Deserialize)]
-#[serde(default)]
-struct TokenizerConfig {
-    do_lower_case: bool,
-    strip_accents: Option<bool>,
-    tokenize_chinese_chars: bool,
-}
+impl Source {
+    fn read(directory: &Path, class: Class) -> Result<(&'static str, Self)> {
+        let read = |file| files::read_if_there(directory, file, MAX_TOKENIZER_BYTES);
+        if let Some(content) = read(files::TOKENIZER)? {
+            return Ok((files::TOKENIZER, Self::Json(content)));
+        }
+        let vocabulary = read(files::VOCABULARY)?;
+        let cause = match vocabulary {
+            Some(content) if class.is_bert() => {
+                return Ok((files::VOCABULARY, Self::VocabTxt(content)));
+            }
+            Some(_) => "there is no tokenizer.json, which its tokenizer_class needs",
+            None => "neither tokenizer.json nor vocab.txt is there",
+        };
+        let what = format!("could not read the tokenizer of `{}`", directory.display());
+        Err(Error::message(Kind::Model, cause).context(what))
+    }
 
-impl Default for TokenizerConfig {
-    fn default() -> Self {
-        Self {
-            do_lower_case: true,
-            strip_accents: None,
-            tokenize_chinese_chars: true,
+    fn build(
+        self,
+        config_files: ConfigFiles,
+        class: Class,
+        rows: usize,
+    ) -> anyhow::Result<Tokenizer> {
+        match self {
+            Self::VocabTxt(content) => {
+                let settings = Settings::merge(config_files, class, None)?;
+                let model = vocab_txt(&content, unknown(&settings)?, rows)?;
+                bert(model, &settings, rows)
+            }
+            Self::Json(content) => {
+                let json = TokenizerJson::parse(&content)?;
+                let settings = Settings::merge(config_files, class, Some(&json))?;
+                if class.is_bert() {
+                    let unknown = unknown(&settings)?;
+                    let model = word_piece(json.model.vocab, rows)?;
+                    let model = model.unk_token(unknown).build().map_err(message)?;
+                    bert(model, &settings, rows)
+                } else {
+                    generic(json, &settings, rows)
+                }
+            }
         }
     }
 }
 
-fn read_config(path: &Path) -> anyhow::Result<TokenizerConfig> {
-    if !path.exists() {
-        return Ok(TokenizerConfig::default());
-    }
-    let bytes = read_capped(path)?;
-    serde_json::from_slice(&bytes).with_context(|| format!("could not read `{}`", path.display()))
+/// The model of a `vocab.txt`: each line is a token without the white space at its end, and of two
+/// equal lines the last one counts.
+fn vocab_txt(content: &[u8], unknown: String, rows: usize) -> anyhow::Result<WordPiece> {
+    std::str::from_utf8(content).context("it is not UTF-8")?;
+    let vocabulary = WordPiece::read_bytes(content).map_err(message)?;
+    // A blank line takes a number, but no word becomes an empty token.
+    let tokens = vocabulary.iter().filter(|(token, _)| !token.is_empty());
+    check_rows(tokens.map(|(_, &id)| id), rows)?;
+    let model = WordPiece::builder().vocab(vocabulary).unk_token(unknown);
+    model.build().map_err(message)
 }
 
-fn read_capped(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+fn unknown(settings: &Settings) -> anyhow::Result<String> {
+    let unknown = settings
+        .token("unk_token")
+        .context("its unk_token is null")?;
+    Ok(unknown.to_owned())
+}
+
+/// What `BertTokenizer` makes of a vocabulary.
+fn bert(model: WordPiece, settings: &Settings, rows: usize) -> anyhow::Result<Tokenizer> {
+    check_unknown(&model)?;
+    let mut inner = Inner::new(model);
+    let normalizer = settings.normalizer;
+    inner.with_normalizer(Some(normalizer)).map_err(message)?;
+    inner.with_pre_tokenizer(Some(BertPreTokenizer));
+    add(&mut inner, settings.added.clone())?;
+    let id = |key: &str| {
+        let token = settings
+            .token(key)
+            .with_context(|| format!("its {key} is null"))?;
+        // The template that transformers writes the token into would be read differently.
+        let is_plain = !token.is_empty()
+            && !token.starts_with('$')
+            && !token.contains(|character: char| character == ':' || character.is_whitespace());
+        ensure!(is_plain, "its {key} is `{token}`, which no template takes");
+        let id = inner.token_to_id(token);
+        id.filter(|&id| (id as usize) < rows)
+            .with_context(|| format!("`{token}`, its {key}, has no row of the word embeddings"))
+    };
+    let special = [id("cls_token")?, id("sep_token")?];
+    finish(inner, special, settings, rows)
+}
+
+/// What a `tokenizer.json` says, as it is.
+fn generic(json: TokenizerJson, settings: &Settings, rows: usize) -> anyhow::Result<Tokenizer> {
+    let Model {
+        vocab,
+        unk_token: Some(unknown),
+        continuing_subword_prefix: Some(prefix),
+        max_input_chars_per_word: Some(max_chars),
+        ..
+    } = json.model
+    else {
+        bail!(
+            "its model lacks `unk_token`, `continuing_subword_prefix` or `max_input_chars_per_word`"
+        );
+    };
     ensure!(
-        bytes.len() as u64 <= MAX_FILE_BYTES,
-        "it is larger than 64 MiB"
+        max_chars <= MAX_CHARS_PER_WORD,
+        "its max_input_chars_per_word is {max_chars}, allowed are at most {MAX_CHARS_PER_WORD}"
     );
-    Ok(bytes)
+    ensure!(
+        prefix.len() <= MAX_PREFIX_BYTES,
+        "its continuing_subword_prefix has {} bytes, allowed are at most {MAX_PREFIX_BYTES}",
+        prefix.len()
+    );
+    let model = word_piece(vocab, rows)?
+        .unk_token(unknown)
+        .continuing_subword_prefix(prefix)
+        .max_input_chars_per_word(max_chars as usize)
+        .build()
+        .map_err(message)?;
+    check_unknown(&model)?;
+    let mut inner = Inner::new(model);
+    if let Some(normalizer) = parts::normalizer(&json.normalizer)? {
+        inner.with_normalizer(Some(normalizer)).map_err(message)?;
+    }
+    if let Some(pre_tokenizer) = parts::pre_tokenizer(&json.pre_tokenizer)? {
+        inner.with_pre_tokenizer(Some(pre_tokenizer));
+    }
+    add(
+        &mut inner,
+        json.added_tokens.iter().map(Token::added).collect(),
+    )?;
+    add(&mut inner, settings.added.clone())?;
+    inner.with_post_processor(Some(parts::post_processor(&json.post_processor)?));
+    let special = SpecialTokens::of_template(&inner, settings.second_type == 1)?;
+    ensure!(
+        special.iter().all(|&id| (id as usize) < rows),
+        "a special token of its template has no row of the word embeddings"
+    );
+    finish(inner, special, settings, rows)
 }
 
-fn model_name(model: &ModelWrapper) -> &'static str {
-    match model {
-        ModelWrapper::BPE(_) => "BPE",
-        ModelWrapper::WordPiece(_) => "WordPiece",
-        ModelWrapper::WordLevel(_) => "WordLevel",
-        ModelWrapper::Unigram(_) => "Unigram",
+fn finish(
+    mut inner: Inner,
+    [cls, sep]: [u32; 2],
+    settings: &Settings,
+    rows: usize,
+) -> anyhow::Result<Tokenizer> {
+    inner.set_encode_special_tokens(settings.split_special_tokens);
+    let pad = settings
+        .token("pad_token")
+        .and_then(|token| inner.token_to_id(token));
+    let tokenizers::ModelWrapper::WordPiece(model) = inner.get_model() else {
+        bail!("its model is not WordPiece");
+    };
+    let unknown = model.token_to_id(&model.unk_token);
+    let special = SpecialTokens {
+        cls,
+        sep,
+        pad: pad.filter(|&pad| (pad as usize) < rows),
+        unknown: unknown.context("it has no unknown token")?,
+        second_type: settings.second_type,
+    };
+    Ok(Tokenizer {
+        cuts: Cuts::new(&inner, &added::patterns(&inner)?),
+        inner,
+        special,
+        rows,
+        truncates_left: settings.truncates_left,
+        pads_left: settings.pads_left,
+    })
+}
+
+fn add(inner: &mut Inner, tokens: Vec<AddedToken>) -> anyhow::Result<()> {
+    added::check_size(&tokens)?;
+    inner.add_tokens(tokens).map(drop).map_err(message)
+}
+
+fn word_piece(vocabulary: Vocabulary, rows: usize) -> anyhow::Result<WordPieceBuilder> {
+    let mut ids = HashSet::with_capacity(vocabulary.0.len());
+    for (token, id) in &vocabulary.0 {
+        ensure!(
+            ids.insert(id),
+            "`{token}` has number {id}, as another token has"
+        );
     }
+    check_rows(vocabulary.0.iter().map(|&(_, id)| id), rows)?;
+    // An empty map of the crate's own type, which has no public name.
+    let mut map = WordPiece::read_bytes(&[]).map_err(message)?;
+    map.extend(vocabulary.0);
+    Ok(WordPiece::builder().vocab(map))
+}
+
+/// Added tokens may be without a row as long as no text holds them.
+///
+/// # Errors
+/// A token of the vocabulary has no row of the word embeddings.
+fn check_rows(ids: impl Iterator<Item = u32>, rows: usize) -> anyhow::Result<()> {
+    let tokens = ids.max().map_or(0, |last| last as usize + 1);
+    ensure!(
+        tokens <= rows,
+        "it has {tokens} tokens, but the word embeddings have {rows} rows"
+    );
+    Ok(())
+}
+
+/// # Errors
+/// The vocabulary has no token for unknown words.
+fn check_unknown(model: &WordPiece) -> anyhow::Result<()> {
+    let unknown = &model.unk_token;
+    ensure!(
+        model.token_to_id(unknown).is_some(),
+        "it has no `{unknown}`, the token of unknown words"
+    );
+    Ok(())
 }
 
 fn message(cause: tokenizers::Error) -> anyhow::Error {

@@ -1,25 +1,35 @@
-//! Texts → token ids, as transformers' fast `BertTokenizer` gives them.
+//! Texts → token ids, as the tokenizer that transformers' `AutoTokenizer` loads gives them.
 //!
-//! Owns [`Tokenizer`], the template `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, truncation
-//! (`longest_first`), padding and windows; the only room that uses the `tokenizers` crate.
-//! Truncation and padding that a `tokenizer.json` carries are never used: the command line decides.
+//! This is the only room that uses the `tokenizers` crate. The truncation and the padding that a
+//! `tokenizer.json` carries are not used, because the command line decides; their sides are.
 //!
-//! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `BertTokenizer` in transformers.
+//! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `AutoTokenizer` and
+//! `BertTokenizer` in transformers 5.23.
 
+mod added;
+mod class;
+mod cuts;
+mod guard;
+mod json;
 mod load;
 mod options;
+mod parts;
 mod segment;
+mod settings;
 mod template;
+mod tokenizer_json;
 mod window;
 mod words;
 
 use anyhow::anyhow;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, Text};
+use cuts::Cuts;
+pub use load::model_max_length;
 pub use options::{OnLong, Padding, TokenOptions};
-use segment::Segment;
+use segment::{Encoder, Keep};
 use template::SpecialTokens;
 pub use window::Window;
 pub use words::{WordSpan, word_runs, words};
@@ -41,7 +51,8 @@ pub struct Detail {
 pub struct Encoding {
     /// Numbers in the vocabulary.
     pub input_ids: Vec<u32>,
-    /// 0 for the first segment with its special tokens, 1 for the second, 0 for padding.
+    /// 0 for the first segment with its special tokens, 1 for the second, 0 for padding. All 0 if
+    /// the tokenizer's `model_input_names` do not hold `token_type_ids`.
     pub token_type_ids: Vec<u32>,
     /// Tokens that are not padding; they come first.
     pub attended: usize,
@@ -55,6 +66,10 @@ pub struct Encoding {
     pub word_ids: Vec<Option<u32>>,
     /// Tokens of the text that did not fit.
     pub dropped_tokens: usize,
+    /// The row at which the second segment of a pair begins.
+    pub second_segment: Option<usize>,
+    /// Whether the text has tokens and all that were kept are the unknown token, `[UNK]`.
+    pub only_unknown: bool,
 }
 
 impl Encoding {
@@ -71,6 +86,9 @@ pub struct Tokenizer {
     special: SpecialTokens,
     /// Rows of the word embeddings; every id is below it.
     rows: usize,
+    cuts: Cuts,
+    truncates_left: bool,
+    pads_left: bool,
 }
 
 impl Tokenizer {
@@ -94,22 +112,28 @@ impl Tokenizer {
     /// `text` as at most `max_length` tokens.
     ///
     /// # Errors
-    /// [`Kind::Internal`] where the tokenizer fails, which no text is known to cause;
-    /// [`Kind::Model`] where a token has no word embedding.
+    /// [`Kind::Model`]: the tokenizer fails, or a token has no word embedding.
     pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
-        let fail = |cause: tokenizers::Error| {
-            Error::new(Kind::Internal, anyhow!("{cause}")).context("could not tokenize a text")
+        let keep = Keep {
+            tokens: max_length,
+            last: self.truncates_left,
         };
-        let running =
-            |text: &String| Segment::encode(&self.inner, text, max_length, detail).map_err(fail);
+        let encoder = Encoder {
+            inner: &self.inner,
+            cuts: &self.cuts,
+            keep,
+            detail,
+        };
         let first = match &text.first {
-            input::Segment::Text(text) => running(text)?,
-            input::Segment::Words(words) => {
-                Segment::encode_words(&self.inner, words, max_length, detail).map_err(fail)?
-            }
+            input::Segment::Text(text) => encoder.encode(text),
+            input::Segment::Words(words) => encoder.encode_words(words),
         };
-        let second = text.pair.as_ref().map(running).transpose()?;
-        let encoding = self.special.assemble(first, second, max_length);
+        let second = text.pair.as_ref().map(|pair| encoder.encode(pair));
+        let segments = first.and_then(|first| Ok((first, second.transpose()?)));
+        let (first, second) = segments
+            .kind(Kind::Model)
+            .map_err(|error| error.context("could not tokenize a text"))?;
+        let encoding = self.special.assemble(first, second, keep);
         self.check_ids(&encoding.input_ids)?;
         Ok(encoding)
     }
@@ -132,7 +156,7 @@ impl Tokenizer {
             .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
     }
 
-    /// A vocabulary may have gaps, so that an id is too large though the tokens are few enough.
+    /// An added token may lie beyond the word embeddings.
     fn check_ids(&self, input_ids: &[u32]) -> Result<()> {
         let rows = self.rows;
         let Some(&id) = input_ids.iter().find(|id| **id as usize >= rows) else {
@@ -143,10 +167,33 @@ impl Tokenizer {
         Err(Error::message(Kind::Model, cause).context("could not use the tokenizer"))
     }
 
-    /// Fills `encoding` up with `[PAD]` to `tokens`; a longer one stays as it is.
+    /// Whether texts can be padded as `padding` says.
+    ///
+    /// # Errors
+    /// [`Kind::Model`]: the tokenizer pads on the left, or has no padding token that the word
+    /// embeddings know.
+    pub fn check_padding(&self, padding: Padding) -> Result<()> {
+        let cause = match padding {
+            Padding::Longest | Padding::MaxLength if self.pads_left => {
+                "its padding_side is `left`, only `right` is supported"
+            }
+            Padding::Longest | Padding::MaxLength if self.special.pad.is_none() => {
+                "it has no pad_token that the word embeddings know"
+            }
+            Padding::None | Padding::Longest | Padding::MaxLength => return Ok(()),
+        };
+        let error = Error::message(Kind::Model, cause);
+        Err(error.context("could not pad with the model's tokenizer"))
+    }
+
+    /// Fills `encoding` up with `[PAD]` to `tokens`; a longer one stays as it is, as does one of a
+    /// tokenizer without padding token.
     pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
+        let Some(pad) = self.special.pad else {
+            return;
+        };
         let tokens = tokens.max(encoding.tokens());
-        encoding.input_ids.resize(tokens, self.special.pad);
+        encoding.input_ids.resize(tokens, pad);
         encoding.token_type_ids.resize(tokens, 0);
         encoding.special_tokens_mask.resize(tokens, true);
         if !encoding.offset_mapping.is_empty() {

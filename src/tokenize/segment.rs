@@ -1,14 +1,30 @@
-//! One segment of a record: its tokens before the template, the first ones kept, all counted.
-//!
-//! Owns the chunking that keeps memory small on a long text: `WordPiece` never looks across white
-//! space, so a text cut at white space gives the same tokens piece by piece.
+//! One segment of a record: its tokens before the template, those that are kept and the count of
+//! all.
 
-use tokenizers::{InputSequence, Result, Tokenizer};
+use tokenizers::{InputSequence, Tokenizer};
 
 use super::Detail;
+use super::cuts::{Cuts, PIECE_BYTES, Piece};
+use super::guard::guarded;
 
-/// Texts up to this many bytes are encoded whole; longer ones in chunks of about this size.
-const CHUNK_BYTES: usize = 1 << 16;
+/// Which tokens of a text are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    /// How many at most.
+    pub(super) tokens: usize,
+    /// Whether they are the last ones.
+    pub(super) last: bool,
+}
+
+impl Keep {
+    /// The same for `tokens` fewer.
+    pub(super) fn less(self, tokens: usize) -> Self {
+        Self {
+            tokens: self.tokens.saturating_sub(tokens),
+            ..self
+        }
+    }
+}
 
 /// The tokens of one text, without special tokens.
 #[derive(Debug, Default)]
@@ -22,165 +38,132 @@ pub(super) struct Segment {
     pub(super) total: usize,
 }
 
-impl Segment {
-    /// The first `keep` tokens of `text` and the number of all.
-    pub(super) fn encode(
-        tokenizer: &Tokenizer,
-        text: &str,
-        keep: usize,
-        detail: Detail,
-    ) -> Result<Self> {
-        let mut segment = Self::default();
+/// How texts are encoded.
+#[derive(Clone, Copy)]
+pub(super) struct Encoder<'a> {
+    pub(super) inner: &'a Tokenizer,
+    pub(super) cuts: &'a Cuts,
+    pub(super) keep: Keep,
+    pub(super) detail: Detail,
+}
+
+impl Encoder<'_> {
+    /// The tokens of `text` to keep and the number of all.
+    ///
+    /// # Errors
+    /// The tokenizers crate fails.
+    pub(super) fn encode(self, text: &str) -> anyhow::Result<Segment> {
+        let mut segment = Segment::default();
         let mut start = Start::default();
-        for chunk in Chunks(text) {
-            let input = InputSequence::from(chunk);
-            if segment.extend(tokenizer, input, keep, detail, &mut start)? {
-                start.character += chunk.chars().count() as u32;
+        for piece in self.cuts.pieces(text) {
+            let input = InputSequence::from(piece.text.as_ref());
+            if self.extend(&mut segment, input, Some(&piece), &mut start)? {
+                start.character += piece.characters();
             }
         }
         Ok(segment)
     }
 
-    /// The same for words that somebody has split already; offsets are characters of each word.
-    pub(super) fn encode_words(
-        tokenizer: &Tokenizer,
-        words: &[String],
-        keep: usize,
-        detail: Detail,
-    ) -> Result<Self> {
-        // Few enough that their encoding is small, enough that the call costs nothing.
-        const WORDS: usize = 1024;
-        let mut segment = Self::default();
-        for (number, chunk) in words.chunks(WORDS).enumerate() {
+    /// The same for words that are given one by one; offsets are characters of each word.
+    ///
+    /// # Errors
+    /// The tokenizers crate fails.
+    pub(super) fn encode_words(self, words: &[String]) -> anyhow::Result<Segment> {
+        let mut segment = Segment::default();
+        let mut rest = words;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|word| {
+                let fits = bytes < PIECE_BYTES;
+                bytes += word.len() + 1;
+                fits
+            });
+            let (some, after) = rest.split_at(fits.count());
             let mut start = Start {
                 character: 0,
-                word: (number * WORDS) as u32,
+                word: (words.len() - rest.len()) as u32,
             };
-            let input = InputSequence::from(chunk);
-            segment.extend(tokenizer, input, keep, detail, &mut start)?;
+            self.extend(&mut segment, InputSequence::from(some), None, &mut start)?;
+            rest = after;
         }
         Ok(segment)
     }
 
-    /// Whether offsets were kept, too.
+    /// Appends the tokens of `input` and says whether their offsets were kept, too.
     fn extend(
-        &mut self,
-        tokenizer: &Tokenizer,
+        self,
+        segment: &mut Segment,
         input: InputSequence,
-        keep: usize,
-        detail: Detail,
+        piece: Option<&Piece>,
         start: &mut Start,
-    ) -> Result<bool> {
-        let wanted = keep.saturating_sub(self.ids.len());
-        let with_offsets = detail.offsets && wanted > 0;
-        let encoding = if with_offsets {
-            tokenizer.encode_char_offsets(input, false)?
+    ) -> anyhow::Result<bool> {
+        let wanted = if self.keep.last {
+            usize::MAX
         } else {
-            tokenizer.encode_fast(input, false)?
+            self.keep.tokens.saturating_sub(segment.ids.len())
         };
-        self.total += encoding.len();
-        self.ids.extend(encoding.get_ids().iter().take(wanted));
+        let with_offsets = self.detail.offsets && wanted > 0;
+        let encoding = guarded(|| {
+            let encoding = if with_offsets {
+                self.inner.encode_char_offsets(input, false)
+            } else {
+                self.inner.encode_fast(input, false)
+            };
+            encoding.map_err(anyhow::Error::from_boxed)
+        })?;
+        segment.total += encoding.len();
+        segment.ids.extend(encoding.get_ids().iter().take(wanted));
         if with_offsets {
-            self.extend_offsets(&encoding, wanted, start);
+            segment.extend_offsets(&encoding, wanted, piece, start);
+        }
+        if self.keep.last && segment.ids.len() / 2 > self.keep.tokens {
+            segment.truncate(self.keep);
         }
         Ok(with_offsets)
     }
+}
 
+impl Segment {
     fn extend_offsets(
         &mut self,
         encoding: &tokenizers::Encoding,
         wanted: usize,
+        piece: Option<&Piece>,
         start: &mut Start,
     ) {
-        let shift = |&(from, to): &(usize, usize)| {
-            (from as u32 + start.character, to as u32 + start.character)
+        let place = |character: usize| {
+            let character = character as u32;
+            start.character + piece.map_or(character, |piece| piece.place(character))
         };
+        let offsets = encoding.get_offsets().iter().take(wanted);
         self.offsets
-            .extend(encoding.get_offsets().iter().take(wanted).map(shift));
+            .extend(offsets.map(|&(from, to)| (place(from), place(to))));
         let words = encoding.get_word_ids();
-        self.words.extend(
-            words
-                .iter()
-                .take(wanted)
-                .map(|word| word.map(|word| word + start.word)),
-        );
+        let kept = words.iter().take(wanted);
+        self.words
+            .extend(kept.map(|word| word.map(|word| word + start.word)));
         start.word += words.iter().flatten().max().map_or(0, |last| last + 1);
     }
 
-    /// Keeps the first `tokens` tokens at most.
-    pub(super) fn truncate(&mut self, tokens: usize) {
-        self.ids.truncate(tokens);
-        self.offsets.truncate(tokens);
-        self.words.truncate(tokens);
+    /// Keeps `keep` of the tokens.
+    pub(super) fn truncate(&mut self, keep: Keep) {
+        truncate(&mut self.ids, keep);
+        truncate(&mut self.offsets, keep);
+        truncate(&mut self.words, keep);
     }
 }
 
-/// Where the next chunk starts.
+fn truncate<T>(list: &mut Vec<T>, keep: Keep) {
+    if keep.last {
+        list.drain(..list.len().saturating_sub(keep.tokens));
+    } else {
+        list.truncate(keep.tokens);
+    }
+}
+
+/// Where the next piece starts.
 #[derive(Default)]
 struct Start {
     character: u32,
     word: u32,
-}
-
-/// A text in pieces of about [`CHUNK_BYTES`] that no word crosses.
-struct Chunks<'a>(&'a str);
-
-impl<'a> Iterator for Chunks<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let (chunk, rest) = self.0.split_at(boundary(self.0));
-        self.0 = rest;
-        Some(chunk)
-    }
-}
-
-/// The byte at which `text` may be cut: at the first place after [`CHUNK_BYTES`] where a word
-/// ends whatever follows.
-fn boundary(text: &str) -> usize {
-    if text.len() <= CHUNK_BYTES {
-        return text.len();
-    }
-    let characters = text
-        .char_indices()
-        .skip_while(|&(byte, _)| byte < CHUNK_BYTES);
-    let mut previous = '\0';
-    for (byte, character) in characters {
-        if separates(previous, character) {
-            return byte;
-        }
-        previous = character;
-    }
-    text.len()
-}
-
-/// Whether no word, no accent and no literal special token can reach across from `previous` to
-/// `next`: white space, a CJK ideograph (a word of its own), or the same ASCII sign twice.
-fn separates(previous: char, next: char) -> bool {
-    let sign = next.is_ascii_punctuation() && !matches!(next, '[' | ']');
-    next.is_ascii_whitespace() || is_cjk(next) || (sign && previous == next)
-}
-
-/// The ideographs that `BertNormalizer` sets apart (`_is_chinese_char` in BERT's tokenization.py),
-/// as far as they lie in the basic plane.
-fn is_cjk(character: char) -> bool {
-    matches!(u32::from(character), 0x4E00..=0x9FFF | 0x3400..=0x4DBF)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_the_text_and_end_where_words_end() {
-        let text = "word ".repeat(40_000) + &"語".repeat(60_000) + &"!".repeat(200_000);
-        let chunks: Vec<_> = Chunks(&text).collect();
-        assert_eq!(chunks.concat(), text);
-        assert!(chunks.len() > 5);
-        assert!(chunks.iter().all(|chunk| chunk.len() < 2 * CHUNK_BYTES));
-        assert!(chunks[0].ends_with("word"));
-    }
 }

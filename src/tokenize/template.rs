@@ -1,40 +1,85 @@
-//! The template around the segments: `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
+//! The template around the segments, `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, and truncation.
 //!
-//! Owns truncation to a number of tokens (`longest_first`) and the assembly of an [`Encoding`].
 //! Source: `truncate_encodings` of the tokenizers crate, `TemplateProcessing` of `BertTokenizer`.
 
-use super::segment::Segment;
+use anyhow::{anyhow, bail, ensure};
+use tokenizers::{Encoding as InnerEncoding, Token, Tokenizer as Inner};
+
+use super::segment::{Keep, Segment};
 use super::{Encoding, SPECIAL_TOKENS};
 
-/// The numbers of the tokens that the template adds.
+/// The ids of the tokens that this room adds or looks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpecialTokens {
     pub(super) cls: u32,
     pub(super) sep: u32,
-    pub(super) pad: u32,
+    /// None if the model has no padding token, or no word embedding for it.
+    pub(super) pad: Option<u32>,
+    pub(super) unknown: u32,
+    /// The type of the second segment: 1, or 0 if the model gets no types.
+    pub(super) second_type: u32,
 }
 
 impl SpecialTokens {
-    /// The record of one or two segments, cut to `max_length` tokens.
+    /// The ids of `[CLS]` and `[SEP]` in the post-processor of `inner`. With `types` it must also
+    /// give the segments the types 0 and 1.
+    ///
+    /// # Errors
+    /// It does not make `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
+    pub(super) fn of_template(inner: &Inner, types: bool) -> anyhow::Result<[u32; 2]> {
+        const FIRST: u32 = u32::MAX - 1;
+        const SECOND: u32 = u32::MAX;
+        let one = |id| InnerEncoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0);
+        let processed = |pair: Option<InnerEncoding>| {
+            let processed = inner.post_process(one(FIRST), pair, true);
+            processed.map_err(|cause| anyhow!("its post_processor failed: {cause}"))
+        };
+        let single = processed(None)?;
+        let pair = processed(Some(one(SECOND)))?;
+        let &[cls, FIRST, sep] = single.get_ids() else {
+            bail!("its post_processor does not make `[CLS] a [SEP]` of a text");
+        };
+        ensure!(
+            pair.get_ids() == [cls, FIRST, sep, SECOND, sep],
+            "its post_processor does not make `[CLS] a [SEP] b [SEP]` of a pair"
+        );
+        ensure!(
+            !types || (single.get_type_ids() == [0; 3] && pair.get_type_ids() == [0, 0, 0, 1, 1]),
+            "its post_processor does not give the segments of a pair the types 0 and 1"
+        );
+        Ok([cls, sep])
+    }
+
+    /// The record of one or two segments, cut to `keep`.
     pub(super) fn assemble(
         self,
         mut first: Segment,
         mut second: Option<Segment>,
-        max_length: usize,
+        keep: Keep,
     ) -> Encoding {
         let total = first.total + second.as_ref().map_or(0, |segment| segment.total);
-        truncate(&mut first, second.as_mut(), max_length);
-        let kept = first.ids.len() + second.as_ref().map_or(0, |segment| segment.ids.len());
+        truncate(&mut first, second.as_mut(), keep);
+        let ids = || {
+            first
+                .ids
+                .iter()
+                .chain(second.iter().flat_map(|second| &second.ids))
+        };
+        let kept = ids().count();
+        let is_unknown = |id: &u32| *id == self.unknown;
+        let only_unknown = kept > 0 && ids().all(is_unknown);
         let mut encoding = Encoding {
             dropped_tokens: total - kept,
+            only_unknown,
             ..Encoding::default()
         };
         encoding.push_special(self.cls, 0);
         encoding.push_segment(first, 0);
         encoding.push_special(self.sep, 0);
         if let Some(second) = second {
-            encoding.push_segment(second, 1);
-            encoding.push_special(self.sep, 1);
+            encoding.second_segment = Some(encoding.tokens());
+            encoding.push_segment(second, self.second_type);
+            encoding.push_special(self.sep, self.second_type);
         }
         encoding.finish()
     }
@@ -49,10 +94,18 @@ impl Encoding {
         self.word_ids.push(None);
     }
 
+    /// Takes the lists of `segment` one after the other, so that a long text is held twice only in
+    /// part.
     fn push_segment(&mut self, segment: Segment, token_type_id: u32) {
-        self.input_ids.extend(segment.ids);
-        self.offset_mapping.extend(segment.offsets);
-        self.word_ids.extend(segment.words);
+        let Segment {
+            ids,
+            offsets,
+            words,
+            ..
+        } = segment;
+        append(&mut self.input_ids, ids);
+        append(&mut self.offset_mapping, offsets);
+        append(&mut self.word_ids, words);
         self.token_type_ids
             .resize(self.input_ids.len(), token_type_id);
         self.special_tokens_mask.resize(self.input_ids.len(), false);
@@ -62,25 +115,38 @@ impl Encoding {
     fn finish(mut self) -> Self {
         self.attended = self.input_ids.len();
         if self.offset_mapping.len() != self.attended {
-            self.offset_mapping.clear();
-            self.word_ids.clear();
+            self.offset_mapping = Vec::new();
+            self.word_ids = Vec::new();
         }
         self
     }
 }
 
-/// Cuts the segments so that they and the special tokens make `max_length` tokens at most.
-fn truncate(first: &mut Segment, second: Option<&mut Segment>, max_length: usize) {
+/// Appends `more` to `list`; a long `more` after a short `list` is moved, not copied.
+fn append<T: Copy>(list: &mut Vec<T>, mut more: Vec<T>) {
+    if list.len() < more.len() {
+        more.splice(0..0, list.iter().copied());
+        *list = more;
+    } else {
+        list.append(&mut more);
+    }
+}
+
+/// Cuts the segments so that they and the special tokens make `keep.tokens` tokens at most.
+fn truncate(first: &mut Segment, second: Option<&mut Segment>, keep: Keep) {
     let Some(second) = second else {
-        return first.truncate(max_length.saturating_sub(SPECIAL_TOKENS));
+        return first.truncate(keep.less(SPECIAL_TOKENS));
     };
-    let (first_tokens, second_tokens) = longest_first(
-        first.total,
-        second.total,
-        max_length.saturating_sub(SPECIAL_TOKENS + 1),
-    );
-    first.truncate(first_tokens);
-    second.truncate(second_tokens);
+    let budget = keep.less(SPECIAL_TOKENS + 1).tokens;
+    let (first_tokens, second_tokens) = longest_first(first.total, second.total, budget);
+    first.truncate(Keep {
+        tokens: first_tokens,
+        ..keep
+    });
+    second.truncate(Keep {
+        tokens: second_tokens,
+        ..keep
+    });
 }
 
 /// The tokens that remain of two segments when the longer one is cut first, down to `budget`.

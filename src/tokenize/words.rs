@@ -36,9 +36,11 @@ pub fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
     let mut found = Vec::new();
     for (number, tokens) in word_runs(&encoding.word_ids) {
         let offsets = &encoding.offset_mapping[tokens.clone()];
-        let of_second = second
-            .as_ref()
-            .filter(|_| encoding.token_type_ids[tokens.start] == 1);
+        let of_second = second.as_ref().filter(|_| {
+            encoding
+                .second_segment
+                .is_some_and(|row| tokens.start >= row)
+        });
         let (text, span) = match of_second {
             Some(second) => second.find(offsets),
             None => first.find(number, offsets),

@@ -19,7 +19,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("hub", &["checkpoint", "error", "hex", "notes"]),
     ("ops", &["checkpoint", "error", "notes"]),
     ("model", &["checkpoint", "error", "ops"]),
-    ("tokenize", &["error", "input"]),
+    ("tokenize", &["checkpoint", "error", "input"]),
     ("record", &["error", "hex", "input", "table", "tokenize"]),
     (
         "output",

@@ -1,0 +1,328 @@
+//! A long text in pieces that give the same tokens one by one as the text gives whole.
+//!
+//! The tokenizers crate needs some 60 bytes for each byte of a text, so a line of 16 MiB would take
+//! 1 GB. `WordPiece` never looks beyond a word; what could reach across a cut is an added token, and
+//! a cut keeps clear of those.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Inner};
+
+use super::added::{MAX_TOKEN_BYTES, Pattern};
+
+/// Texts up to this many bytes are encoded whole; longer ones in pieces of about this size.
+///
+/// The crate looks for white space from each added token that strips it to the other end of the
+/// text, so large pieces would take long.
+pub(super) const PIECE_BYTES: usize = 1 << 14;
+
+/// What is kept at each end of a word of more than [`PIECE_BYTES`] letters: more characters than a
+/// word may have without being unknown, and more bytes than an added token may have.
+const KEPT_BYTES: usize = 4 * MAX_TOKEN_BYTES;
+
+/// At which places of a text a model's tokenizer lets it be cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cuts {
+    places: Places,
+    /// Neighbouring characters of an added token, in lower case: no cut goes between them.
+    pairs: HashSet<(char, char)>,
+    /// First and last characters of the added tokens, if one takes the white space beside it: a cut
+    /// at white space keeps clear of them.
+    edges: Option<HashSet<char>>,
+    /// Whether an added token holds white space.
+    has_spaces: bool,
+    /// Whether the middle of a very long word may be left out.
+    shortens_words: bool,
+}
+
+/// Characters before which a cut may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Places {
+    Nowhere,
+    WhiteSpace,
+    /// Also ASCII punctuation.
+    Signs,
+    /// Also CJK ideographs.
+    Ideographs,
+}
+
+impl Cuts {
+    /// The cuts that leave the added tokens of `inner` whole, which match as `patterns` say.
+    pub(super) fn new(inner: &Inner, patterns: &[Pattern]) -> Self {
+        let places = places(inner);
+        let strips = |pattern: &Pattern| pattern.token.lstrip || pattern.token.rstrip;
+        let mut cuts = Self {
+            places,
+            pairs: HashSet::new(),
+            edges: patterns.iter().any(strips).then(HashSet::new),
+            has_spaces: false,
+            shortens_words: matches!(places, Places::Signs | Places::Ideographs),
+        };
+        for Pattern { token, normalized } in patterns {
+            if token.single_word {
+                let at_space = token.content.starts_with(char::is_whitespace);
+                cuts.places = match cuts.places {
+                    Places::Nowhere => Places::Nowhere,
+                    _ if at_space => Places::Nowhere,
+                    _ => Places::WhiteSpace,
+                };
+            }
+            cuts.keep_whole(&token.content);
+            if let Some(normalized) = normalized {
+                // The normalizer sets ideographs apart by spaces, those of a text too.
+                cuts.keep_whole(&normalized.replace(' ', ""));
+                cuts.keep_whole(normalized);
+            }
+        }
+        cuts
+    }
+
+    /// Makes sure that no cut goes through `content`.
+    fn keep_whole(&mut self, content: &str) {
+        let characters = || content.chars().map(comparable);
+        self.pairs.extend(characters().zip(characters().skip(1)));
+        if let Some(edges) = &mut self.edges {
+            edges.extend(
+                characters()
+                    .next()
+                    .into_iter()
+                    .chain(characters().next_back()),
+            );
+        }
+        self.has_spaces |= content.contains(char::is_whitespace);
+        self.shortens_words &= !content.chars().all(is_letter);
+    }
+
+    /// Whether a cut may go between `previous` and `after`.
+    fn allows(&self, previous: char, after: &str) -> bool {
+        let Some(next) = after.chars().next() else {
+            return false;
+        };
+        let is_place = match self.places {
+            Places::Nowhere => false,
+            Places::WhiteSpace => is_space(next),
+            Places::Signs => is_space(next) || next.is_ascii_punctuation(),
+            Places::Ideographs => {
+                is_space(next) || next.is_ascii_punctuation() || is_ideograph(next)
+            }
+        };
+        let spaces_only = is_space(next) && !self.has_spaces;
+        is_place
+            && (spaces_only || stays(previous))
+            && !self
+                .pairs
+                .contains(&(comparable(previous), comparable(next)))
+            && self.keeps_clear(previous, after)
+    }
+
+    /// Whether no added token beside a cut takes the white space there.
+    fn keeps_clear(&self, previous: char, after: &str) -> bool {
+        let Some(edges) = &self.edges else {
+            return true;
+        };
+        let is_clear = |character| stays(character) && !edges.contains(&comparable(character));
+        let following = after.trim_start().chars().next();
+        !is_space(previous) && is_clear(previous) && following.is_some_and(is_clear)
+    }
+
+    /// The byte at which the first piece of `text` ends.
+    fn first_cut(&self, text: &str) -> usize {
+        if text.len() <= PIECE_BYTES || self.places == Places::Nowhere {
+            return text.len();
+        }
+        let start = text.floor_char_boundary(PIECE_BYTES);
+        let mut previous = '\0';
+        for (byte, character) in text[start..].char_indices() {
+            if byte > 0 && self.allows(previous, &text[start + byte..]) {
+                return start + byte;
+            }
+            previous = character;
+        }
+        text.len()
+    }
+
+    /// The pieces of `text`, in order.
+    pub(super) fn pieces<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Piece<'a>> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (piece, after) = rest.split_at(self.first_cut(rest));
+            rest = after;
+            Some(Piece::new(piece, self.shortens_words))
+        })
+    }
+}
+
+/// One piece of a text.
+pub(super) struct Piece<'a> {
+    /// What is encoded.
+    pub(super) text: Cow<'a, str>,
+    /// Where characters were left out: the place in the characters of `text`, and how many.
+    gaps: Vec<(u32, u32)>,
+}
+
+impl<'a> Piece<'a> {
+    /// `text`; if `shortens_words` and it is very long, without the middle of its very long words.
+    /// Such a word is unknown either way, and the middle holds letters and digits only.
+    fn new(text: &'a str, shortens_words: bool) -> Self {
+        let mut piece = Self {
+            text: Cow::Borrowed(text),
+            gaps: Vec::new(),
+        };
+        if shortens_words && text.len() > 2 * PIECE_BYTES {
+            let mut short = String::new();
+            let mut characters = 0;
+            for run in text.split_inclusive(|character| !is_letter(character)) {
+                let (head, tail) = ends(run);
+                short.push_str(head);
+                characters += head.chars().count() as u32;
+                let left_out = run[head.len()..run.len() - tail.len()].chars().count() as u32;
+                if left_out > 0 {
+                    piece.gaps.push((characters, left_out));
+                }
+                short.push_str(tail);
+                characters += tail.chars().count() as u32;
+            }
+            piece.text = Cow::Owned(short);
+        }
+        piece
+    }
+
+    /// Characters of the text that the piece stands for.
+    pub(super) fn characters(&self) -> u32 {
+        let left_out: u32 = self.gaps.iter().map(|(_, count)| count).sum();
+        self.text.chars().count() as u32 + left_out
+    }
+
+    /// The place in the whole piece of the place `character` in what is encoded.
+    pub(super) fn place(&self, character: u32) -> u32 {
+        let before = self.gaps.iter().take_while(|(place, _)| *place < character);
+        character + before.map(|(_, count)| count).sum::<u32>()
+    }
+}
+
+/// The beginning and the end of `run`, which are all of it unless it is long.
+fn ends(run: &str) -> (&str, &str) {
+    if run.len() <= PIECE_BYTES {
+        return (run, "");
+    }
+    let head = run.floor_char_boundary(KEPT_BYTES);
+    let tail = run.ceil_char_boundary(run.len() - KEPT_BYTES);
+    (&run[..head], &run[tail..])
+}
+
+/// The places that the pre-tokenizer and the normalizer of `inner` allow.
+fn places(inner: &Inner) -> Places {
+    let splits = match inner.get_pre_tokenizer() {
+        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => Places::Signs,
+        Some(PreTokenizerWrapper::Whitespace(_) | PreTokenizerWrapper::WhitespaceSplit(_)) => {
+            Places::WhiteSpace
+        }
+        _ => return Places::Nowhere,
+    };
+    match inner.get_normalizer() {
+        Some(NormalizerWrapper::BertNormalizer(normalizer)) => {
+            if splits == Places::Signs && normalizer.handle_chinese_chars {
+                Places::Ideographs
+            } else {
+                splits
+            }
+        }
+        None | Some(NormalizerWrapper::Lowercase(_)) => splits,
+        _ => Places::Nowhere,
+    }
+}
+
+/// The same for characters that a normalizer may make equal.
+fn comparable(character: char) -> char {
+    if character.is_whitespace() {
+        return ' ';
+    }
+    character.to_lowercase().next().unwrap_or(character)
+}
+
+/// Whether every normalizer keeps `character`, but for its case. If it is removed, what is before
+/// it comes next to what is behind it.
+fn stays(character: char) -> bool {
+    character.is_ascii_graphic() || is_space(character) || is_ideograph(character)
+}
+
+/// White space that every normalizer keeps as such; it removes control characters.
+fn is_space(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r')
+        || (character.is_whitespace() && !character.is_control())
+}
+
+/// The ideographs that `BertNormalizer` sets apart (`_is_chinese_char` in BERT's tokenization.py),
+/// as far as they lie in the basic plane and stay what they are.
+fn is_ideograph(character: char) -> bool {
+    matches!(u32::from(character), 0x4E00..=0x9FFF | 0x3400..=0x4DBF)
+}
+
+/// Latin, Greek and Cyrillic letters, and digits: nothing splits a word there, and no normalizer
+/// removes them. U+0345 is a mark that counts as a letter.
+fn is_letter(character: char) -> bool {
+    character < '\u{530}' && character.is_alphanumeric() && character != '\u{345}'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cuts(places: Places) -> Cuts {
+        Cuts {
+            places,
+            pairs: HashSet::from([('[', 's'), ('s', 'e')]),
+            edges: None,
+            has_spaces: false,
+            shortens_words: true,
+        }
+    }
+
+    #[test]
+    fn pieces_are_the_text_and_end_where_words_end() {
+        let text = "word ".repeat(10_000) + &"語".repeat(20_000) + &"!".repeat(50_000);
+        let cuts = cuts(Places::Ideographs);
+        let pieces: Vec<_> = cuts.pieces(&text).map(|piece| piece.text).collect();
+        assert_eq!(pieces.concat(), text);
+        assert!(pieces.len() > 5);
+        assert!(pieces.iter().all(|piece| piece.len() < 2 * PIECE_BYTES));
+        assert!(pieces[0].ends_with("word"));
+    }
+
+    #[test]
+    fn no_cut_goes_through_an_added_token_or_beside_what_may_vanish() {
+        let cuts = cuts(Places::Ideographs);
+        assert!(cuts.allows('a', " ") && cuts.allows('\u{301}', " "));
+        assert!(cuts.allows('a', "[") && cuts.allows('語', "語"));
+        assert!(!cuts.allows('[', "S") && !cuts.allows('a', "b"));
+        assert!(!cuts.allows('\u{301}', "["), "a mark may be removed");
+        assert!(!cuts.allows('a', "\u{c}"), "a form feed is removed");
+    }
+
+    #[test]
+    fn a_cut_keeps_clear_of_tokens_that_take_the_white_space_beside_them() {
+        let mut cuts = cuts(Places::Ideographs);
+        cuts.edges = Some(HashSet::from(['[', ']']));
+        assert!(cuts.allows('a', "  b"));
+        assert!(!cuts.allows('a', "  [MASK]") && !cuts.allows(']', "  b"));
+        assert!(!cuts.allows(' ', " b") && !cuts.allows('a', " \u{301}"));
+    }
+
+    #[test]
+    fn a_long_word_is_shortened_and_its_places_are_kept() {
+        let word = "x".repeat(1 << 20);
+        let text = format!("a{word}é. b");
+        let cuts = cuts(Places::Signs);
+        let pieces: Vec<_> = cuts.pieces(&text).collect();
+        assert_eq!(pieces.len(), 2);
+        assert!(pieces[0].text.len() < 3 * KEPT_BYTES);
+        assert_eq!(pieces[0].characters(), 2 + (1 << 20));
+        assert_eq!(pieces[0].place(1), 1);
+        let end = pieces[0].text.chars().count() as u32;
+        assert_eq!(pieces[0].place(end), 2 + (1 << 20));
+    }
+}

@@ -1,0 +1,157 @@
+//! The parts of a `tokenizer.json` that this program runs as transformers does, in bounded time.
+//! Everything else is refused by name before the tokenizers crate sees it.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+use tokenizers::{NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
+
+/// Most parts of one kind, those inside a `Sequence` counted.
+const MAX_PARTS: usize = 32;
+
+/// How much longer all `Replace` and `Prepend` together may make a text.
+const MAX_GROWTH: usize = 16;
+
+/// Normalizers without parameters that matter here.
+const NORMALIZERS: [&str; 10] = [
+    "BertNormalizer",
+    "Lowercase",
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Nmt",
+    "Strip",
+    "StripAccents",
+    "Sequence",
+];
+
+/// Pre-tokenizers without parameters that matter here.
+const PRE_TOKENIZERS: [&str; 9] = [
+    "BertPreTokenizer",
+    "CharDelimiterSplit",
+    "Digits",
+    "Metaspace",
+    "Punctuation",
+    "UnicodeScripts",
+    "Whitespace",
+    "WhitespaceSplit",
+    "Sequence",
+];
+
+/// The normalizer of a `tokenizer.json`, if it has one.
+///
+/// # Errors
+/// It is one that this program does not run.
+pub(super) fn normalizer(value: &Value) -> anyhow::Result<Option<NormalizerWrapper>> {
+    let parts = flat(value, "normalizers").context("its normalizer")?;
+    let mut growth = 1;
+    for part in parts {
+        let kind = kind(part).context("its normalizer")?;
+        match kind {
+            "Replace" => growth *= replace_growth(part).context("its normalizer Replace")?,
+            "Prepend" => {
+                let bytes = part["prepend"].as_str().map_or(0, str::len);
+                ensure!(
+                    bytes <= MAX_GROWTH,
+                    "its normalizer Prepend adds {bytes} bytes"
+                );
+            }
+            _ if NORMALIZERS.contains(&kind) => {}
+            _ => bail!("its normalizer is {kind}, which is not supported"),
+        }
+        ensure!(
+            growth <= MAX_GROWTH,
+            "its normalizer Replace makes a text more than {MAX_GROWTH} times longer"
+        );
+    }
+    built(value).context("its normalizer is not valid")
+}
+
+/// The pre-tokenizer of a `tokenizer.json`, if it has one.
+///
+/// # Errors
+/// It is one that this program does not run.
+pub(super) fn pre_tokenizer(value: &Value) -> anyhow::Result<Option<PreTokenizerWrapper>> {
+    for part in flat(value, "pretokenizers").context("its pre_tokenizer")? {
+        let kind = kind(part).context("its pre_tokenizer")?;
+        match kind {
+            "Split" => {
+                literal(part).context("its pre_tokenizer Split")?;
+            }
+            "FixedLength" => {
+                let length = part.get("length");
+                let positive = length.is_none_or(|length| length.as_u64() > Some(0));
+                ensure!(
+                    positive,
+                    "its pre_tokenizer FixedLength has no `length` above 0"
+                );
+            }
+            _ if PRE_TOKENIZERS.contains(&kind) => {}
+            _ => bail!("its pre_tokenizer is {kind}, which is not supported"),
+        }
+    }
+    built(value).context("its pre_tokenizer is not valid")
+}
+
+/// The post-processor of a `tokenizer.json`, which must add the special tokens.
+///
+/// # Errors
+/// There is none, or it is one that this program does not run.
+pub(super) fn post_processor(value: &Value) -> anyhow::Result<PostProcessorWrapper> {
+    for part in flat(value, "processors").context("its post_processor")? {
+        let kind = kind(part).context("its post_processor")?;
+        ensure!(
+            ["TemplateProcessing", "BertProcessing", "Sequence"].contains(&kind),
+            "its post_processor is {kind}, which is not supported"
+        );
+    }
+    built(value)
+        .context("its post_processor is not valid")?
+        .context("it has no post_processor that adds `[CLS]` and `[SEP]`")
+}
+
+/// `value` and, if it is a `Sequence`, all parts in it, which stand in `list`.
+fn flat<'a>(value: &'a Value, list: &str) -> anyhow::Result<Vec<&'a Value>> {
+    let mut parts: Vec<&Value> = (!value.is_null()).then_some(value).into_iter().collect();
+    let mut next = 0;
+    while let Some(&part) = parts.get(next) {
+        if part["type"] == "Sequence" {
+            parts.extend(part[list].as_array().into_iter().flatten());
+        }
+        ensure!(
+            parts.len() <= MAX_PARTS,
+            "it has more than {MAX_PARTS} parts"
+        );
+        next += 1;
+    }
+    Ok(parts)
+}
+
+fn kind(part: &Value) -> anyhow::Result<&str> {
+    part["type"].as_str().context("it has no `type`")
+}
+
+fn replace_growth(part: &Value) -> anyhow::Result<usize> {
+    let pattern_bytes = literal(part)?.len();
+    let content_bytes = part["content"].as_str().map_or(0, str::len);
+    Ok(content_bytes.div_ceil(pattern_bytes).max(1))
+}
+
+/// The pattern of `part`, if it is a literal string. Regular expressions are refused: transformers
+/// runs them with Oniguruma, and another engine splits some texts differently.
+fn literal(part: &Value) -> anyhow::Result<&str> {
+    let pattern = &part["pattern"];
+    if pattern.get("Regex").is_some() {
+        bail!("has a regular expression, which is not supported");
+    }
+    let text = pattern["String"].as_str().unwrap_or_default();
+    ensure!(!text.is_empty(), "has an empty pattern");
+    Ok(text)
+}
+
+fn built<T: serde::de::DeserializeOwned>(value: &Value) -> serde_json::Result<Option<T>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    T::deserialize(value).map(Some)
+}

@@ -1,0 +1,399 @@
+//! What `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say, merged as
+//! `AutoTokenizer` merges them.
+//!
+//! Source: `PreTrainedTokenizerBase._from_pretrained` and `TokenizersBackend.__init__` in
+//! transformers 5.23; the order of the steps is theirs, because later steps see earlier ones.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::{Context, bail, ensure};
+use tokenizers::AddedToken;
+use tokenizers::normalizers::BertNormalizer;
+
+use super::added::TokensToAdd;
+use super::class::Class;
+use super::json::{Entries, Json, Token};
+use super::tokenizer_json::TokenizerJson;
+
+/// The special tokens that have a name, in the order in which they are added.
+const NAMED: [&str; 7] = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+
+/// Defaults of `BertTokenizer`.
+const BERT_TOKENS: [(&str, &str); 5] = [
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
+
+/// Keys that would replace the tokenizer's parts by something else than its files.
+const UNSUPPORTED: [&str; 4] = ["vocab", "init_inputs", "gguf_file", "post_processor"];
+
+/// The content of the files beside `tokenizer.json`; a missing file has none.
+#[derive(Default)]
+pub(super) struct ConfigFiles {
+    /// `tokenizer_config.json`.
+    pub(super) tokenizer_config: Option<Entries>,
+    /// `special_tokens_map.json`.
+    pub(super) special_tokens_map: Option<Entries>,
+    /// `added_tokens.json`.
+    pub(super) added_tokens: Option<Entries>,
+}
+
+/// How a text becomes tokens, apart from the vocabulary.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// What `BertTokenizer` makes of `do_lower_case`, `strip_accents` and
+    /// `tokenize_chinese_chars`.
+    pub(super) normalizer: BertNormalizer,
+    /// The named special tokens that the model has.
+    named: Entries,
+    /// To be added to the vocabulary, in this order.
+    pub(super) added: Vec<AddedToken>,
+    /// Whether a text that is too long loses its beginning, not its end.
+    pub(super) truncates_left: bool,
+    /// Whether padding stands before the text.
+    pub(super) pads_left: bool,
+    /// Whether special tokens in a text are read as ordinary characters.
+    pub(super) split_special_tokens: bool,
+    /// The type of a pair's second segment: 1, or 0 if the model gets no types.
+    pub(super) second_type: u32,
+}
+
+impl Settings {
+    /// Merges `files` for a tokenizer of `class`; `json` is its `tokenizer.json`, if it has one.
+    ///
+    /// # Errors
+    /// A value that transformers refuses, or that it uses in a way this program does not.
+    pub(super) fn merge(
+        files: ConfigFiles,
+        class: Class,
+        json: Option<&TokenizerJson>,
+    ) -> anyhow::Result<Self> {
+        let mut config = files.tokenizer_config.unwrap_or_default();
+        if let Some(key) = UNSUPPORTED.iter().find(|key| config.get(key).is_some()) {
+            bail!("`{key}` is set, which is not supported");
+        }
+        collect_extra_tokens(&mut config);
+        let listed = match config.take("added_tokens_decoder") {
+            Some(listed) => listed_tokens(&listed)?,
+            None => legacy_tokens(
+                &mut config,
+                files.special_tokens_map,
+                files.added_tokens,
+                json,
+            )?,
+        };
+        let mut config = config.try_map(into_token)?;
+        for key in NAMED {
+            let text = config.get(key).and_then(Json::token_text);
+            if let Some(token) = text.and_then(|text| listed.by_text.get(text)) {
+                config.set(key, Json::Token(token.clone()));
+            }
+        }
+        let named = named_tokens(&config, class, json)?;
+        let there = json.filter(|_| !class.is_bert());
+        let there = there.map_or(&[][..], |json| &json.added_tokens);
+        let mut tokens = TokensToAdd::new(listed.by_id.into_values().collect(), there);
+        for (key, token) in named.iter().filter(|(_, token)| **token != Json::Null) {
+            tokens.join(token).with_context(|| format!("`{key}`"))?;
+        }
+        for token in extra_tokens(&config)? {
+            tokens.join(token)?;
+        }
+        let texts = named.iter().filter_map(|(_, token)| token.token_text());
+        let added = tokens.finish(&texts.collect());
+        Ok(Self {
+            normalizer: bert_normalizer(&config)?,
+            truncates_left: is_left(
+                &config,
+                "truncation_side",
+                json.and_then(|json| json.truncation_side.as_deref()),
+            )?,
+            pads_left: is_left(
+                &config,
+                "padding_side",
+                json.and_then(|json| json.padding_side.as_deref()),
+            )?,
+            split_special_tokens: config.flag("split_special_tokens")?.unwrap_or(false),
+            second_type: u32::from(has_token_type_ids(&config, class)?),
+            named,
+            added,
+        })
+    }
+
+    /// The text of the special token `key`.
+    pub(super) fn token(&self, key: &str) -> Option<&str> {
+        self.named.get(key).and_then(Json::token_text)
+    }
+}
+
+/// Moves the tokens that have a name of the model's own, and the deprecated list, to where the
+/// newest release keeps them.
+fn collect_extra_tokens(config: &mut Entries) {
+    let has_extra = config
+        .get("extra_special_tokens")
+        .is_some_and(Json::is_true);
+    if !has_extra && let Some(tokens) = config.take("additional_special_tokens") {
+        config.set("extra_special_tokens", tokens);
+    }
+    let is_own = |key: &str, value: &Json| {
+        let is_token = key.ends_with("_token") && !NAMED.contains(&key);
+        is_token && matches!(value, Json::Text(_))
+    };
+    let mut own = config.take_all(is_own);
+    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
+        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
+    {
+        own.extend(tokens);
+    }
+    if !own.is_empty() {
+        config.set("model_specific_special_tokens", Json::Object(own));
+    }
+}
+
+/// Tokens that the files list with their numbers. The numbers give the order only.
+#[derive(Default)]
+struct ListedTokens {
+    by_id: BTreeMap<i64, Token>,
+    /// The last one listed of each text.
+    by_text: HashMap<String, Token>,
+}
+
+impl ListedTokens {
+    fn insert(&mut self, id: i64, token: Token) {
+        self.by_text.insert(token.content.clone(), token.clone());
+        self.by_id.insert(id, token);
+    }
+}
+
+/// The tokens of `added_tokens_decoder`.
+fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
+    let Json::Object(entries) = value else {
+        bail!(
+            "`added_tokens_decoder` is {}, allowed is an object",
+            value.kind()
+        );
+    };
+    let mut listed = ListedTokens::default();
+    for (id, token) in entries.iter() {
+        let what = || format!("`added_tokens_decoder`: `{id}`");
+        let number = id.trim().parse().with_context(what)?;
+        let Json::Object(token) = token else {
+            bail!("{} is {}, allowed is an object", what(), token.kind());
+        };
+        listed.insert(number, Token::parse(token).with_context(what)?);
+    }
+    Ok(listed)
+}
+
+/// The tokens of a model without `added_tokens_decoder`: those of `added_tokens.json` and of
+/// `tokenizer.json`. Values of `special_tokens_map.json` replace those of `config`.
+fn legacy_tokens(
+    config: &mut Entries,
+    special_tokens_map: Option<Entries>,
+    added_tokens: Option<Entries>,
+    json: Option<&TokenizerJson>,
+) -> anyhow::Result<ListedTokens> {
+    if let Some(map) = special_tokens_map {
+        merge_special_tokens_map(config, &map).context("special_tokens_map.json")?;
+    }
+    let mut listed = ListedTokens::default();
+    if let Some(added) = added_tokens {
+        let special: HashSet<&str> = special_texts(config).collect();
+        for (text, id) in added.iter() {
+            let Json::Number(id) = *id else {
+                bail!(
+                    "added_tokens.json: `{text}` is {}, allowed is a number",
+                    id.kind()
+                );
+            };
+            ensure!(id.fract() == 0.0, "added_tokens.json: `{text}` is {id}");
+            let is_special = special.contains(text);
+            let token = Token::new(text, is_special).normalized(!is_special);
+            listed.insert(id as i64, token);
+        }
+    }
+    for (id, token) in json.iter().flat_map(|json| json.added_tokens_by_id()) {
+        listed.insert(id, token.clone());
+    }
+    Ok(listed)
+}
+
+fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Result<()> {
+    for (key, value) in map.iter() {
+        let value = match value {
+            Json::Object(token) if key != "extra_special_tokens" => {
+                let mut token = Token::parse(token).with_context(|| format!("`{key}`"))?;
+                token.special = true;
+                Json::Token(token)
+            }
+            Json::List(tokens) if key == "extra_special_tokens" => {
+                Json::List(joined_lists(config.get(key), tokens)?)
+            }
+            other => other.clone(),
+        };
+        config.set(key, value);
+    }
+    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
+        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
+    {
+        let mut own = match config.take("model_specific_special_tokens") {
+            Some(Json::Object(own)) => own,
+            _ => Entries::default(),
+        };
+        own.extend(tokens);
+        config.set("model_specific_special_tokens", Json::Object(own));
+    }
+    Ok(())
+}
+
+/// The list that was there, then the tokens of `more` that it lacks.
+fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>> {
+    let mut list = match there {
+        Some(Json::List(list)) => list.clone(),
+        _ => Vec::new(),
+    };
+    for token in more {
+        let token = match token {
+            Json::Object(entries) => {
+                let mut token = Token::parse(entries).context("`extra_special_tokens`")?;
+                token.special = true;
+                Json::Token(token)
+            }
+            other => other.clone(),
+        };
+        if !list.contains(&token) {
+            list.push(token);
+        }
+    }
+    Ok(list)
+}
+
+/// The texts that make a token of `added_tokens.json` special. A token that is still an object of
+/// `tokenizer_config.json` is not among them, as in transformers.
+fn special_texts(config: &Entries) -> impl Iterator<Item = &str> {
+    let named = NAMED.iter().filter_map(|key| config.get(key));
+    let extra = match config.get("extra_special_tokens") {
+        Some(Json::List(list)) => &list[..],
+        _ => &[],
+    };
+    named.chain(extra).filter_map(Json::token_text)
+}
+
+/// Turns each object that says so into a token, at any depth.
+fn into_token(value: Json) -> anyhow::Result<Json> {
+    match value {
+        Json::Object(entries) => {
+            if entries.get("__type") == Some(&Json::Text("AddedToken".to_owned())) {
+                return Token::parse(&entries).map(Json::Token);
+            }
+            entries.try_map(into_token).map(Json::Object)
+        }
+        Json::List(list) => {
+            let list: anyhow::Result<_> = list.into_iter().map(into_token).collect();
+            list.map(Json::List)
+        }
+        other => Ok(other),
+    }
+}
+
+/// The named special tokens, then those with a name of the model's own.
+fn named_tokens(
+    config: &Entries,
+    class: Class,
+    json: Option<&TokenizerJson>,
+) -> anyhow::Result<Entries> {
+    let mut named = Entries::default();
+    for key in NAMED {
+        let value = config.get(key).cloned();
+        named.set(
+            key,
+            value
+                .or_else(|| default_token(key, class, json))
+                .unwrap_or(Json::Null),
+        );
+    }
+    let is_own = |key: &str, value: &Json| {
+        key.ends_with("_token") && !NAMED.contains(&key) && value.token_text().is_some()
+    };
+    for (key, value) in config.iter().filter(|(key, value)| is_own(key, value)) {
+        named.set(key, value.clone());
+    }
+    match config.get("model_specific_special_tokens") {
+        None | Some(Json::Null) => {}
+        Some(Json::Object(own)) => named.extend(own.clone()),
+        Some(other) => bail!("`model_specific_special_tokens` is {}", other.kind()),
+    }
+    Ok(named)
+}
+
+fn default_token(key: &str, class: Class, json: Option<&TokenizerJson>) -> Option<Json> {
+    if class.is_bert() {
+        let mut tokens = BERT_TOKENS.iter();
+        let token = tokens.find(|(named, _)| *named == key)?;
+        return Some(Json::Text(token.1.to_owned()));
+    }
+    let pad_token = json.and_then(|json| json.pad_token.clone());
+    pad_token.filter(|_| key == "pad_token").map(Json::Text)
+}
+
+/// The special tokens without a name.
+fn extra_tokens(config: &Entries) -> anyhow::Result<&[Json]> {
+    let key = match config.get("extra_special_tokens") {
+        None => "additional_special_tokens",
+        Some(_) => "extra_special_tokens",
+    };
+    match config.get(key) {
+        None | Some(Json::Null) => Ok(&[]),
+        Some(Json::List(list)) => Ok(list),
+        Some(other) => bail!("`{key}` is {}, allowed is a list", other.kind()),
+    }
+}
+
+fn bert_normalizer(config: &Entries) -> anyhow::Result<BertNormalizer> {
+    let flag = |key| Ok::<_, anyhow::Error>(config.flag(key)?.unwrap_or(true));
+    let strip_accents = match config.get("strip_accents") {
+        Some(Json::Null) => None,
+        _ => config.flag("strip_accents")?,
+    };
+    Ok(BertNormalizer::new(
+        true,
+        flag("tokenize_chinese_chars")?,
+        strip_accents,
+        flag("do_lower_case")?,
+    ))
+}
+
+fn is_left(config: &Entries, key: &str, of_the_json: Option<&str>) -> anyhow::Result<bool> {
+    let side = match config.get(key) {
+        None => of_the_json.unwrap_or("right"),
+        Some(Json::Text(side)) => side,
+        Some(other) => bail!(
+            "`{key}` is {}, allowed are `left` and `right`",
+            other.kind()
+        ),
+    };
+    match side {
+        "left" => Ok(true),
+        "right" => Ok(false),
+        other => bail!("`{key}` is `{other}`, allowed are `left` and `right`"),
+    }
+}
+
+fn has_token_type_ids(config: &Entries, class: Class) -> anyhow::Result<bool> {
+    match config.get("model_input_names") {
+        None => Ok(class.has_token_type_ids()),
+        Some(Json::List(names)) => Ok(names.contains(&Json::Text("token_type_ids".to_owned()))),
+        Some(other) => bail!("`model_input_names` is {}, allowed is a list", other.kind()),
+    }
+}
