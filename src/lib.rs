@@ -41,6 +41,8 @@ pub mod checkpoint;
 pub mod cli;
 mod embedder;
 pub mod error;
+#[cfg(feature = "parquet")]
+mod guard;
 mod hex;
 #[doc(hidden)]
 pub mod hub;

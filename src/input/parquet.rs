@@ -1,6 +1,5 @@
 //! Rows of a parquet file as texts, read page by page.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +13,7 @@ use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::source::InputFile;
 use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
 use crate::error::{Classify, Error, Kind, Result};
+use crate::guard;
 
 /// The rows of one file, each good or bad by itself.
 pub(super) struct ParquetRows {
@@ -171,8 +171,7 @@ fn refuse_other_types(column: Option<&Type>, table: &str) -> Result<()> {
 
 /// Runs `work` of the parquet crate, which panics on some damaged files: a panic becomes an error.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    // What a panic leaves half done is never read: its error ends the file.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow::anyhow!("it is damaged")))
+    guard::guarded(work).unwrap_or_else(|| Err(anyhow::anyhow!("it is damaged")))
 }
 
 fn string(name: &str, cell: &Field) -> std::result::Result<String, String> {

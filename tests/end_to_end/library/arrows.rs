@@ -6,20 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may use. A new room or arrow needs its place here.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("error", &[]),
+    ("guard", &[]),
     ("hex", &[]),
     ("notes", &[]),
     ("standard_streams", &["error"]),
     ("table", &[]),
     // The dense layers of a sentence-transformer are weights.
     ("vectors", &["checkpoint"]),
-    ("input", &["error", "notes", "standard_streams"]),
+    ("input", &["error", "guard", "notes", "standard_streams"]),
     ("checkpoint", &["error", "hex"]),
     ("hub", &["checkpoint", "error", "hex", "notes"]),
     ("ops", &["checkpoint", "error", "notes"]),
     ("model", &["checkpoint", "error", "ops"]),
-    ("tokenize", &["checkpoint", "error", "input"]),
+    ("tokenize", &["checkpoint", "error", "guard", "input"]),
     ("record", &["error", "hex", "input", "table", "tokenize"]),
     (
         "output",
