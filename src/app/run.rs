@@ -258,7 +258,8 @@ fn texts(arguments: &Arguments) -> Result<Texts> {
 /// A lone TEXT that names a file is most likely a forgotten `-f`.
 fn note_file_names(texts: &[String]) {
     let [text] = texts else { return };
-    if Path::new(text).metadata().is_ok_and(|it| it.is_file()) {
+    // This only decides about a note.
+    if matches!(Path::new(text).metadata(), Ok(metadata) if metadata.is_file()) {
         notes::note(&format!(
             "`{}` is the name of a file, but it is embedded as a text: -f reads the file",
             one_line(text)
