@@ -89,7 +89,11 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     if tensors.format() == WeightFormat::Pytorch {
-        notes::note("the weights are a PyTorch pickle: as model.safetensors they load faster");
+        // The zip form starts as fast: its numbers are used where they lie.
+        notes::note(
+            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each start, \
+             a model.safetensors is not",
+        );
     }
     tensors.populate_beside(&config);
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.

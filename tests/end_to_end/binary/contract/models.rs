@@ -30,7 +30,8 @@ fn place_with(write: impl FnOnce(&Path)) -> Place {
 fn a_pickle_gives_the_bytes_of_its_safetensors_twin_and_one_note() {
     let expected = place_with(|model| drop(twin().write(model)));
     let expected = printed(&expected, &["she"], "");
-    let note = "note: the weights are a PyTorch pickle: as model.safetensors they load faster\n";
+    let note = "note: the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
+                start, a model.safetensors is not\n";
     for form in ["zip", "legacy", "tar", "zip-f64", "zip-views", "sharded"] {
         let place = place_with(|model| write_pytorch(form, model));
         assert_eq!(printed(&place, &["she"], note), expected, "{form}");
