@@ -58,7 +58,7 @@ impl std::str::FromStr for DeviceChoice {
 /// GPU that does not answer, a note says why.
 ///
 /// # Errors
-/// [`Kind::Device`] where a GPU was asked for by name and does not answer.
+/// [`Kind::Device`] if a GPU was asked for by name and does not answer.
 pub fn open(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -121,7 +121,7 @@ pub fn synchronize(device: &Device) -> Result<()> {
 /// Sets the number of threads that the encoder and the formatting share.
 ///
 /// # Errors
-/// [`Kind::Device`] where the system refuses the threads.
+/// [`Kind::Device`] if the system refuses the threads.
 pub fn set_threads(threads: Option<u16>) -> Result<()> {
     // Knows the affinity mask and the cgroup's quota, which candle's own count does not.
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

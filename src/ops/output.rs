@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 
-/// One result, in f32, where the device has computed it or will.
+/// One result in f32; a GPU may not have computed it yet.
 #[derive(Clone)]
 pub enum OutputTensor {
     /// In the host's memory, row-major.

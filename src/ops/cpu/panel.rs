@@ -106,7 +106,7 @@ impl PanelLayout {
     }
 }
 
-/// Transposes `rows` rows of `columns` values, `stride` apart, into a panel, zero where it has no row.
+/// Transposes `rows` rows of `columns` values, `stride` apart, into a panel; lanes without a row get 0.
 ///
 /// # Shapes
 /// `from`: `[rows, stride]`, of which `columns` are read; `panel`: `[columns, padded_tokens(rows)]`

@@ -1,6 +1,6 @@
 //! One launch of one of our kernels, as a custom operation of candle.
 //!
-//! Owns how tensors become the pointers that a kernel takes. Leaves their shapes to the caller.
+//! Turns tensors into the pointers that a kernel takes. The caller checks their shapes.
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{

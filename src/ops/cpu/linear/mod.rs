@@ -22,7 +22,7 @@ mod work_item;
 const PANELS_FLOATS: usize = 192 * 1024;
 
 /// Weights as the checkpoint stores them. The multiplication is in f32, which every f16 and bf16 is
-/// exactly: narrow weights save time where reading them takes most of it.
+/// exactly: narrow weights save time if reading them takes most of it.
 #[derive(Clone, Copy)]
 pub(crate) enum Weight<'a> {
     F32(&'a [f32]),

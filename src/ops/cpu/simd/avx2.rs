@@ -18,7 +18,7 @@ use super::{Kernel, Simd};
 pub(crate) struct Avx2(());
 
 impl Avx2 {
-    /// The proof, where the machine and its system allow it.
+    /// The proof, if the machine and its system allow it.
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))

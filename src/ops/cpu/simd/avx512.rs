@@ -18,7 +18,7 @@ use super::{Kernel, Simd};
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// The proof, where the machine and its system allow it.
+    /// The proof, if the machine and its system allow it.
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")

@@ -1,6 +1,6 @@
 //! Vector lanes behind one trait, chosen at run time.
 //!
-//! Owns the dispatch level and the lane operations; the kernels are written once over [`Simd`] and
+//! [`Level`] says which instructions are used. The kernels are written once over [`Simd`] and
 //! instantiated here for AVX-512, AVX2 with FMA, and the baseline of the target.
 //!
 //! The bits of a result may differ between levels (other lane counts, fused or unfused multiply-add),
@@ -102,7 +102,7 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Runs `kernel` on `level`, or on the baseline where the machine lacks it.
+/// Runs `kernel` on `level`, or on the baseline if the machine lacks it.
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
@@ -161,11 +161,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a / b`
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a * b + c`, in one rounding where the level has it.
+    /// `a * b + c`, in one rounding if the level can.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// The larger of each pair; `b` where either is NaN.
+    /// The larger of each pair; `b` if either is NaN.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// The smaller of each pair; `b` where either is NaN.
+    /// The smaller of each pair; `b` if either is NaN.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The absolute value.
     fn abs(self, a: Self::Vector) -> Self::Vector;
