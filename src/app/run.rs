@@ -373,8 +373,15 @@ fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
         records,
         errors,
         pairs,
+        unknown_texts,
         ..
     } = counts;
+    if *unknown_texts > 0 {
+        notes::warning(&format!(
+            "texts of which the vocabulary knows nothing, so that they are `[UNK]` alone: \
+             {unknown_texts} of {records}"
+        ));
+    }
     if let Some(separator) = &arguments.input.pair_separator
         && *pairs == 0
         && records > errors

@@ -95,14 +95,26 @@ fn catch_sigbus(directory: &Path) -> io::Result<()> {
     if SIGBUS_MESSAGE.set(message).is_err() {
         return Ok(());
     }
-    let say_and_exit = || {
-        let message = SIGBUS_MESSAGE.get().map_or("", String::as_str);
-        // SAFETY: write and _exit are async-signal-safe; the message is not changed any more.
-        unsafe {
-            libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
-            libc::_exit(Kind::Model.exit_code().into());
-        }
+    let mut action: libc::sigaction;
+    // SAFETY: zeros are a valid action without flags; the handler is a function of the right form that
+    // writes and exits, so it never returns to the fault.
+    let refused = unsafe {
+        action = std::mem::zeroed();
+        action.sa_sigaction = say_and_exit as *const () as usize;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut()) != 0
     };
-    // SAFETY: the handler reads an initialized value, writes and exits; it never returns to the fault.
-    unsafe { signal_hook::low_level::register(libc::SIGBUS, say_and_exit) }.map(|_| ())
+    if refused {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+extern "C" fn say_and_exit(_signal: libc::c_int) {
+    let message = SIGBUS_MESSAGE.get().map_or("", String::as_str);
+    // SAFETY: write and _exit are async-signal-safe; the message is not changed any more.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
+        libc::_exit(Kind::Model.exit_code().into());
+    }
 }

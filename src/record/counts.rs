@@ -20,6 +20,8 @@ pub struct RunCounts {
     pub dropped_tokens: u64,
     /// Texts with a second segment.
     pub pairs: u64,
+    /// Texts in which the vocabulary knows nothing: each token is `[UNK]`.
+    pub unknown_texts: u64,
     /// The first error, with its text.
     pub first_error: Option<String>,
     /// Hash over all of their texts, each hashed together with those before it; hexadecimal.
@@ -34,6 +36,7 @@ impl RunCounts {
             Ok((text, encoding)) => {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
+                self.unknown_texts += u64::from(encoding.only_unknown);
                 self.pairs += u64::from(text.pair.is_some());
                 // The number of tokens tells how far the record is padded.
                 format!("{} {:?}", encoding.tokens(), text.content())

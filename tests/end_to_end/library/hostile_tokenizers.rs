@@ -149,7 +149,14 @@ fn try_texts(directory: &Path, texts: &[Value]) -> Result<()> {
     let tokenizer = Tokenizer::load(directory, ROWS)?;
     for text in texts.iter().filter_map(Value::as_str) {
         let text = Text::new(text.to_owned());
-        tokenizer.encode(&text, usize::MAX, Detail { offsets: true })?;
+        tokenizer.encode(
+            &text,
+            usize::MAX,
+            Detail {
+                offsets: true,
+                whole_text: false,
+            },
+        )?;
     }
     Ok(())
 }

@@ -106,7 +106,14 @@ fn in_numbers(tokenizer: &Tokenizer, text: &Value, max_length: usize) -> Value {
         }
         text => Text::new(text.as_str().expect("a text").to_owned()),
     };
-    let Ok(encoding) = tokenizer.encode(&text, max_length, Detail { offsets: true }) else {
+    let Ok(encoding) = tokenizer.encode(
+        &text,
+        max_length,
+        Detail {
+            offsets: true,
+            whole_text: false,
+        },
+    ) else {
         return Value::Null;
     };
     let offsets = encoding.offset_mapping.iter();
