@@ -22,7 +22,7 @@ pub enum Precision {
     /// stored type, bf16 and f16 without a loss worth naming
     Int16,
     /// Linear layers in integers of 8 bits, query, key and value in int16: a token's cosine with f32
-    /// is above 0.999. Faster than int16 with VNNI only (AVX-512 or AVX-VNNI)
+    /// is above 0.999. For processors with VNNI: without it int8 is slower than int16
     Int8,
 }
 
