@@ -196,8 +196,8 @@ fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightSc
 /// Integers without a zero point; gives the scale.
 ///
 /// They are as large as i32 allows: the sum of a group's products stays below 2^31 for every x of
-/// at most [`LARGEST_X`] if the integers' absolute values add up to 2^31 / `LARGEST_X`. Trained
-/// weights get 13 bits and their sign; a group of equal numbers gets 11, and is exact.
+/// at most [`LARGEST_X`] if the integers' absolute values add up to 2^31 / `LARGEST_X`. Normally
+/// distributed weights get about 13 bits with their sign; equal ones get 12, and are exact.
 fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     let largest = largest_absolute(values);
     if largest < TINY {
