@@ -261,9 +261,9 @@ mod tests {
         let pieces: Vec<_> = cuts.pieces(&text).collect();
         assert_eq!(pieces.len(), 2);
         assert!(pieces[0].text.len() < 3 * KEPT_BYTES);
-        assert_eq!(pieces[0].characters(), 2 + (1 << 20));
+        assert_eq!(pieces[0].characters(), 3 + (1 << 20));
         assert_eq!(pieces[0].place(1), 1);
         let end = pieces[0].text.chars().count() as u32;
-        assert_eq!(pieces[0].place(end), 2 + (1 << 20));
+        assert_eq!(pieces[0].place(end), 3 + (1 << 20));
     }
 }

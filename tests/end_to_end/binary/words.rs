@@ -10,9 +10,12 @@ use crate::support::checkpoint::{Checkpoint, fixture};
 use crate::support::command::{bert_embed, parts, run_with_input};
 use crate::support::goldens::{Errors, numbers};
 
-/// As in `fidelity.rs`: pooling in f64 adds no more than one rounding. A sum over the hundred pieces
-/// of a long word adds up their errors, too, but those are of both signs and stay below it.
+/// As in `fidelity.rs`: pooling in f64 adds no more than one rounding.
 const TOLERANCE: f64 = 1e-5;
+
+/// A sum adds up the errors of its rows. The hundred pieces of the longest word are the same piece at
+/// neighbouring places, so their errors may have one sign; each stays below 3e-7 (measured: 1.7e-7).
+const SUM_TOLERANCE: f64 = 3e-5;
 
 const POOLINGS: [&str; 5] = ["first", "last", "mean", "max", "sum"];
 
@@ -72,7 +75,12 @@ fn word_vectors_are_transformers_rows_pooled() {
             for (case, record) in cases.iter().zip(records) {
                 let name = format!("{} {pooling}", case["name"]);
                 let off = compare(&name, pooling, &record["words"], &case["words"], &columns);
-                assert!(off <= TOLERANCE, "{name}: off by {off:.2e}");
+                let allowed = if pooling == "sum" {
+                    SUM_TOLERANCE
+                } else {
+                    TOLERANCE
+                };
+                assert!(off <= allowed, "{name}: off by {off:.2e}");
                 worst = worst.max(off);
             }
             eprintln!("{pooling}: off by {worst:.2e} at most");

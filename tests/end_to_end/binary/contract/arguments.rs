@@ -150,7 +150,8 @@ fn an_output_that_cannot_be_written_is_told_before_the_model_is_looked_for() {
     ];
     for (output, words) in cases {
         let words = format!("error: could not write {words}\n");
-        place.assert_refused(&["-f", "in.txt", "-o", output], 7, &words);
+        let arguments = ["-f", "in.txt", "--format", "jsonl", "-o", output];
+        place.assert_refused(&arguments, 7, &words);
     }
     assert_eq!(place.read("in.txt"), "a\n");
     assert_eq!(place.names(), ["directory", "in.txt"]);

@@ -27,7 +27,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (
         &["-o", "x.safetensors", "--fields", "input_ids,tokens"],
-        "safetensors holds numbers only: `tokens` is not among index, id, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, embedding",
+        "safetensors holds numbers only: `tokens` is not among index, id, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, attentions, embedding",
     ),
     (
         &["--format", "safetensors"],
