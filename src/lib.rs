@@ -41,7 +41,6 @@ pub mod checkpoint;
 pub mod cli;
 mod embedder;
 pub mod error;
-#[cfg(feature = "parquet")]
 mod guard;
 mod hex;
 #[doc(hidden)]

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::credentials::{Proxy, Token};
-use crate::error::{Error, Kind, Result, is_not_there};
+#[cfg(feature = "hub")]
+use crate::error::is_not_there;
+use crate::error::{Error, Kind, Result};
 
 /// Where the hub is when `HF_ENDPOINT` does not say otherwise.
 #[cfg(feature = "hub")]
