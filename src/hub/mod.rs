@@ -1,5 +1,5 @@
 //! A hub id or a directory → one local directory with the files of one version of a model
-//! ([`locate`]): the cache, the download, the verification, environment and credentials.
+//! (`locate`): the cache, the download, the verification, environment and credentials.
 //!
 //! The only room that knows the hub, its cache and `hf-hub`.
 
