@@ -3,6 +3,7 @@
 mod attentions;
 mod contract;
 mod formats;
+mod readme;
 mod sentences;
 mod tokens;
 mod windows;
