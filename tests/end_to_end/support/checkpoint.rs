@@ -1,8 +1,7 @@
 //! Writes the checkpoints of tests/fixtures/checkpoints.json, so that no weights are committed.
 //!
-//! Owns the files of a checkpoint: the weights, config.json, vocab.txt, `tokenizer_config.json`.
 //! The numbers come from [`super::formula`]; tests/fixtures/make.py writes the same bytes, and
-//! transformers has read those.
+//! transformers has read those. [`super::broken`] damages what is built here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,9 +71,7 @@ impl Checkpoint {
         let put = |name: &str, text: &[u8]| {
             fs::write(directory.join(name), text).expect("the directory takes files");
         };
-        let mut config = self.config.clone();
-        config.retain(|_, value| !value.is_null());
-        put("config.json", json!(config).to_string().as_bytes());
+        self.write_config(directory);
         let vocabulary = fs::read(fixtures().join(&self.vocabulary)).expect("the vocabulary");
         put("vocab.txt", &vocabulary);
         put("tokenizer_config.json", br#"{"do_lower_case": true}"#);
@@ -105,8 +102,26 @@ impl Checkpoint {
         digests
     }
 
+    /// `config.json` alone.
+    pub fn write_config(&self, directory: &Path) {
+        let mut config = self.config.clone();
+        config.retain(|_, value| !value.is_null());
+        let config = json!(config).to_string();
+        fs::write(directory.join("config.json"), config).expect("the directory takes files");
+    }
+
     /// Every tensor in file order: wider elements first, then by name.
     pub fn tensors(&self) -> Vec<Tensor> {
+        let mut tensors = self.tensors_as_listed();
+        tensors.sort_by(|a, b| {
+            let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
+            widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
+        });
+        tensors
+    }
+
+    /// Every tensor in the order of checkpoints.json, the embeddings first.
+    pub fn tensors_as_listed(&self) -> Vec<Tensor> {
         let table = fixture("checkpoints.json");
         let mut tensors = Vec::new();
         for part in &self.parts {
@@ -133,10 +148,6 @@ impl Checkpoint {
                 spread: 0.0,
             });
         }
-        tensors.sort_by(|a, b| {
-            let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
-            widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
-        });
         tensors
     }
 
@@ -178,7 +189,7 @@ impl Checkpoint {
         }
     }
 
-    /// A dimension from the config; tiny's where the config leaves it out.
+    /// A dimension from the config; tiny's if the config leaves it out.
     fn size(&self, table: &Value, key: &str) -> usize {
         let own = self.config.get(key).and_then(Value::as_u64);
         let size = own.or_else(|| table["checkpoints"]["tiny"]["config"][key].as_u64());
