@@ -1,6 +1,6 @@
 //! A text's own name in the input, echoed back: a string by its value, a number as it is written.
 //!
-//! Nothing is computed with the number, so none is too large and `1.0` does not become `1`.
+//! The number is never parsed, so none is too large, and `1.0` does not become `1`.
 
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ impl Id {
         }
     }
 
-    /// The name that `json` is, one valid JSON value under the key `key`.
+    /// Reads the name from `json`, the value of the key `key`.
     pub(super) fn parse(key: &str, json: &str) -> Result<Self, String> {
         match json.as_bytes().first() {
             Some(b'"') => serde_json::from_str(json)

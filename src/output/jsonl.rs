@@ -1,4 +1,4 @@
-//! JSON Lines: one object a text, one a line.
+//! JSON Lines: one object per text, one per line.
 
 use std::io::Write;
 
@@ -37,7 +37,7 @@ impl<'a> JsonLines<'a> {
     /// The number of bytes in the record's line.
     ///
     /// # Errors
-    /// [`Kind::Internal`] if it cannot be printed, which no record is known to cause.
+    /// [`Kind::Internal`] if it cannot be printed, which should not happen.
     pub fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())

@@ -1,5 +1,5 @@
-//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text for
-//! people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
+//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text
+//! for people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
 mod bytes;
 mod compressed;
@@ -21,7 +21,7 @@ use std::io::{BufReader, Write};
 pub use compressed::Compression;
 pub use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
 pub use float::Float;
-pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
+pub use format::{Fields, FileEnding, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
 pub use size::{Measured, Size};
 
@@ -65,7 +65,7 @@ pub trait RecordWriter: Send {
     /// [`Kind::Output`] if the destination cannot be written.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()>;
 
-    /// Appends what could not be written before all records were there.
+    /// Appends what can only be written after all records.
     ///
     /// # Errors
     /// As [`RecordWriter::write`].
@@ -73,14 +73,14 @@ pub trait RecordWriter: Send {
         Ok(())
     }
 
-    /// How many records there are between two places where an interrupted run can be continued;
-    /// `None` if it can be continued after each.
+    /// How many records lie between two places at which an interrupted run can continue; `None` if
+    /// it can be continued after each.
     fn member_records(&self) -> Option<u64> {
         None
     }
 
-    /// Makes the file out of all that was appended, if that is not the file itself: because the file
-    /// begins with what is known at the end.
+    /// Makes the file from all that was appended, if that is not the file itself because its
+    /// beginning is known only at the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
         None
     }
@@ -89,7 +89,7 @@ pub trait RecordWriter: Send {
 /// All that the records of a run have appended, from its beginning.
 pub type Log = BufReader<File>;
 
-/// Makes a file out of the log of a run.
+/// Makes a file from the log of a run.
 pub trait Assembly {
     /// Writes the file of the records in `log` to `to`.
     ///

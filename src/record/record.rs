@@ -48,7 +48,7 @@ pub struct BadRecord {
     /// Place in the input, from 0.
     pub index: u64,
     /// Why, with the text's id and place.
-    pub bad: BadText,
+    pub(crate) bad: BadText,
 }
 
 impl<'a> Record<'a> {
