@@ -51,8 +51,7 @@ pub mod model;
 mod notes;
 #[doc(hidden)]
 pub mod ops;
-#[doc(hidden)]
-pub mod output;
+mod output;
 mod pipeline;
 mod record;
 pub mod standard_streams;

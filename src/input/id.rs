@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// A text's name in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Id {
+pub(crate) enum Id {
     /// A JSON number, as it is written.
     Number(String),
     /// The value of a JSON string.
@@ -17,7 +17,7 @@ pub enum Id {
 impl Id {
     /// The string, or the number as it is written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Number(text) | Self::String(text) => text,
         }

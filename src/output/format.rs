@@ -214,7 +214,7 @@ impl OutputFormat {
 
 /// What the ending of a file's name asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileEnding {
+pub(crate) struct FileEnding {
     /// The format.
     pub format: Option<OutputFormat>,
     /// The compression.
@@ -226,7 +226,7 @@ pub struct FileEnding {
 impl FileEnding {
     /// The ending of `path`.
     #[must_use]
-    pub fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let compression = Compression::by_ending(path);
         let named = match compression {
             Some(_) => path.file_stem().unwrap_or_default().as_ref(),

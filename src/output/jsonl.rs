@@ -8,14 +8,14 @@ use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
 /// Writes each record when it comes.
-pub struct JsonLines<'a> {
+pub(crate) struct JsonLines<'a> {
     context: Context<'a>,
 }
 
 impl<'a> JsonLines<'a> {
     /// Lines with the fields of `context`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(crate) fn new(context: Context<'a>) -> Self {
         Self { context }
     }
 
@@ -38,7 +38,7 @@ impl<'a> JsonLines<'a> {
     ///
     /// # Errors
     /// [`Kind::Internal`] if it cannot be printed, which should not happen.
-    pub fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
+    pub(crate) fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())
     }

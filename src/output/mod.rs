@@ -18,12 +18,12 @@ mod size;
 use std::fs::File;
 use std::io::{BufReader, Write};
 
-pub use compressed::Compression;
-pub use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
-pub use float::Float;
-pub use format::{Fields, FileEnding, FormatSpec, NotResumable, OutputFormat};
-pub use jsonl::JsonLines;
-pub use size::{Measured, Size};
+pub(crate) use compressed::Compression;
+pub(crate) use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
+pub(crate) use float::Float;
+pub(crate) use format::{Fields, FileEnding, NotResumable, OutputFormat};
+pub(crate) use jsonl::JsonLines;
+pub(crate) use size::{Measured, Size};
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{BadRecord, Dimensions, Field, Record};
@@ -31,7 +31,7 @@ use crate::tokenize::Tokenizer;
 use compressed::Compressed;
 
 /// A good record or a bad one.
-pub type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
+pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
 
 /// What a format knows of the run.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ pub struct Context<'a> {
 ///
 /// What [`RecordWriter::write`] appends must depend on the record alone: an interrupted run is
 /// continued by another one that has not seen the records before.
-pub trait RecordWriter: Send {
+pub(crate) trait RecordWriter: Send {
     /// Appends the next records to `to`.
     ///
     /// # Errors
@@ -87,10 +87,10 @@ pub trait RecordWriter: Send {
 }
 
 /// All that the records of a run have appended, from its beginning.
-pub type Log = BufReader<File>;
+pub(crate) type Log = BufReader<File>;
 
 /// Makes a file from the log of a run.
-pub trait Assembly {
+pub(crate) trait Assembly {
     /// Writes the file of the records in `log` to `to`.
     ///
     /// # Errors
@@ -102,7 +102,14 @@ pub trait Assembly {
 ///
 /// # Errors
 /// [`Kind::Internal`] if this build does not have the format, which the command line has refused.
-pub fn open<'a>(
+#[cfg_attr(
+    feature = "parquet",
+    allow(
+        clippy::unnecessary_wraps,
+        reason = "only a build without parquet can fail"
+    )
+)]
+pub(crate) fn open<'a>(
     format: OutputFormat,
     context: Context<'a>,
     done: u64,

@@ -9,7 +9,7 @@ use crate::tokenize::Encoding;
 
 /// Counts of the records of one output, including those of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunCounts {
+pub(crate) struct RunCounts {
     /// Records written, bad ones included.
     pub records: u64,
     /// Records that are errors.

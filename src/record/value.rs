@@ -11,7 +11,7 @@ use crate::tokenize::Tokenizer;
 
 /// The value of one field.
 #[derive(Clone)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// There is none.
     Null,
     /// A count.

@@ -39,7 +39,11 @@ fn assert_same_records(model: &Path, typed: &[&str], texts: &[Text]) {
         .args(typed);
     let (code, stdout, stderr) = parts(&run_with_input(&mut command, input.as_bytes()));
     assert_eq!((code, stderr.as_str()), (0, ""), "{typed:?}");
-    assert_eq!(of_the_library, stdout, "{typed:?}");
+    // Only texts of a file have lines.
+    let without_lines = (1..=texts.len()).fold(stdout, |stdout, line| {
+        stdout.replace(&format!(",\"line\":{line}}}"), "}")
+    });
+    assert_eq!(of_the_library, without_lines, "{typed:?}");
 }
 
 fn texts() -> Vec<Text> {

@@ -72,7 +72,11 @@ fn type_name(line: &str) -> Option<&str> {
         "type" => !is_indented,
         _ => false,
     };
-    defines.then(|| words.next()).flatten()
+    // A macro has `$name` instead.
+    defines
+        .then(|| words.next())
+        .flatten()
+        .filter(|name| !name.is_empty())
 }
 
 fn other_words(line: &str) -> bool {

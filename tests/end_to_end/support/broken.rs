@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, write_config};
 use super::formula::{Storage, Tensor};
 
 /// A checkpoint whose tensors can be changed one by one before they are written.
@@ -75,9 +75,14 @@ impl Broken {
         }
     }
 
+    /// `config.json` alone, null values included.
+    pub fn write_config(&self, directory: &Path) {
+        write_config(directory, &self.checkpoint.config);
+    }
+
     /// `config.json` and `model.safetensors` in `directory`.
     pub fn write(&self, directory: &Path) {
-        self.checkpoint.write_config(directory);
+        self.write_config(directory);
         fs::write(directory.join("model.safetensors"), file(&self.tensors)).expect("written");
     }
 }

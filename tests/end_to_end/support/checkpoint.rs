@@ -71,7 +71,9 @@ impl Checkpoint {
         let put = |name: &str, text: &[u8]| {
             fs::write(directory.join(name), text).expect("the directory takes files");
         };
-        self.write_config(directory);
+        let mut config = self.config.clone();
+        config.retain(|_, value| !value.is_null());
+        write_config(directory, &config);
         let vocabulary = fs::read(fixtures().join(&self.vocabulary)).expect("the vocabulary");
         put("vocab.txt", &vocabulary);
         put("tokenizer_config.json", br#"{"do_lower_case": true}"#);
@@ -100,14 +102,6 @@ impl Checkpoint {
         let index = json!({"metadata": {"total_size": total}, "weight_map": weight_map});
         put("model.safetensors.index.json", index.to_string().as_bytes());
         digests
-    }
-
-    /// `config.json` alone.
-    pub fn write_config(&self, directory: &Path) {
-        let mut config = self.config.clone();
-        config.retain(|_, value| !value.is_null());
-        let config = json!(config).to_string();
-        fs::write(directory.join("config.json"), config).expect("the directory takes files");
     }
 
     /// Every tensor in file order: wider elements first, then by name.
@@ -217,6 +211,12 @@ fn resolve(checkpoints: &Value, name: &str) -> Value {
     merged
 }
 
+/// `config.json` in `directory`.
+pub fn write_config(directory: &Path, config: &Map<String, Value>) {
+    let path = directory.join("config.json");
+    fs::write(path, json!(config).to_string()).expect("config.json can be written");
+}
+
 /// Changes one key of a written config.json; null takes it out.
 pub fn edit_config(directory: &Path, key: &str, value: Value) {
     let path = directory.join("config.json");
@@ -227,5 +227,5 @@ pub fn edit_config(directory: &Path, key: &str, value: Value) {
     } else {
         config.insert(key.to_owned(), value);
     }
-    fs::write(&path, json!(config).to_string()).expect("config.json can be written");
+    write_config(directory, &config);
 }

@@ -139,7 +139,7 @@ fn numbers_are_the_same_in_place_and_copied_aligned_or_not() {
     let header = serde_json::Value::Object(header).to_string();
     for padding in 0..8 {
         let directory = directory();
-        checkpoint.checkpoint.write_config(directory.path());
+        checkpoint.write_config(directory.path());
         let header = format!("{header}{}", " ".repeat(padding));
         let file = assemble(&header, &data);
         std::fs::write(directory.path().join("model.safetensors"), file).expect("written");

@@ -19,7 +19,7 @@ const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 fn sharded(change: impl FnOnce(&mut Map<String, Value>)) -> TempDir {
     let directory = directory();
     let checkpoint = Broken::smallest();
-    checkpoint.checkpoint.write_config(directory.path());
+    checkpoint.write_config(directory.path());
     let halves = checkpoint.tensors.split_at(20);
     let mut weight_map = Map::new();
     for (shard, tensors) in SHARDS.into_iter().zip([halves.0, halves.1]) {

@@ -272,7 +272,7 @@ fn a_header_size_that_looks_like_a_web_page_is_a_header_size() {
     for header_bytes in [15_392_usize, 15_676, 25_660] {
         let checkpoint = Broken::smallest();
         let directory = directory();
-        checkpoint.checkpoint.write_config(directory.path());
+        checkpoint.write_config(directory.path());
         let (header, data) = parts(&checkpoint.tensors);
         let header = format!("{:<header_bytes$}", Value::Object(header).to_string());
         let path = directory.path().join("model.safetensors");
