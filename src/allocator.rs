@@ -1,7 +1,7 @@
-//! Memory that the system refuses ends the process with a message and the exit code of the device,
-//! where the default allocator would abort.
+//! Memory that the system refuses ends the process with a message and the exit code of the device;
+//! the default allocator would abort.
 //!
-//! Allocations fail in many places that cannot return an error, so the answer is here, once. The
+//! Allocations fail in many places that cannot return an error, so they are handled here, once. The
 //! records that were kept so far stay on the disk, as after a kill.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -43,10 +43,10 @@ fn or_exit(memory: *mut u8, size_bytes: usize) -> *mut u8 {
     memory
 }
 
-/// Whether a thread has begun to say so; one is enough.
+/// Whether a thread has begun to print the message; one is enough.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
 
-/// Says what happened without allocating anything.
+/// Prints what happened, without allocating.
 #[cold]
 fn exit(size_bytes: usize) -> ! {
     while IS_SAID.swap(true, Ordering::SeqCst) {
@@ -65,8 +65,8 @@ fn exit(size_bytes: usize) -> ! {
     );
     let unused = rest.len();
     let text = &message[..message.len() - unused];
-    // SAFETY: the pointer and the length are those of one slice. If standard error is closed, nobody
-    // is there to be told.
+    // SAFETY: the pointer and the length are those of one slice. If standard error is closed, there
+    // is nobody to tell.
     unsafe {
         libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
         libc::_exit(Kind::Device.exit_code().into())

@@ -7,7 +7,7 @@ fn main() {
     println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rerun-if-env-changed=BERT_EMBED_COMMIT");
     let commit = std::env::var("BERT_EMBED_COMMIT").ok().or_else(from_git);
-    // Without a repository, as in a package, the version alone says what it is.
+    // Without a repository, as in a package, the version must do.
     println!(
         "cargo:rustc-env=BERT_EMBED_COMMIT={}",
         commit.unwrap_or_default()

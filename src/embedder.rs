@@ -1,4 +1,5 @@
-//! The library's door: a model that is loaded once and turns texts into records.
+//! [`Embedder`], the library's public API: a model that is loaded once and turns texts into
+//! records.
 
 use serde::{Serialize, Serializer};
 
@@ -16,7 +17,7 @@ use crate::tokenize::Tokenizer;
 
 /// What an [`Embedder`] computes: the options of the command, with the same names and defaults.
 ///
-/// Those that say where texts come from and where records go have no effect here.
+/// Options for where texts come from and where records go have no effect here.
 pub type Options = Arguments;
 
 /// A BERT model that turns texts into the records that the command prints.
@@ -55,8 +56,7 @@ pub struct Embedded<'a> {
 }
 
 impl Embedder {
-    /// Loads the model `model`, a directory or a hub id, which is downloaded if the cache does not
-    /// have it.
+    /// Loads `model`, a directory or a hub id; a model that is not in the cache is downloaded.
     ///
     /// # Errors
     /// Those of the command: a [`Kind`](crate::error::Kind) for options that contradict each other,
@@ -75,7 +75,7 @@ impl Embedder {
         let snapshot = locate(&options, true)?;
         let config = Config::read(&snapshot.directory)?;
         let batch_tokens = device::batch_tokens(&device);
-        let mut request = Request::new(&options, &config, &snapshot.directory, batch_tokens)?;
+        let mut request = Request::new(&options, &config, &snapshot.root, batch_tokens)?;
         let weights = WeightGuard::new(&snapshot.directory)?;
         let tensors = open_tensors(&snapshot, &config)?;
         let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
@@ -93,7 +93,7 @@ impl Embedder {
     /// [`error`](Embedded::error) in its place.
     ///
     /// # Errors
-    /// The device fails, or the files of the model change meanwhile.
+    /// The device fails, or the model's files have changed since they were loaded.
     pub fn embed<T: Into<Text>>(
         &self,
         texts: impl IntoIterator<Item = T>,
@@ -145,7 +145,7 @@ impl Embedded<'_> {
         text.map_or(&[], |text| &text.of.encoding.input_ids)
     }
 
-    /// `[hidden]` or fewer, as `pooling` and the options beside it ask for.
+    /// `[hidden]` or fewer, as `pooling` and the options with it ask for.
     #[must_use]
     pub fn embedding(&self) -> Option<&[f32]> {
         Some(&self.embedding[..]).filter(|embedding| !embedding.is_empty())

@@ -1,6 +1,6 @@
 //! Kinds of error, every exit code, and the words in which an error reaches the user.
 //!
-//! Inside a room a cause is built with [`anyhow`]'s `Context`. Where it leaves the room,
+//! Inside a room, errors are built with [`anyhow`]'s `Context`. When one leaves the room,
 //! [`Classify`] turns it into an [`Error`] with its [`Kind`].
 
 use std::fmt;
@@ -42,7 +42,8 @@ pub mod exit {
 pub enum Kind {
     /// A defect of this program.
     Internal = 1,
-    /// The command line asks for something that does not exist or does not go together.
+    /// The command line asks for something that does not exist, or its options contradict each
+    /// other.
     Usage = 2,
     /// No text could be read.
     Input = 3,
@@ -96,7 +97,7 @@ impl Error {
         self
     }
 
-    /// The same error, told as the cause of `context`: what could not be done.
+    /// The same error as the cause of `context`, which says what could not be done.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.cause = self.cause.context(context.to_string());
@@ -116,7 +117,7 @@ impl Error {
         self.cause.chain().any(is)
     }
 
-    /// Whether the reader of the output has gone.
+    /// Whether the reader of the output is gone.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         let broken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
@@ -144,7 +145,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A cause as it stands in a message.
+/// A cause, as a message has it.
 fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
     match cause.downcast_ref() {
         Some(cause) => io_words(cause),
@@ -176,19 +177,19 @@ pub fn one_line(text: &str) -> String {
         })
 }
 
-/// Whether `error` says that there is no such file, and not that it could not be looked for.
+/// Whether `error` says that there is no such file, rather than that the system could not look.
 #[must_use]
 pub fn is_not_there(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// Gives a cause its [`Kind`] where it leaves a room.
+/// Gives a cause its [`Kind`] when it leaves a room.
 pub trait Classify<T> {
     /// The same result, its error an [`Error`] of `kind`.
     ///
     /// # Errors
-    /// The error that was there.
+    /// The error of the result.
     fn kind(self, kind: Kind) -> Result<T>;
 }
 

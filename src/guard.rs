@@ -8,7 +8,8 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` returns; `None` if it panics. What a panic leaves half done must not be used again.
+/// What `work` returns; `None` if it panics. Whatever a panic leaves half done must not be used
+/// again.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(silence_guarded_threads);

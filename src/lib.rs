@@ -10,12 +10,12 @@
 //! | room | its work |
 //! | --- | --- |
 //! | `main.rs`, `cli/`, `app/` | what was typed, and what one run does with it |
-//! | `pipeline/` | the threads: read, tokenize, encode, write; the types between them in `types.rs` |
+//! | `pipeline/` | the threads read, tokenize, encode, write; `types.rs` has what they pass on |
 //! | `input/` | texts from arguments, files and standard input |
 //! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
 //! | `model/` | embeddings, layers and pooler, as the paper has them |
 //! | `ops/` | the operations of the model, on the CPU and on GPUs |
-//! | `hub/`, `checkpoint/` | a model's directory, found or downloaded; its configuration and tensors |
+//! | `hub/`, `checkpoint/` | a model's directory, local or downloaded; its config and tensors |
 //! | `vectors/` | pooling, merging and stitching of rows |
 //! | `record/`, `output/` | the fields of one text, and the formats that they are written in |
 //! | `error.rs`, `notes.rs` | every exit code, errors and warnings in the user's words |
@@ -26,10 +26,10 @@
 //! - **an output field**: its row in `record/field.rs`, its value in `record/record.rs`, and what
 //!   computes it in `app/request.rs`. If the encoder must compute it: `model/mod.rs`, and
 //!   `pipeline/stitch.rs` to bring it to the record.
-//! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its place
-//!   in `output/mod.rs` and `output/size.rs`.
-//! - **a model type**: `checkpoint/config.rs` accepts it, `checkpoint/names.rs` has the names of its
-//!   tensors, `model/` computes it.
+//! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its
+//!   place in `output/mod.rs` and `output/size.rs`.
+//! - **a model type**: `checkpoint/config.rs` accepts it, `checkpoint/names.rs` has the names of
+//!   its tensors, `model/` computes it.
 //! - **a weight type**: `checkpoint/tensor_view.rs` reads it, `ops/precision.rs` names it for
 //!   `--dtype`, `ops/cpu/weights.rs` computes with it.
 
@@ -45,26 +45,20 @@ mod guard;
 mod hex;
 #[doc(hidden)]
 pub mod hub;
-#[doc(hidden)]
-pub mod input;
+mod input;
 #[doc(hidden)]
 pub mod model;
-#[doc(hidden)]
-pub mod notes;
+mod notes;
 #[doc(hidden)]
 pub mod ops;
-#[doc(hidden)]
-pub mod output;
-#[doc(hidden)]
-pub mod pipeline;
-#[doc(hidden)]
-pub mod record;
+mod output;
+mod pipeline;
+mod record;
 pub mod standard_streams;
 mod table;
 #[doc(hidden)]
 pub mod tokenize;
-#[doc(hidden)]
-pub mod vectors;
+mod vectors;
 
 pub use embedder::{Embedded, Embedder, Options};
 pub use input::{Segment, Text};

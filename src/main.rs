@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Says how the run ended; the process's exit code.
+/// Reports how the run ended and returns the exit code.
 fn ended(outcome: Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -53,7 +53,7 @@ fn ended(outcome: Result<Outcome>) -> ExitCode {
             }
             ExitCode::from(exit_code)
         }
-        // Whoever closed the pipe has what was wanted: `| head` ends quietly.
+        // The reader closed the pipe because it has enough: `| head` ends quietly.
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
@@ -89,7 +89,7 @@ fn help(error: &clap::Error) -> Result<Outcome> {
     standard_streams::print(text.as_bytes()).map(|()| Outcome::Done)
 }
 
-/// Prints `error` and its tip. If standard error is closed, nobody is there to be told.
+/// Prints `error` and its tip. If standard error is closed, there is nobody to tell.
 fn tell(error: &Error) {
     let mut stderr = io::stderr();
     let _ = writeln!(stderr, "error: {error}");
@@ -118,7 +118,8 @@ fn quoted(word: &OsStr) -> String {
     format!("'{}'", one_line(&word).replace('\'', "'\\''"))
 }
 
-/// A file-size limit fails the write instead of killing the process, so that the temporary file goes.
+/// At a file-size limit the write fails instead of killing the process, so that the temporary file
+/// is removed.
 fn outlive_the_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
 }
@@ -144,7 +145,7 @@ fn usage(error: &clap::Error) -> Error {
     error.with_tip(tip.unwrap_or_else(|| "bert-embed --help".to_owned()))
 }
 
-/// Our option for one that other tools have.
+/// Our name for an option of other tools.
 fn ours(error: &clap::Error) -> Option<String> {
     const OURS: [(&str, &str); 8] = [
         ("--output-format", "--format"),

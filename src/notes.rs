@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Silent until the command says otherwise: a library does not write to standard error.
 static IS_QUIET: AtomicBool = AtomicBool::new(true);
 
-/// Whether notes and warnings are left out from now on.
-pub fn set_quiet(is_quiet: bool) {
+/// Turns notes and warnings off or on.
+pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
 
-/// Something worth knowing that is no fault.
-pub fn note(text: &str) {
+/// Prints something worth knowing that is not a fault.
+pub(crate) fn note(text: &str) {
     print("note", text);
 }
 
-/// Something that the records cannot say by themselves.
-pub fn warning(text: &str) {
+/// Prints something that the records do not show.
+pub(crate) fn warning(text: &str) {
     print("warning", text);
 }
 
-/// What a run has done, for the person at the terminal.
+/// Prints what a run has done, for people at a terminal.
 pub(crate) fn summary(text: &str) {
     print("done", text);
 }
 
 fn print(kind: &str, text: &str) {
     if !IS_QUIET.load(Ordering::Relaxed) {
-        // If standard error is closed, nobody is there to be told.
+        // If standard error is closed, there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "{kind}: {text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Standard input and output, refused if they were closed when the process started.
 //!
-//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream. Then writing seems to
-//! succeed and reading seems to end, so this module looks before the runtime does.
+//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream. Then writing seems
+//! to succeed and reading seems to end, so this module looks before the runtime does.
 
 use std::io::{self, Stdin, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! Enums with one row of facts for each variant, so that a fact is told once and none is forgotten.
+//! Enums with one row of facts for each variant, so that each fact has one place and none is
+//! forgotten.
 
 /// Defines an enum whose variants each have a row: an expression of the type after the colon.
 ///

@@ -1,7 +1,7 @@
 //! What a run would do, without an encoder: texts, errors, tokens, and the size of the output.
 //!
-//! Memory grows with the number of different token counts, not with the input. The words and numbers
-//! of the report are in `report.rs`.
+//! Memory grows with the number of different token counts, not with the input. The words and
+//! numbers of the report are in `report.rs`.
 
 mod report;
 
@@ -27,13 +27,13 @@ pub(crate) struct Counts {
     pub(crate) errors: u64,
     /// The first of them, with its text.
     pub(crate) first_error: Option<String>,
-    /// How many texts have so many tokens, special ones included, before anything is cut.
+    /// How many texts have each number of tokens, special ones included, before anything is cut.
     pub(crate) texts_by_tokens: BTreeMap<usize, u64>,
     /// Texts of more tokens than `--max-length`.
     pub(crate) too_long: u64,
     /// Tokens that would be cut away.
     pub(crate) dropped_tokens: u64,
-    /// What the size of the output depends on: tokens of windows count once, those that
+    /// What the size of the output depends on: tokens in two windows count once, and tokens that
     /// `--padding max-length` adds count too.
     pub(crate) measured: Measured,
 }
@@ -133,7 +133,7 @@ impl Counts {
     }
 }
 
-/// What would happen to texts that are too long, as the report says it.
+/// What would happen to texts that are too long, in the words of the report.
 fn fate(on_long: OnLong) -> &'static str {
     match on_long {
         OnLong::Truncate => "truncated",

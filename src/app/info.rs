@@ -1,4 +1,5 @@
-//! `--info`: describes a model and its files. No text is read and no number of the weights.
+//! `--info`: describes a model and its files. It reads no text, and nothing of the weights but
+//! their headers.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -47,7 +48,7 @@ struct ModelInfo {
 /// Prints the description of the model that `arguments` name.
 ///
 /// # Errors
-/// The model cannot be had or used, or standard output cannot be written.
+/// The model is not available or cannot be used, or standard output cannot be written.
 pub(super) fn info(arguments: &Arguments) -> Result<()> {
     let info = describe(arguments)?;
     let mut to = io::stdout();
@@ -71,7 +72,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
             let tensors = open_tensors(&snapshot, &config)?;
             (names, Some(Vec::new()), Some(tensors))
         }
-        // A directory without weights is no model, a cached one may still be completed.
+        // A local directory without weights is no model; a cached one may still be completed.
         Err(error) if snapshot.commit.is_none() => return Err(error),
         Err(_) => {
             let names = files::model_files(&snapshot.directory, false)?;

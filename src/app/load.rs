@@ -46,7 +46,7 @@ pub(crate) fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tok
     Tokenizer::load(&snapshot.directory, config.vocab_size)
 }
 
-/// The tokenizer of `request`, which learns how many tokens its prompt has.
+/// The tokenizer of `request`. Sets how many tokens the prompt has.
 pub(crate) fn tokenizer_for(
     request: &mut Request,
     snapshot: &Snapshot,
@@ -65,7 +65,7 @@ pub(crate) fn tokenizer_for(
     {
         let prompt = Text::new(prompt.clone());
         let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
-        // All but the `[SEP]` behind it.
+        // All but the `[SEP]` at its end.
         request.vectors.prompt_tokens = encoding.tokens() - 1;
     }
     Ok(tokenizer)

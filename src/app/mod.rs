@@ -1,4 +1,4 @@
-//! What one run of the command does: `run` opens every room and shuts it again.
+//! What one run of the command does; it begins in `run`.
 
 mod dry_run;
 mod info;

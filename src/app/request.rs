@@ -18,11 +18,11 @@ use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 /// What one run computes and prints; each room gets its own part.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// Fields of a record, in order.
+    /// The fields of a record, in order.
     pub(crate) fields: Vec<Field>,
     /// What the encoder computes.
     pub(crate) wanted: OutputSelection,
-    /// What is made of the encoder's outputs.
+    /// How the encoder's outputs become vectors.
     pub(crate) vectors: VectorOptions,
     /// How texts become tokens.
     pub(crate) tokens: TokenOptions,
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) prompt: Option<String>,
     /// The most tokens in a batch.
     pub(crate) batch_tokens: usize,
-    /// Form of the output.
+    /// Format of the output.
     pub(crate) format: OutputFormat,
     /// The type of the numbers in a file that is not JSON.
     pub(crate) float: Float,
@@ -43,12 +43,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What `arguments` mean for the model of `config` in `directory` on a device that takes
-    /// `batch_tokens` at once unless the user says otherwise.
+    /// What `arguments` mean for the model with `config` in `directory`. `batch_tokens` is the
+    /// default of the device.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if the model does not have such a layer or so many positions; [`Kind::Model`] if
-    /// its sentence-transformers files are needed and cannot be used.
+    /// [`Kind::Usage`] if the model lacks a layer or has too few positions; [`Kind::Model`] if its
+    /// sentence-transformers files are needed and cannot be used.
     pub(crate) fn new(
         arguments: &Arguments,
         config: &Config,
@@ -86,7 +86,7 @@ impl Request {
         })
     }
 
-    /// What is put before each text, as the tokenizer takes it.
+    /// The prompt, in the form that the tokenizer takes.
     pub(crate) fn prompt(&self) -> Option<Prompt<'_>> {
         self.prompt.as_deref().map(|text| Prompt {
             text,
@@ -94,11 +94,11 @@ impl Request {
         })
     }
 
-    /// Checks what is asked of a checkpoint without a pooler. A format that has no null leaves
+    /// Checks whether the request can do without a pooler. A format without nulls leaves
     /// `pooler_output` out.
     ///
     /// # Errors
-    /// [`Kind::Model`] if all that is asked for is the pooler's.
+    /// [`Kind::Model`] if everything that was asked for needs the pooler.
     pub(crate) fn check_pooler(&mut self, has_pooler: bool) -> Result<()> {
         if has_pooler {
             return Ok(());
@@ -160,7 +160,7 @@ fn work(
             }
             Source::Pooling => match arguments.pooling {
                 Some(Pooling::Pooler) => wanted.pooler_output = true,
-                // After a prompt another token's vector is taken.
+                // With a prompt, the vector of another token is taken.
                 Some(Pooling::Cls) if arguments.prompt.is_none() => wanted.first_tokens = true,
                 Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
                     wanted.last_hidden_state = true;
@@ -265,9 +265,13 @@ fn layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
         });
         number.filter(|&number| number < count).ok_or_else(|| {
             let last = config.num_hidden_layers;
-            Error::message(Kind::Usage, format!(
-                "the model has no layer {layer}: it has {last} layers, so 0 to {last} or -1 to -{count} are allowed"
-            ))
+            Error::message(
+                Kind::Usage,
+                format!(
+                    "the model has no layer {layer}: it has {last} layers, \
+                 so 0 to {last} or -1 to -{count} are allowed"
+                ),
+            )
         })
     };
     typed.iter().map(number).collect()
@@ -305,7 +309,8 @@ fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
     Err(Error::message(
         Kind::Usage,
         format!(
-            "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, and the next one must begin behind its first"
+            "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, \
+             and the next one must begin behind its first"
         ),
     ))
 }

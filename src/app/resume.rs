@@ -17,9 +17,9 @@ use crate::record::RunCounts;
 /// `None` if that run had completed the output.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] if that run had other settings, [`crate::error::Kind::Output`] if its
-/// files are damaged or cannot be used, [`crate::error::Kind::Model`] if those of the model cannot be
-/// read.
+/// [`crate::error::Kind::Usage`] if that run had other settings, [`crate::error::Kind::Output`] if
+/// its files are damaged or cannot be used, [`crate::error::Kind::Model`] if those of the model
+/// cannot be read.
 pub(crate) fn begin(
     arguments: &Arguments,
     settings: &[Setting],

@@ -25,12 +25,12 @@ use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, Destination, OutputFormat, PartialPolicy};
-use crate::pipeline::{self, Ending, Plan, Progress, Writer};
+use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
 
-/// How a run ended that did not fail.
+/// How a run that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every text has its record.
@@ -49,7 +49,7 @@ pub enum Outcome {
 /// Does what `arguments` ask for.
 ///
 /// # Errors
-/// Every [`Kind`] of error; records written before it stay written on a stream.
+/// Every [`Kind`] of error. Records that were written to a stream before it stay there.
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     notes::set_quiet(arguments.quiet);
@@ -89,14 +89,15 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
     if tensors.format() == WeightFormat::Pytorch {
-        // The zip form starts as fast: its numbers are used where they lie.
+        // The zip form starts just as fast: its numbers are used in place.
         notes::note(
-            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each start, \
-             a model.safetensors is not",
+            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
+             start, a model.safetensors is not",
         );
     }
     tensors.populate_beside(&config);
-    // Not dropped: the process ends with the run, and the system frees 60,000 strings faster.
+    // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
+    // we do.
     let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);
     let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
     request.check_pooler(model.has_pooler())?;
@@ -111,7 +112,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         wanted: &request.wanted,
         plan: plan(arguments, &request, &tokenizer, &done),
         stop: &stop,
-        progress: Progress::new(draws_progress(arguments), texts.size_bytes),
+        progress: RunProgress::new(draws_progress(arguments), texts.size_bytes),
     };
     let writer = Writer::new(
         output,
@@ -146,7 +147,7 @@ fn outcome(
 ) -> Result<Outcome> {
     match ended {
         Ok((counts, Ending::Complete)) => Ok(complete(arguments, counts.errors)),
-        // Whoever reads the output may have got the same signal, and gone before.
+        // The reader of the output may have got the same signal and ended first.
         Err(error) if !(signals.stop().asked() && error.is_closed_pipe()) => Err(error),
         Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
             exit_code: signals.exit_code(),
@@ -154,7 +155,7 @@ fn outcome(
         }),
     }
     .map_err(|error| match error.tip() {
-        // What goes on with --resume goes on where it was: not on another device.
+        // --resume continues on the same device, so it replaces a tip to use another one.
         Some(_) if error.kind() != Kind::Device || error.is_caused_by::<OutOfMemory>() => error,
         _ if resumable => error.with_tip("the finished records are kept: go on with --resume"),
         _ => error,
@@ -169,14 +170,15 @@ fn complete(arguments: &Arguments, errors: u64) -> Outcome {
     }
 }
 
-/// Counts and sizes without an encoder; a run with the same arguments would be refused where this is.
+/// Counts and sizes without an encoder. It refuses whatever a run with the same arguments would
+/// refuse.
 fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
-    // Says whether the directory can be written; nothing stays there.
+    // Fails if the directory cannot be written; nothing stays there.
     drop(destination(arguments)?);
     let snapshot = locate(arguments, false)?;
     let config = Config::read(&snapshot.directory)?;
-    // There are no batches.
+    // A dry run has no batches.
     let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
     let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
     let options = metadata(&settings(arguments, &request));
@@ -271,7 +273,7 @@ fn note_file_names(texts: &[String]) {
     }
 }
 
-/// The output, opened before the model is loaded: a mistyped path costs no minute.
+/// The output, opened before the model is loaded, so that a mistyped path fails at once.
 fn destination(arguments: &Arguments) -> Result<Destination> {
     let Some(path) = &arguments.output else {
         return Destination::standard_output();
@@ -323,7 +325,7 @@ fn same_file(input: &Path, output: &Path) -> Result<bool> {
     Ok(input_file.is_some() && input_file == output_metadata.and_then(identity))
 }
 
-/// The metadata at `path`; `None` if nothing is there, which a loop of links is too.
+/// The metadata at `path`; `None` if nothing is there or links form a loop.
 fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
     match path.metadata() {
         Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
@@ -347,7 +349,7 @@ fn plan<'a>(
     }
 }
 
-/// Says on standard error what no record can say by itself.
+/// Warns of what no single record shows.
 fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
         let takes_nulls = request.format.spec().takes_nulls;
@@ -367,7 +369,7 @@ fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     }
 }
 
-/// Says what the input did that the user may not have meant.
+/// Warns of input that the user may not have meant.
 fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
     let RunCounts {
         records,

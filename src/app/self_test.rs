@@ -1,8 +1,8 @@
 //! `--self-test`: is this installation right on the chosen model and device?
 //!
-//! Owns four checks and their report: the hashes of the model's files, the notebook's sentence as
-//! tokens, our encoder against candle's stock BERT, and the values that the notebook printed.
-//! candle's stock BERT is the second implementation: other code, same weights.
+//! Four checks: the hashes of the model's files, the tokens of the notebook's sentence, our encoder
+//! against candle's stock BERT (other code, same weights), and the values that the notebook
+//! printed.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -26,8 +26,8 @@ use crate::tokenize::{Detail, Encoding, Tokenizer};
 /// The notebook that this project follows: its sentence and the values it printed.
 const NOTEBOOK: &str = include_str!("notebook.json");
 
-/// Two f32 implementations differ by their order of summation, 1e-5 on trained weights; a wrong
-/// formula differs by more than 1e-3.
+/// Two f32 implementations sum in different orders, which makes 1e-5 on trained weights; a wrong
+/// formula makes more than 1e-3.
 const SECOND_IMPLEMENTATION_TOLERANCE: f32 = 1e-4;
 
 /// The notebook's values are printed with four decimals.
@@ -73,7 +73,7 @@ impl SelfTest<'_> {
     /// Runs every check and prints PASS or FAIL with the figures.
     ///
     /// # Errors
-    /// [`Kind::Model`] where a check fails, and where one cannot be made.
+    /// [`Kind::Model`] if a check fails or cannot be made.
     pub(crate) fn run(&self, to: &mut dyn Write) -> Result<()> {
         let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
         let (batch, encoding) = self.notebook_batch(&notebook)?;
@@ -202,9 +202,10 @@ impl SelfTest<'_> {
             .transpose()?;
         let difference = difference.unwrap_or(f32::NAN);
         let figures = format!(
-            "largest difference from candle_transformers' BertModel {difference:.1e} (allowed {SECOND_IMPLEMENTATION_TOLERANCE:.0e})"
+            "largest difference from candle_transformers' BertModel {difference:.1e} \
+             (allowed {SECOND_IMPLEMENTATION_TOLERANCE:.0e})"
         );
-        // NaN passes no comparison.
+        // A NaN fails every comparison.
         let passed = difference <= SECOND_IMPLEMENTATION_TOLERANCE;
         Ok(if passed {
             Verdict::Pass(figures)
@@ -213,7 +214,8 @@ impl SelfTest<'_> {
         })
     }
 
-    /// Our encoder in another precision against itself in f32, over the tokens that are no padding.
+    /// Our encoder in another precision against itself in f32, over the tokens that are not
+    /// padding.
     fn check_dtype(&self, batch: &Batch, exact: Option<&[f32]>, least: f64) -> Result<Verdict> {
         let model = BertModel::load(self.tensors, self.config, self.device, self.dtype)?;
         let outputs = model.forward(batch, &OutputSelection::last_and_pooler())?;
@@ -230,9 +232,10 @@ impl SelfTest<'_> {
             .map(|(one, other)| cosine(one, other))
             .fold(1.0, f64::min);
         let figures = format!(
-            "largest difference from f32 {difference:.1e}, smallest cosine of a token {cosine:.6} (allowed {least})"
+            "largest difference from f32 {difference:.1e}, smallest cosine of a token {cosine:.6} \
+             (allowed {least})"
         );
-        // NaN passes no comparison.
+        // A NaN fails every comparison.
         let passed = difference.is_finite() && cosine >= least;
         Ok(if passed {
             Verdict::Pass(figures)
@@ -241,7 +244,7 @@ impl SelfTest<'_> {
         })
     }
 
-    /// On the CPU wherever ours runs, for whatever is wrong with a GPU would be wrong with both.
+    /// Runs on the CPU, wherever ours runs: a fault of the GPU would affect both.
     fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
         let config = self.stock_config();
         let tensors = self
@@ -331,8 +334,9 @@ impl SelfTest<'_> {
     }
 }
 
-/// The smallest cosine that a token's vector may have with f32's. Wide of what is expected on trained
-/// weights (`ops/cpu/integer/mod.rs`), since a checkpoint may be any: a wrong formula gives far less.
+/// The smallest cosine allowed between a token's vector and that in f32. It is lower than what
+/// trained weights give (`ops/cpu/integer/mod.rs`), because the checkpoint may be any; a wrong
+/// formula gives far less.
 fn least_cosine(dtype: Precision) -> Option<f64> {
     match dtype {
         Precision::F32 => None,
@@ -353,7 +357,7 @@ fn numbers(output: OutputTensor) -> Result<Vec<f32>> {
     output.download()?.finish()
 }
 
-/// The largest absolute difference, NaN where any is.
+/// The largest absolute difference; NaN if any is NaN.
 fn largest_difference(one: &[f32], other: &[f32]) -> Result<f32> {
     if one.len() != other.len() {
         let message = format!("got {} numbers, expected {}", one.len(), other.len());

@@ -1,7 +1,7 @@
 //! The options that the output depends on, in one table.
 //!
-//! `--resume` refuses to go on if one of them has changed. The file formats that have room for it
-//! keep some of them as metadata.
+//! `--resume` refuses to go on if one of them has changed. File formats with room for metadata keep
+//! some of them.
 
 use clap::ValueEnum;
 
@@ -34,7 +34,7 @@ impl Setting {
     }
 }
 
-/// What the file formats keep of `settings`: names and values.
+/// The names and values that file formats keep as metadata.
 #[must_use]
 pub(crate) fn metadata(settings: &[Setting]) -> Vec<(&'static str, String)> {
     let kept = settings.iter().filter(|setting| setting.in_metadata);
@@ -45,7 +45,7 @@ pub(crate) fn metadata(settings: &[Setting]) -> Vec<(&'static str, String)> {
 /// Every option that the output depends on, besides the model, the device and the texts.
 #[must_use]
 pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting> {
-    // Without `..`, so that a new part of a request does not compile until it has its place here.
+    // No `..` here: a new field of a request must not compile until it has its place below.
     let Request {
         fields,
         wanted,

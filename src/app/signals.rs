@@ -10,7 +10,7 @@ use signal_hook::flag;
 use crate::error::exit;
 use crate::pipeline::Stop;
 
-/// The handlers of this process and what they have caught.
+/// The signal handlers of this process and what they have caught.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     caught: Arc<AtomicBool>,
@@ -18,7 +18,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on. A signal that the parent has set to be ignored (`nohup`, a shell's `&`)
+    /// Installs the handlers. A signal that the parent process ignores (`nohup`, a shell's `&`)
     /// stays ignored.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Signals {
             if is_ignored(signal) {
                 continue;
             }
-            // The order matters: the shutdown must see the flag as the signal before has left it.
+            // The order matters: the shutdown must see the flag as the previous signal left it.
             let caught = || Arc::clone(&signals.caught);
             flag::register_conditional_shutdown(signal, exit_code.into(), caught())?;
             flag::register_usize(signal, Arc::clone(&signals.exit_code), exit_code.into())?;
@@ -38,18 +38,18 @@ impl Signals {
         Ok(signals)
     }
 
-    /// The request to stop that a signal makes.
+    /// A stop request that a signal sets.
     pub(super) fn stop(&self) -> Stop {
         Stop::new(Arc::clone(&self.caught))
     }
 
-    /// The exit code that tells the signal: 128 and its number.
+    /// The exit code of the signal: 128 plus its number.
     pub(super) fn exit_code(&self) -> u8 {
         self.exit_code.load(Ordering::SeqCst) as u8
     }
 }
 
-/// Whether the parent has set `signal` to be ignored.
+/// Whether the parent process ignores `signal`.
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action the call only fills in `action`, which is read only if the call

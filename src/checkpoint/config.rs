@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 /// Most bytes of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Largest of each size: 16,777,216 is far above every BERT there is, and products of two of them
-/// stay far below what a `usize` counts.
+/// The largest value of each size. 16,777,216 is far above every BERT, and a product of two such
+/// sizes fits in a `usize` with room to spare.
 const MAX_SIZE: usize = 1 << 24;
 
 /// The activation between the two linear maps of a feed-forward block.
@@ -31,8 +31,8 @@ pub enum HiddenAct {
 
 /// Names of `hidden_act` in transformers' `ACT2CLS` and what each computes in f32.
 ///
-/// `gelu_fast` writes √(2/π) with ten digits, which is the same f32. `gelu_10`, `quick_gelu` and the
-/// rest are other functions.
+/// `gelu_fast` writes √(2/π) with ten digits, which is the same f32. `gelu_10`, `quick_gelu` and
+/// the rest are other functions.
 const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
     ("gelu", HiddenAct::Gelu),
     ("gelu_python", HiddenAct::Gelu),
@@ -46,7 +46,7 @@ const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
 
 /// The sizes and constants of one BERT, named as in `config.json`.
 ///
-/// Each size is at least 1 and at most 16,777,216, but they are the file's word alone until
+/// Each size is at least 1 and at most 16,777,216, but nothing confirms them until
 /// [`Tensors::check`](super::Tensors::check) has compared them with the tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -79,8 +79,9 @@ impl Config {
     /// ignored.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): the file is missing, unreadable, over 4 MiB or not
-    /// JSON; a value is of the wrong type or out of range; the model is not a plain BERT encoder.
+    /// [`Kind::Model`](crate::error::Kind::Model): the file is missing, unreadable, over 4 MiB or
+    /// not JSON; a value is of the wrong type or out of range; the model is not a plain BERT
+    /// encoder.
     pub fn read(directory: &Path) -> Result<Self> {
         files::refuse_adapter(directory)?;
         let content = files::read(directory, files::CONFIG, MAX_BYTES)?;
@@ -151,8 +152,8 @@ fn check_architecture(object: &Object) -> Result<()> {
     }
     if object.value("quantization_config").is_some() {
         return Err(model_error(
-            "`quantization_config` is there: the weights are quantized, supported are only f64, f32, \
-             f16 and bf16",
+            "`quantization_config` is there: the weights are quantized, supported are only \
+             f64, f32, f16 and bf16",
         ));
     }
     match object.value("auto_map") {
@@ -195,7 +196,7 @@ fn pad_token_id(object: &Object, vocab_size: usize) -> Result<u32> {
     }
 }
 
-/// The error of a name that is known to be something else.
+/// The error of a name that this program does not support.
 fn only(key: &str, given: &str, supported: &str) -> Error {
     let given = shortened(given);
     model_error(format!("`{key}` is `{given}`, supported: {supported}"))

@@ -113,7 +113,7 @@ pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>
     Ok(files)
 }
 
-/// Refuses a model with an adapter: the numbers of its weights are not those of the model.
+/// Refuses a model with an adapter: its weights alone are not the model.
 ///
 /// # Errors
 /// There is one, or `directory` cannot be read.
@@ -140,7 +140,7 @@ pub(crate) struct ListedModule {
     pub(crate) path: String,
     /// Its Python class.
     #[serde(rename = "type")]
-    class: String,
+    pub(crate) class: String,
 }
 
 impl ListedModule {
@@ -187,17 +187,18 @@ pub(crate) fn model_directory(root: &Path) -> PathBuf {
 /// Reads `file` of the model in `directory`, which may hold at most `max_bytes`.
 ///
 /// # Errors
-/// As [`model_files`]; the file is larger or not what its name says.
+/// As [`model_files`]; also if the file is larger or not what its name says.
 pub(super) fn read(directory: &Path, file: &str, max_bytes: u64) -> Result<Vec<u8>> {
     first_of(directory, &[file])?;
     let path = directory.join(file);
     local_file::read(&path, max_bytes).map_err(|error| unusable(&path, error))
 }
 
-/// The content of `file` in `directory`, which may hold at most `max_bytes`; none if it is not there.
+/// The content of `file` in `directory`, which may hold at most `max_bytes`; none if it is not
+/// there.
 ///
 /// # Errors
-/// As [`model_files`]; the file is larger or not what its name says.
+/// As [`model_files`]; also if the file is larger or not what its name says.
 pub(crate) fn read_if_there(
     directory: &Path,
     file: &str,
@@ -248,7 +249,7 @@ impl WeightFiles {
         Err(no_weights(directory))
     }
 
-    /// The names of the files, the index among them.
+    /// The names of the files, including the index.
     pub(super) fn names(self, format: WeightFormat) -> BTreeSet<String> {
         match self {
             Self::Whole => BTreeSet::from([format.whole().to_owned()]),
@@ -260,7 +261,7 @@ impl WeightFiles {
     }
 }
 
-/// An index of shards; its other key, `metadata`, is of no use here.
+/// An index of shards; its other key, `metadata`, is not needed.
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: UniqueKeys<String>,

@@ -1,7 +1,8 @@
-//! Watches the weight files while they are mapped: their bytes are read from the file until the run ends.
+//! Watches the weight files while they are mapped: their bytes are read from the file until the run
+//! ends.
 //!
-//! A file that is cut short raises SIGBUS when a lost page is touched; one that is overwritten changes the
-//! numbers. Both end the run with an error instead of a crash or wrong vectors.
+//! A file that is cut short raises SIGBUS when a lost page is touched; one that is overwritten
+//! changes the numbers. Both end the run with an error instead of a crash or wrong vectors.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -13,15 +14,15 @@ use super::files::{WeightFiles, unusable};
 use super::local_file::{self, model_error};
 use crate::error::{Error, Kind, Result};
 
-/// What SIGBUS says; the handler may neither allocate nor format.
+/// The message of the SIGBUS handler, which may neither allocate nor format.
 static SIGBUS_MESSAGE: OnceLock<String> = OnceLock::new();
 
 /// The weight files of one model as they were when the run began.
-pub struct WeightGuard {
+pub(crate) struct WeightGuard {
     files: Vec<Watched>,
 }
 
-/// The open file, not its name: another file may take the name without any harm to the mapping.
+/// The open file, not its name: a new file with the same name does no harm to the mapping.
 struct Watched {
     path: PathBuf,
     file: File,
@@ -33,8 +34,9 @@ impl WeightGuard {
     /// Watches the weights in `directory` from now on.
     ///
     /// # Errors
-    /// [`Kind::Model`]: a file cannot be opened; [`Kind::Internal`]: the system refuses a signal handler.
-    pub fn new(directory: &Path) -> Result<Self> {
+    /// [`Kind::Model`]: a file cannot be opened; [`Kind::Internal`]: the system refuses a signal
+    /// handler.
+    pub(crate) fn new(directory: &Path) -> Result<Self> {
         catch_sigbus(directory).map_err(|cause| Error::new(Kind::Internal, cause))?;
         let watch = |name: String| {
             let path = directory.join(name);
@@ -60,7 +62,7 @@ impl WeightGuard {
     ///
     /// # Errors
     /// [`Kind::Model`], naming the file.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         for watched in &self.files {
             let now = watched
                 .file
@@ -85,19 +87,20 @@ fn modified(metadata: &Metadata) -> Option<SystemTime> {
     metadata.modified().ok()
 }
 
-/// From now on SIGBUS says what happened to the weights in `directory` and ends the process with exit 4.
+/// From now on, SIGBUS prints what happened to the weights in `directory` and ends the process with
+/// exit code 4.
 fn catch_sigbus(directory: &Path) -> io::Result<()> {
     let message = format!(
-        "error: could not read the weights in `{}`: a file was cut short, or its disk failed, during \
-         the run\n",
+        "error: could not read the weights in `{}`: a file was cut short, or its disk failed, \
+         during the run\n",
         directory.display()
     );
     if SIGBUS_MESSAGE.set(message).is_err() {
         return Ok(());
     }
     let mut action: libc::sigaction;
-    // SAFETY: zeros are a valid action without flags; the handler is a function of the right form that
-    // writes and exits, so it never returns to the fault.
+    // SAFETY: zeros are a valid action without flags; the handler is a function of the right form
+    // that writes and exits, so it never returns to the fault.
     let refused = unsafe {
         action = std::mem::zeroed();
         action.sa_sigaction = say_and_exit as *const () as usize;

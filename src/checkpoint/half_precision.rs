@@ -1,4 +1,4 @@
-//! Slices of half-precision numbers from bytes and to bytes, some at a time.
+//! Converts half-precision numbers from bytes and to bytes, some at a time.
 
 use rayon::prelude::*;
 
@@ -23,7 +23,8 @@ pub(super) fn narrow<H>(
     bytes
 }
 
-/// `bytes`, two a number, as f32; in pieces, so that the processor's conversion of slices is used.
+/// `bytes`, two per number, as f32; in pieces, so that the processor's instruction for slices is
+/// used.
 pub(super) fn widen<H>(
     bytes: &[u8],
     from_le_bytes: fn([u8; 2]) -> H,

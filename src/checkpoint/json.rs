@@ -1,5 +1,5 @@
-//! JSON objects of model files, read strictly: no key twice. A wrong value is reported with its key,
-//! the value and the allowed values.
+//! JSON objects of model files, read strictly: no key twice. A wrong value is reported with its
+//! key, the value and the allowed values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::local_file::model_error;
 use crate::error::{Error, Result};
 
-/// A JSON object in which no key stands twice; Python would silently take the last one.
+/// A JSON object without duplicate keys; Python would silently take the last one.
 pub(super) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueKeys<V> {
@@ -48,7 +48,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeysVisitor<V> {
     }
 }
 
-/// A JSON object whose values are asked for by key, each with what it may be.
+/// A JSON object whose values are read by key and checked.
 pub(super) struct Object(BTreeMap<String, Value>);
 
 impl Object {
@@ -89,7 +89,7 @@ impl Object {
     /// The number at `key`, above 0 and at most 1, `default` if the key is missing.
     ///
     /// # Errors
-    /// The value is not a number or out of this range (as an f32 too, which the engine computes in).
+    /// The value is not a number, or is out of this range, also as an f32.
     pub(super) fn epsilon(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.0.get(key) else {
             return Ok(default);
@@ -131,7 +131,7 @@ fn unlike(key: &str, value: &Value, wanted: &str) -> Error {
     ))
 }
 
-/// `text` cut to what fits a message.
+/// `text`, cut to fit into a message.
 pub(super) fn shortened(text: &str) -> String {
     const SHOWN_CHARACTERS: usize = 60;
     match text.char_indices().nth(SHOWN_CHARACTERS) {

@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The same for a file whose first bytes may be any.
+/// The same for a file that may begin with any bytes.
 ///
 /// # Errors
 /// As [`open`]; the file is larger than `max_bytes` or cannot be read.
@@ -67,10 +67,10 @@ pub(super) fn read_any(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Refuses what is often found in the place of a model file, told by its first bytes.
+/// Refuses what is often found in place of a model file, recognized by its first bytes.
 ///
-/// To be asked of a safetensors file only after it was found to be none: its first bytes are a number
-/// and may be any.
+/// For a safetensors file, call this only after its header was refused: the first bytes of a good
+/// one are a number and can be anything.
 ///
 /// # Errors
 /// `start` is that of a Git LFS pointer, a web page, an archive or a file of zeros only.
@@ -113,7 +113,7 @@ pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
             io::ErrorKind::OutOfMemory => Kind::Device,
             _ => Kind::Model,
         };
-        Error::new(kind, cause).context("it cannot be mapped into memory")
+        Error::new(kind, cause).context("it could not be mapped into memory")
     })?;
     if mapping.len() as u64 != size_bytes {
         return Err(model_error("it is being written by another program"));
@@ -121,7 +121,7 @@ pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
     Ok(mapping)
 }
 
-/// Refuses a `directory` that is none, before one of its files is blamed.
+/// Refuses a `directory` that is not one, before one of its files gets the blame.
 ///
 /// # Errors
 /// `directory` is missing, a dangling link, unreadable or a file.
@@ -139,12 +139,15 @@ fn open_directory(directory: &Path) -> Result<()> {
     if !metadata.is_dir() {
         return Err(model_error("it is a file, not a directory"));
     }
-    fs::read_dir(directory)
-        .map(drop)
-        .map_err(|cause| model_error(format!("the directory cannot be read: {}", words(&cause))))
+    fs::read_dir(directory).map(drop).map_err(|cause| {
+        model_error(format!(
+            "the directory could not be read: {}",
+            words(&cause)
+        ))
+    })
 }
 
-/// Why `path` cannot be looked at: a link to nowhere is told from a file that is not there.
+/// Why `path` cannot be opened; distinguishes a dangling link from a missing file.
 fn not_there(path: &Path, cause: &io::Error) -> Error {
     match fs::read_link(path) {
         Ok(target) if cause.kind() == ErrorKind::NotFound => model_error(format!(

@@ -17,9 +17,9 @@ mod tensors;
 mod weights;
 
 pub use config::{Config, HiddenAct};
-pub use files::WeightFormat;
-pub use guard::WeightGuard;
-pub use sentence_transformer::{
+pub(crate) use files::WeightFormat;
+pub(crate) use guard::WeightGuard;
+pub(crate) use sentence_transformer::{
     Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer,
 };
 pub use tensor_view::{Dtype, TensorView};

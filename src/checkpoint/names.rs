@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// A size of [`Config`] that is also a dimension of a tensor.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Dimension {
+pub(crate) enum ConfigSize {
     Vocab,
     Positions,
     Types,
@@ -18,9 +18,9 @@ pub(crate) enum Dimension {
     Intermediate,
 }
 
-use Dimension::{Hidden, Intermediate, Positions, Types, Vocab};
+use ConfigSize::{Hidden, Intermediate, Positions, Types, Vocab};
 
-impl Dimension {
+impl ConfigSize {
     /// The key in `config.json`.
     pub(super) fn key(self) -> &'static str {
         match self {
@@ -46,18 +46,18 @@ impl Dimension {
 
 /// The tensors of one module: its weight, and unless it is an embedding its bias.
 ///
-/// This is the only list of names. The model loads by it, and a checkpoint is compared with it.
+/// This is the only list of names: the model loads by it, and a checkpoint is checked against it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ModuleTensors {
     /// Before `.weight` and `.bias`; in a layer, after [`layer_prefix`].
     pub(crate) name: &'static str,
     /// Of the weight. The bias has the first dimension alone.
-    dimensions: &'static [Dimension],
+    dimensions: &'static [ConfigSize],
     has_bias: bool,
 }
 
 impl ModuleTensors {
-    const fn embedding(name: &'static str, dimensions: &'static [Dimension]) -> Self {
+    const fn embedding(name: &'static str, dimensions: &'static [ConfigSize]) -> Self {
         Self {
             name,
             dimensions,
@@ -65,7 +65,7 @@ impl ModuleTensors {
         }
     }
 
-    const fn with_bias(name: &'static str, dimensions: &'static [Dimension]) -> Self {
+    const fn with_bias(name: &'static str, dimensions: &'static [ConfigSize]) -> Self {
         Self {
             name,
             dimensions,
@@ -91,7 +91,7 @@ impl ModuleTensors {
 }
 
 /// A tensor's name, without the checkpoint's prefix, and its dimensions.
-pub(super) type NamedTensor = (String, &'static [Dimension]);
+pub(super) type NamedTensor = (String, &'static [ConfigSize]);
 
 /// The tensor that every BERT has and by which its prefix is found.
 const WORD_EMBEDDINGS_WEIGHT: &str = "embeddings.word_embeddings.weight";
@@ -142,7 +142,7 @@ pub(crate) fn layer_prefix(layer: usize) -> String {
     format!("encoder.layer.{layer}.")
 }
 
-/// The tensors of the embeddings and of so many layers.
+/// The tensors of the embeddings and of `layers` layers.
 pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
     let embeddings = EMBEDDINGS.iter().flat_map(|module| module.tensors(""));
     let layers = (0..layers).flat_map(|layer| {
@@ -152,19 +152,21 @@ pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
     embeddings.chain(layers.flatten()).collect()
 }
 
-/// Last parts of prefixes that name a model whose tensors look like BERT's and mean other things.
+/// The last part of a prefix, if it is that of a model whose tensors look like BERT's but mean
+/// something else.
 const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "camembert"];
 
 /// What stands before `embeddings.word_embeddings.weight` in `names`: empty, `bert.` or another.
 ///
 /// # Errors
-/// There is no such name, there are several, the prefix is that of another kind of model, or there is
-/// an adapter.
+/// There is no such name, there are several, the prefix is that of another kind of model, or there
+/// is an adapter.
 pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str> {
     let names: Vec<&str> = names.collect();
     if let Some(name) = names.iter().find(|name| name.contains(".lora_")) {
         return Err(model_error(format!(
-            "they hold `{name}` of an adapter (LoRA), which would change the numbers and is not read"
+            "they hold `{name}` of an adapter (LoRA), which would change the numbers \
+             and is not read"
         )));
     }
     let prefixes: Vec<&str> = names
@@ -174,11 +176,13 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str
         .collect();
     match prefixes[..] {
         [] => Err(model_error(format!(
-            "they hold no tensor `{WORD_EMBEDDINGS_WEIGHT}`, with or without a prefix: this is no BERT"
+            "they hold no tensor `{WORD_EMBEDDINGS_WEIGHT}`, with or without a prefix: \
+             this is no BERT"
         ))),
         [prefix] => check_prefix(prefix).map(|()| prefix),
         [first, second, ..] => Err(model_error(format!(
-            "they hold {} models: `{first}{WORD_EMBEDDINGS_WEIGHT}` and `{second}{WORD_EMBEDDINGS_WEIGHT}`",
+            "they hold {} models: `{first}{WORD_EMBEDDINGS_WEIGHT}` \
+             and `{second}{WORD_EMBEDDINGS_WEIGHT}`",
             prefixes.len()
         ))),
     }
@@ -194,14 +198,14 @@ fn check_prefix(prefix: &str) -> Result<()> {
     }
 }
 
-/// The older spelling of a layer norm's tensor, none for every other tensor.
+/// The older spelling of a layer norm's tensor; none for any other tensor.
 pub(super) fn older_spelling(name: &str) -> Option<String> {
     let older = |new: &str, old: &str| Some(format!("{}{old}", name.strip_suffix(new)?));
     older("LayerNorm.weight", "LayerNorm.gamma")
         .or_else(|| older("LayerNorm.bias", "LayerNorm.beta"))
 }
 
-/// How many different layers `names` tells of: the N in `<prefix>encoder.layer.N.`.
+/// How many different layers occur in `names`, as the N of `<prefix>encoder.layer.N.`.
 pub(super) fn count_layers<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> usize {
     let layers: BTreeSet<&str> = names
         .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix("encoder.layer."))

@@ -2,8 +2,8 @@
 //!
 //! The format is 8 bytes with the header's size, a JSON header, and the tensors without gaps
 //! (<https://github.com/huggingface/safetensors>). The checks are those of the `safetensors` crate,
-//! made here because its errors do not name the tensor, it accepts a name that stands there twice,
-//! and its sums can overflow.
+//! made here because its errors do not name the tensor, it accepts duplicate names, and its sums
+//! can overflow.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -29,7 +29,7 @@ const MAX_HEADER_BYTES: u64 = 16 << 20;
 #[derive(Deserialize)]
 #[serde(expecting = "a JSON object")]
 struct Header {
-    /// Strings of whoever wrote the file; only their form is checked.
+    /// Strings by the writer of the file; only their form is checked.
     #[serde(rename = "__metadata__")]
     _metadata: Option<HashMap<String, String>>,
     #[serde(flatten)]
@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     Ok(tensors.into_iter().map(stored).collect())
 }
 
-/// The first bytes: enough to know what the file is if it is not what its name says.
+/// The first bytes: enough to recognize a file that is not what its name says.
 fn read_start(file: &File) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     file.take(64)
@@ -74,7 +74,7 @@ fn read_start(file: &File) -> Result<Vec<u8>> {
 
 /// Where the tensors begin, and the tensors; their offsets are not yet checked.
 ///
-/// The header is read and not mapped, so that a file that shrinks is an error here and not a signal.
+/// The header is read, not mapped, so that a file that shrinks is an error and not a signal.
 fn read_header(
     file: &mut File,
     start: &[u8],
@@ -98,7 +98,7 @@ fn read_header(
 }
 
 fn unreadable(cause: &io::Error) -> Error {
-    model_error(format!("it cannot be read: {}", words(cause)))
+    model_error(format!("it could not be read: {}", words(cause)))
 }
 
 /// Refuses a header that is larger than the file or than any model's; nothing is allocated before.
@@ -134,8 +134,8 @@ fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Res
                 "leaves a gap to"
             };
             return Err(model_error(format!(
-                "tensor `{name}` begins at byte {start} and {trouble} the one before it, which ends \
-                 at {end}"
+                "tensor `{name}` begins at byte {start} and {trouble} the one before it, \
+                 which ends at {end}"
             )));
         }
         let size_bytes = size_bytes(name, info)?;

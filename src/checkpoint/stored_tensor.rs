@@ -1,4 +1,4 @@
-//! Where one tensor lies in a weight file, and the way from there to a [`TensorView`].
+//! One tensor in a weight file, and how it becomes a [`TensorView`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -23,12 +23,13 @@ pub(super) struct StoredTensor {
     start: usize,
     /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
     strides: Option<Vec<usize>>,
-    /// The numbers as the engine reads them, if they do not lie so in the file; made once.
+    /// The numbers in the form that the engine reads, if the file has another; made once.
     copy: OnceLock<Arc<Vec<u8>>>,
 }
 
 impl StoredTensor {
-    /// The tensor at byte `start` of `mapping`; whoever read the file has found it to lie inside.
+    /// The tensor at byte `start` of `mapping`; the reader of the file has checked that it lies
+    /// inside.
     pub(super) fn new(
         file_name: Arc<str>,
         mapping: Arc<Mmap>,
@@ -64,7 +65,8 @@ impl StoredTensor {
         }
     }
 
-    /// The numbers: in place if they lie one after the other, else gathered; f64 rounded to f32.
+    /// The numbers: in place if they lie one after the other, otherwise gathered; f64 is rounded to
+    /// f32.
     ///
     /// # Errors
     /// As [`StoredTensor::engine_dtype`].

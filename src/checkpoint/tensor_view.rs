@@ -49,14 +49,14 @@ impl fmt::Display for Dtype {
 enum Data {
     /// In the file.
     Mapped(Arc<Mmap>),
-    /// In memory: they do not lie so in the file.
+    /// In memory, because the file has them in another form.
     Copied(Arc<Vec<u8>>),
 }
 
 /// A tensor in a mapped file; row-major, little-endian. Cheap to clone: the mapping is shared.
 ///
-/// The numbers are as the file has them: NaN and infinity are not looked for, because that would read
-/// every page of the file at each start. They show in the outputs, where they are looked for.
+/// The numbers are as the file has them: NaN and infinity are not looked for, because that would
+/// read every page of the file at each start. They show in the outputs, which are checked.
 #[derive(Debug, Clone)]
 pub struct TensorView {
     dtype: Dtype,
@@ -67,7 +67,8 @@ pub struct TensorView {
 }
 
 impl TensorView {
-    /// The tensor that begins at byte `start` of `mapping`; the file's own check has found it to fit.
+    /// The tensor that begins at byte `start` of `mapping`; the file's own check has made sure that
+    /// it fits.
     pub(super) fn new(dtype: Dtype, shape: Vec<usize>, mapping: Arc<Mmap>, start: usize) -> Self {
         let size_bytes = shape.iter().product::<usize>() * dtype.size_bytes();
         Self {
@@ -114,7 +115,7 @@ impl TensorView {
     }
 
     /// The same numbers rounded to `dtype`, to nearest, ties to even; the mapped ones themselves if
-    /// they are stored so, or if `dtype` holds them all.
+    /// they are of this type, or if `dtype` holds them all.
     #[must_use]
     pub fn at_most(&self, dtype: Dtype) -> Self {
         let narrow: fn(&[f32]) -> Vec<u8> = match dtype {
@@ -132,7 +133,7 @@ impl TensorView {
 
     /// Has the system map the tensor's pages now, in one call instead of a fault for every few.
     ///
-    /// A system that cannot is not asked again: the pages are then mapped as they are touched.
+    /// If the system cannot, the pages are mapped as they are touched.
     pub(super) fn populate(&self) {
         #[cfg(target_os = "linux")]
         if let Data::Mapped(mapping) = &self.data {
@@ -169,8 +170,8 @@ impl TensorView {
         })
     }
 
-    /// The numbers in place, without a copy: none unless they are f32 and lie on 4-byte boundaries,
-    /// which the format recommends and does not demand.
+    /// The numbers in place; none unless they are f32 and lie on 4-byte boundaries, which the
+    /// format recommends but does not require.
     ///
     /// # Shapes
     /// The product of the shape.
@@ -200,12 +201,12 @@ impl TensorView {
         if self.dtype != dtype || cfg!(target_endian = "big") {
             return None;
         }
-        // SAFETY: the caller's promise; `align_to` itself splits off what lies on no boundary.
+        // SAFETY: the caller's promise; `align_to` splits off what is not aligned.
         let (before, numbers, after) = unsafe { self.bytes().align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
     }
 
-    /// The numbers as f32, which every f16 and bf16 is exactly.
+    /// The numbers as f32, which holds every f16 and bf16 exactly.
     ///
     /// # Shapes
     /// The product of the shape.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use super::files::WeightFormat;
 use super::local_file::model_error;
-use super::names::{self, Dimension};
+use super::names::{self, ConfigSize};
 use super::safetensors_file::shape_text;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 /// The tensors of one checkpoint, mapped and not read.
 ///
 /// Names are those of transformers' `BertModel`, such as `encoder.layer.0.attention.self.key.bias`,
-/// whatever prefix the checkpoint has, and `LayerNorm.weight` also where it says `gamma`. Whatever else
-/// a checkpoint holds (`cls.*`, `classifier.*`, `position_ids`) is ignored.
+/// whatever prefix the checkpoint has, and `LayerNorm.weight` even if it says `gamma`. Whatever
+/// else a checkpoint holds (`cls.*`, `classifier.*`, `position_ids`) is ignored.
 pub struct Tensors {
     /// Where the files are, for messages.
     directory: PathBuf,
@@ -33,7 +33,8 @@ impl Tensors {
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model): no weights, a file that is missing, damaged, cut
-    /// short or in another format, an index that does not fit its shards, or tensors that are no BERT's.
+    /// short or in another format, an index that does not fit its shards, or tensors of something
+    /// other than BERT.
     pub fn open(directory: &Path) -> Result<Self> {
         let (format, stored) = weights::open(directory)?;
         let prefix = names::prefix(stored.keys().map(String::as_str))
@@ -56,8 +57,8 @@ impl Tensors {
     /// The tensor `name`, which must have `shape`.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): the tensor is missing, there in both spellings, or of
-    /// another shape or type.
+    /// [`Kind::Model`](crate::error::Kind::Model): the tensor is missing, present in both
+    /// spellings, or of another shape or type.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
         self.find(name, shape)?
             .ok_or_else(|| unusable(&self.directory, self.missing(name)))
@@ -66,7 +67,7 @@ impl Tensors {
     /// The tensor `name`, or none if the checkpoint has none.
     ///
     /// # Errors
-    /// As [`Tensors::get`], save for a missing one.
+    /// As [`Tensors::get`], except that it may be missing.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
         self.find_shaped(name, shape)
             .map_err(|error| unusable(&self.directory, error))
@@ -86,7 +87,8 @@ impl Tensors {
     /// allocate. The numbers are not checked: NaN or infinity shows in the outputs.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model), naming what the files hold and what `config` asks for.
+    /// [`Kind::Model`](crate::error::Kind::Model), naming what the files hold and what `config`
+    /// asks for.
     pub fn check(&self, config: &Config) -> Result<()> {
         self.check_layers(config)
             .and_then(|()| self.check_pooler(config))
@@ -145,7 +147,7 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::get`].
     pub fn encoder(&self, config: &Config) -> Result<Vec<(String, TensorView)>> {
-        let view = |(name, dimensions): (String, &[Dimension])| {
+        let view = |(name, dimensions): (String, &[ConfigSize])| {
             let shape: Vec<_> = dimensions
                 .iter()
                 .map(|dimension| dimension.size(config))
@@ -159,9 +161,9 @@ impl Tensors {
 
     /// Maps the pages of the layers in their order, on a thread of its own.
     ///
-    /// A 440 MB checkpoint in the page cache takes some 5,000 page faults to touch, 20 ms of a first
-    /// forward; here they happen while the tokenizer is loaded. The embedding tables are left out: a
-    /// text needs few of their rows.
+    /// A 440 MB checkpoint in the page cache takes some 5,000 page faults to touch, 20 ms of a
+    /// first forward; here they happen while the tokenizer is loaded. The embedding tables are left
+    /// out: a text needs few of their rows.
     pub fn populate_beside(&self, config: &Config) {
         let layers = self.encoder(config).unwrap_or_default();
         let populate = move || {
@@ -171,8 +173,8 @@ impl Tensors {
                 }
             }
         };
-        // Not joined: whoever needs a page that is not mapped yet maps it by touching it. Without
-        // a thread nothing is lost but the time.
+        // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread
+        // cannot start, only time is lost.
         let _ = std::thread::Builder::new()
             .name("populate".to_owned())
             .spawn(populate);
@@ -188,7 +190,7 @@ impl Tensors {
         Ok(())
     }
 
-    fn check_tensor(&self, name: &str, dimensions: &[Dimension], config: &Config) -> Result<()> {
+    fn check_tensor(&self, name: &str, dimensions: &[ConfigSize], config: &Config) -> Result<()> {
         let (name, tensor) = self.stored(name)?.ok_or_else(|| self.missing(name))?;
         let sizes = dimensions.iter().map(|dimension| dimension.size(config));
         if !tensor.shape.iter().copied().eq(sizes) {
@@ -228,7 +230,7 @@ impl Tensors {
     }
 }
 
-/// `cause`, told as the reason why the checkpoint in `directory` cannot be used.
+/// `cause` as the reason why the checkpoint in `directory` cannot be used.
 fn unusable(directory: &Path, cause: Error) -> Error {
     cause.context(format!(
         "could not use the weights in `{}`",

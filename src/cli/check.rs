@@ -1,13 +1,13 @@
-//! What clap cannot check: options that contradict each other, or that nothing would heed.
+//! What clap cannot check: options that contradict each other, or that would have no effect.
 //!
-//! The checks of `--format` are in `format.rs`; those that need the model are `request.rs`'s.
+//! The checks of `--format` are in `format.rs`; those that need the model are in `app/request.rs`.
 
 use super::{Arguments, Field, OnLong, OutputFormat, Padding};
 use crate::error::{Error, Kind, Result};
 use crate::ops::device::DeviceChoice;
 use crate::output::NotResumable;
 
-/// What `--self-test` would not heed: it has a text and fields of its own.
+/// Options without effect on `--self-test`, which has a text and fields of its own.
 pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "texts",
     "files",
@@ -45,7 +45,7 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "errors_ok",
 ];
 
-/// What `--info` would not heed: it takes neither text nor device, but may print JSON.
+/// Options without effect on `--info`, which uses neither text nor device but can print JSON.
 pub(super) fn not_for_info() -> impl Iterator<Item = &'static str> {
     let others = ["dry_run", "device", "threads", "self_test"];
     let format = |option: &&str| *option != "format";
@@ -53,7 +53,7 @@ pub(super) fn not_for_info() -> impl Iterator<Item = &'static str> {
 }
 
 impl Arguments {
-    /// Checks what clap cannot: options that contradict each other, or that nothing would heed.
+    /// Checks what clap cannot: options that contradict each other, or that would have no effect.
     ///
     /// # Errors
     /// [`Kind::Usage`], naming both options.
@@ -113,7 +113,7 @@ impl Arguments {
         }
     }
 
-    /// The device to open: `auto` is the CPU for what only the CPU computes.
+    /// The device to open; `auto` is the CPU for precisions that only the CPU has.
     #[must_use]
     pub fn device_choice(&self) -> DeviceChoice {
         match self.device {
@@ -123,8 +123,8 @@ impl Arguments {
     }
 
     /// # Errors
-    /// [`Kind::Usage`] where windows are asked for together with records of one length, or only by
-    /// half.
+    /// [`Kind::Usage`] if windows are combined with records of one length, or `--stride` comes
+    /// without them.
     fn check_windows(&self) -> Result<()> {
         if self.on_long != OnLong::Window {
             return match self.stride {
@@ -134,7 +134,8 @@ impl Arguments {
         }
         if self.padding != Padding::None {
             return usage(
-                "--padding and --on-long window do not go together: a record of several windows has more than --max-length tokens",
+                "--padding and --on-long window do not go together: a record of \
+                 several windows has more than --max-length tokens",
                 "leave --padding out",
             );
         }
@@ -143,7 +144,8 @@ impl Arguments {
             let name = format.name();
             return usage(
                 &format!(
-                    "--format {name} and --on-long window do not go together: a batch tensor needs records of one length"
+                    "--format {name} and --on-long window do not go together: \
+                     a batch tensor needs records of one length"
                 ),
                 "use --format jsonl",
             );

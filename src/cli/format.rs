@@ -3,10 +3,10 @@
 use super::check::usage;
 use super::{Arguments, Field, OutputFormat};
 use crate::error::Result;
-use crate::output::{Compression, Ending, Fields, Float};
+use crate::output::{Compression, Fields, FileEnding, Float};
 
 impl Arguments {
-    /// The form of the output: as asked for, or by the ending of the file.
+    /// The format of the output: the one asked for, or that of the file's ending.
     #[must_use]
     pub fn output_format(&self) -> OutputFormat {
         if self.preview {
@@ -25,13 +25,13 @@ impl Arguments {
         self.ending()?.compression
     }
 
-    fn ending(&self) -> Option<Ending> {
-        self.output.as_deref().map(Ending::of)
+    fn ending(&self) -> Option<FileEnding> {
+        self.output.as_deref().map(FileEnding::of)
     }
 
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold what is asked for, or
-    /// has nowhere to go.
+    /// needs a file.
     pub(super) fn check_format(&self) -> Result<()> {
         self.check_ending()?;
         let format = self.output_format();
@@ -59,7 +59,7 @@ impl Arguments {
         }
         if spec.needs_file && self.output.is_none() && !self.dry_run {
             return usage(
-                &format!("--format {name} needs a file: it cannot be written to standard output"),
+                &format!("--format {name} needs a file: standard output is a stream"),
                 &format!("-o vectors.{name}"),
             );
         }

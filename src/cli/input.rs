@@ -1,4 +1,4 @@
-//! The arguments that say which texts there are, and the checks between them.
+//! The arguments that name the texts, and the checks between them.
 
 #![allow(
     clippy::doc_markdown,
@@ -13,7 +13,7 @@ use super::check::usage;
 use crate::error::Result;
 use crate::input::{ColumnNames, InputFormat, InputOptions, Shard, TextSelection};
 
-/// Which texts there are, and how they are read.
+/// Which texts are embedded, and how they are read.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArguments {
@@ -26,12 +26,12 @@ pub struct InputArguments {
     #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
     pub files: Vec<PathBuf>,
 
-    /// What a file holds [default: by the ending of PATH (.jsonl, .ndjson, .csv, .tsv, .parquet, the
-    /// same with .gz or .zst), else lines]
+    /// What a file holds [default: by the ending of PATH (.jsonl, .ndjson, .csv, .tsv, .parquet,
+    /// the same with .gz or .zst), else lines]
     #[arg(long, value_name = "FORMAT")]
     pub input_format: Option<InputFormat>,
 
-    /// Texts end with NUL, not with a line end
+    /// Texts end with NUL instead of a line end
     #[arg(short = '0', long)]
     pub null: bool,
 
@@ -55,16 +55,16 @@ pub struct InputArguments {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub keep_columns: Vec<String>,
 
-    /// Leave out the first K texts
+    /// Skip the first K texts
     #[arg(long, value_name = "K", default_value_t)]
     pub skip: u64,
 
-    /// Read no more than K texts, behind those of --skip
+    /// Read at most K texts, after those that --skip leaves out
     #[arg(long, value_name = "K")]
     pub limit: Option<u64>,
 
-    /// Embed only the texts whose place in the input, from 0, modulo N is I; `index` stays that
-    /// place
+    /// Embed only every Nth text, from text I on, counted from 0; `index` stays the place in the
+    /// whole input
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
 
@@ -101,7 +101,7 @@ impl InputArguments {
     }
 
     /// # Errors
-    /// Usage, if options contradict each other or nothing would heed one.
+    /// Usage, if options contradict each other or one would have no effect.
     pub(super) fn check(&self) -> Result<()> {
         self.check_source()?;
         self.check_pairs()?;
@@ -129,7 +129,8 @@ impl InputArguments {
             None => Ok(()),
             Some(option) => usage(
                 &format!(
-                    "{option} is for files and standard input: a TEXT argument is a text as it stands"
+                    "{option} is for files and standard input: \
+                     a TEXT argument is a text as it stands"
                 ),
                 &format!("leave {option} out, or give the texts with --file or on standard input"),
             ),
@@ -178,7 +179,7 @@ impl InputArguments {
     }
 
     /// # Errors
-    /// Usage, if a source's format has no use for an option.
+    /// Usage, if an option has no effect on the format of a source.
     fn check_formats(&self) -> Result<()> {
         let options = self.options();
         for source in self.sources() {
@@ -213,7 +214,7 @@ impl InputArguments {
     }
 
     /// # Errors
-    /// Usage, if an option for lines of text meets another format.
+    /// Usage, if an option for lines of text is used with another format.
     fn check_lines_options(&self, source: &Path, format: InputFormat) -> Result<()> {
         if format == InputFormat::Lines {
             return Ok(());
@@ -226,7 +227,8 @@ impl InputArguments {
         };
         let tip = match (option, format.has_columns()) {
             ("--pair-separator", true) => {
-                "the second segment has a column or key of its own, see --pair-column: leave --pair-separator out"
+                "the second segment has a column or key of its own, see --pair-column: \
+                 leave --pair-separator out"
             }
             _ => "leave it out, or use --input-format lines",
         };

@@ -1,8 +1,7 @@
 //! The arguments; no input or output happens here.
 //!
-//! Owns [`Arguments`] (what was typed), the values of its options and the checks that need nothing
-//! but the command line. The doc comments are the help. Leaves every check that needs the model to
-//! `request.rs`.
+//! [`Arguments`] is what was typed; its doc comments are the help. Checks that need the model are
+//! in `app/request.rs`.
 
 #![allow(
     clippy::doc_markdown,
@@ -29,15 +28,15 @@ use crate::vectors::{LayerMerge, Pooling, WordPooling};
 
 pub use input::InputArguments;
 
-/// The model that is used where none is named.
+/// The model that is used if none is named.
 pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 
 /// Turn text into BERT's vectors: one JSON object a text, with last_hidden_state and pooler_output.
 ///
-/// Texts come from the arguments, from files (one text a line) or from standard input. The model
-/// is downloaded from the Hugging Face hub at first use and read from the cache from then on.
-/// A text that comes through a pipe is answered as soon as it is there: one program can write a line
-/// and read its record before it writes the next.
+/// Texts come from the arguments, from files (one text a line) or from standard input. The model is
+/// downloaded from the Hugging Face hub at first use and read from the cache from then on. A text
+/// that comes through a pipe is answered at once: a program can write a line and read its record
+/// before it writes the next.
 #[derive(Debug, Clone, Parser)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -76,7 +75,8 @@ pub struct Arguments {
     )]
     pub revision: String,
 
-    /// Directory of the hub's cache [default: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub]
+    /// Directory of the hub's cache [default: $HF_HUB_CACHE, $HF_HOME/hub or
+    /// ~/.cache/huggingface/hub]
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub cache_dir: Option<PathBuf>,
 
@@ -145,14 +145,21 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub pooling: Option<Pooling>,
 
-    /// Put a prompt before each text: one that the model's config_sentence_transformers.json names, or
-    /// any other text as it stands [default with --pooling model: the model's own, if it has one]
+    /// Put a prompt before each text: one that the model's config_sentence_transformers.json names,
+    /// or any other text as it stands [default with --pooling model: the model's own, if it has
+    /// one]
     #[arg(long, value_name = "NAME|TEXT", help_heading = "Tokens")]
     pub prompt: Option<String>,
 
-    /// Keep the first N numbers of `embedding`, before --normalize [default with --pooling model: as the
-    /// model says]
-    #[arg(long, value_name = "N", requires = "pooling", help_heading = "Output", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Keep the first N numbers of `embedding`, before --normalize [default with --pooling model:
+    /// as the model says]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "pooling",
+        help_heading = "Output",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub truncate_dim: Option<u32>,
 
     /// Scale `embedding` to length 1
@@ -163,8 +170,8 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub word_pooling: Option<WordPooling>,
 
-    /// Write to FILE, which appears complete or not at all. Until then the records are in FILE.partial,
-    /// which stays if the run is interrupted (but not with --format json)
+    /// Write to FILE, which appears complete or not at all. Until then the records are in
+    /// FILE.partial, which stays if the run is interrupted (but not with --format json)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -182,7 +189,8 @@ pub struct Arguments {
     )]
     pub float: Float,
 
-    /// Print for the eye: each token with its id and mask, shapes, first and last values of a row
+    /// Print for people to read: each token with its id and mask, shapes, first and last values of
+    /// a row
     #[arg(long, help_heading = "Output", conflicts_with_all = ["format", "output", "dry_run"])]
     pub preview: bool,
 
@@ -192,7 +200,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "Output", conflicts_with = "self_test")]
     pub dry_run: bool,
 
-    /// Where the encoder runs: auto, cpu, cuda or cuda:N; auto takes a GPU where this build can use
+    /// Where the encoder runs: auto, cpu, cuda or cuda:N; auto takes a GPU if this build can use
     /// one and one answers
     #[arg(
         long,
@@ -204,10 +212,10 @@ pub struct Arguments {
     )]
     pub device: DeviceChoice,
 
-    /// What the model computes with. f16 and bf16 round the weights: a GPU computes in them; the CPU
-    /// computes in f32 all the same, reads weights that are stored so in place, and is seldom faster.
-    /// int16 and int8 are faster on the CPU: there the linear layers are in integers, all else is in
-    /// f32
+    /// What the model computes with. f16 and bf16 round the weights: a GPU computes in them; the
+    /// CPU computes in f32 all the same, reads weights that are stored that way in place, and is
+    /// seldom faster. int16 and int8 are faster on the CPU: there the linear layers are in
+    /// integers, all else is in f32
     #[arg(
         long,
         value_name = "DTYPE",
@@ -229,16 +237,22 @@ pub struct Arguments {
 
     /// Tokens that the encoder takes at once; more is faster, up to a point, and needs more memory
     /// [default: 512, on a GPU 16384]
-    #[arg(long, value_name = "N", help_heading = "Execution", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Execution",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub batch_tokens: Option<u32>,
 
-    /// Go on where an interrupted run with the same -o stopped. Fails if the model, a relevant option
-    /// or the input has changed, or if what was kept is damaged. If nothing was interrupted, a FILE
-    /// that is there stays, whichever run made it; otherwise the run starts from the beginning
+    /// Continue an interrupted run with the same -o. Fails if the model, a relevant option or the
+    /// input has changed, or if what was kept is damaged. If nothing was interrupted, an existing
+    /// FILE is left as it is, whichever run wrote it; without one, the run starts from the
+    /// beginning
     #[arg(long, requires = "output", help_heading = "Execution")]
     pub resume: bool,
 
-    /// End at the first text that cannot be embedded (exit 3) instead of writing its error
+    /// Stop at the first text that cannot be embedded (exit 3) instead of writing its error
     #[arg(long, help_heading = "Execution")]
     pub fail_fast: bool,
 
@@ -246,8 +260,8 @@ pub struct Arguments {
     #[arg(long, help_heading = "Execution", conflicts_with = "fail_fast")]
     pub errors_ok: bool,
 
-    /// Describe the model and its files, and what a run would download; reads no text and no weights.
-    /// With --format json as one JSON object
+    /// Describe the model and its files, and what a run would download; reads no text and no
+    /// weights. With --format json as one JSON object
     #[arg(long, help_heading = "Model", conflicts_with_all = check::not_for_info())]
     pub info: bool,
 
@@ -256,7 +270,7 @@ pub struct Arguments {
     pub self_test: bool,
 
     /// Print the completion script for SHELL
-    // Not `exclusive`: a default from the environment is no contradiction.
+    // Not `exclusive`: a default from the environment must not contradict it.
     #[arg(
         long,
         value_name = "SHELL",
@@ -285,12 +299,12 @@ fn after_help() -> String {
 }
 
 impl Default for Arguments {
-    /// What the command takes if nothing is typed; the environment has no say.
+    /// The defaults of the command; the environment is not read.
     fn default() -> Self {
         let command = Self::command().mut_args(|argument| argument.env(None));
         let parsed = command.try_get_matches_from(["bert-embed"]);
         let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
-        // A line without words has no mistake.
+        // An empty command line always parses.
         parsed.unwrap_or_else(|error| error.exit())
     }
 }
@@ -308,7 +322,7 @@ impl Arguments {
         if fields.is_empty() {
             match format.spec().fields {
                 Fields::Any | Fields::NumericAndId => fields.extend(selected(Selection::ByDefault)),
-                // To notice that the input has ids.
+                // So that a run notices that the input has ids.
                 Fields::OneVector => fields.push(Field::Id),
             }
         }

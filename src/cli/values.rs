@@ -4,6 +4,10 @@
 pub(super) fn max_length(typed: &str) -> Result<u32, String> {
     match typed.parse() {
         Ok(tokens @ 3..) => Ok(tokens),
-        _ => Err("allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's max_position_embeddings".to_owned()),
+        _ => Err(
+            "allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's \
+             max_position_embeddings"
+                .to_owned(),
+        ),
     }
 }

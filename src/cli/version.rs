@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use crate::ops::Level;
 
-/// The optional parts that this program is built with.
+/// The optional features of this build.
 const FEATURES: [(&str, bool); 3] = [
     ("hub", cfg!(feature = "hub")),
     ("parquet", cfg!(feature = "parquet")),
     ("cuda", cfg!(feature = "cuda")),
 ];
 
-/// Version and commit, and below them what else makes one build unlike another.
+/// Version and commit, then the other differences between builds.
 pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let commit = match env!("BERT_EMBED_COMMIT") {
         "" => String::new(),

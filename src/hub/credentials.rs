@@ -30,7 +30,7 @@ impl Proxy {
 
 #[cfg(feature = "hub")]
 impl Proxy {
-    /// Refuses what is no address: the HTTP client would pass over it and go round the proxy.
+    /// Refuses what is not an address: the HTTP client would ignore it and bypass the proxy.
     ///
     /// # Errors
     /// [`Kind::Usage`].
@@ -93,7 +93,7 @@ impl Token {
         ))
     }
 
-    /// The token itself, for a header and nothing else.
+    /// The token itself, only for a header.
     #[cfg(feature = "hub")]
     pub(super) fn secret(&self) -> &str {
         &self.0

@@ -2,8 +2,8 @@
 //!
 //! Files arrive in a directory of ours, and only verified ones enter the cache: `hf-hub`'s own way
 //! into the cache checks neither status nor length nor hash, and joins an unchecked etag and commit
-//! into paths. `config.json` comes first: it gives the commit that all other files are asked for, so
-//! that a snapshot is never mixed.
+//! into paths. `config.json` comes first: it gives the commit that all other files are asked for,
+//! so that a snapshot is never mixed.
 //!
 //! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
 //! For a local directory it follows redirects first, and a content network sends no such header: so
@@ -28,7 +28,7 @@ use super::snapshot::ModelSource;
 use crate::checkpoint::files::{self, WeightFormat};
 use crate::error::{Classify, Kind, Result};
 
-/// A file that comes damaged or not at all is tried once more.
+/// A file that arrives damaged or not at all is tried once more.
 const TRIES: u32 = 2;
 
 /// Downloads what the cache lacks of `id` at `revision`.
@@ -44,7 +44,7 @@ pub(super) fn fetch(
 ) -> Result<Commit> {
     let hub = Hub::new(environment)?;
     runtime()?.block_on(async {
-        // Asked before anything is written: a model that is not to be had leaves no trace.
+        // Checked before writing, so that an unavailable model leaves no files.
         let config = hub.metadata(id, revision, files::CONFIG).await?;
         let config = config.ok_or_else(|| no_file(hub.host(), "`config.json`"))?;
         let installer = Installer::lock(cache, id)?;
@@ -256,7 +256,8 @@ impl ModelDownload<'_> {
         )))
     }
 
-    /// The size that the hub promised; without one, the size that a file other than weights may have.
+    /// The size that the hub promised; without one, the size that a file other than weights may
+    /// have.
     fn max_bytes(&self, file: &str, metadata: &FileMetadata) -> Result<u64> {
         let allowed = files::max_bytes(file);
         let host = self.hub.host();
@@ -272,8 +273,8 @@ impl ModelDownload<'_> {
         }
     }
 
-    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk are not tried
-    /// again.
+    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk are not
+    /// tried again.
     async fn transfer(
         &self,
         file: &str,

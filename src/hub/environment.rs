@@ -53,7 +53,7 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// 8 s for headers, so that an unreachable host is told in under 10 s; 30 s without a byte;
+    /// 8 s for headers, so that an unreachable host is reported in under 10 s; 30 s without a byte;
     /// retries after 0.5, 1 and 2 s.
     fn default() -> Self {
         Self {
@@ -182,8 +182,8 @@ impl Timeouts {
     }
 }
 
-/// Switches off the telemetry of `hf-xet`, which `hf-hub` uses and which only the process's
-/// environment can tell.
+/// Switches off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable can do
+/// that.
 ///
 /// # Safety
 /// No other thread may run yet: call it first in `main`.

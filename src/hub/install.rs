@@ -1,5 +1,6 @@
-//! Writes verified files into the cache in Python's layout: first the blob, then the link to it, then
-//! the ref, each by a rename. So a process that is killed leaves a cache that both programs can use.
+//! Writes verified files into the cache in Python's layout: first the blob, then the link to it,
+//! then the ref, each by a rename. So a process that is killed leaves a cache that both programs
+//! can use.
 //!
 //! A lock keeps two of our processes from downloading the same model at once. Beside it is the
 //! directory where a download lies until it is verified. A link is never followed on the way to a
@@ -26,12 +27,12 @@ impl<'a> Installer<'a> {
     /// Waits for the repository's lock and clears what a killed download left.
     ///
     /// # Errors
-    /// [`Kind::Hub`] where the cache cannot be written.
+    /// [`Kind::Hub`] if the cache cannot be written.
     pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
         let root = cache.root();
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
         let locks = directory(root, &[".locks", cache.folder()])?;
-        // Not Python's locks, one a blob: hf-hub takes those, and gives up after 10 s.
+        // Not Python's locks, one per blob: hf-hub takes those, and gives up after 10 s.
         let path = locks.join("bert-embed.lock");
         refuse_link(&path)?;
         let lock = OpenOptions::new()
@@ -96,7 +97,7 @@ impl<'a> Installer<'a> {
         replace(&new, &pointer)
     }
 
-    /// Notes that `revision` is `commit`; a revision that is a commit needs no note.
+    /// Records that `revision` is `commit`; nothing to do if the revision is a commit.
     pub(super) fn refer(&self, revision: &Revision, commit: &Commit) -> Result<()> {
         if revision.commit().is_some() {
             return Ok(());
@@ -119,7 +120,7 @@ impl<'a> Installer<'a> {
 
 impl Drop for Installer<'_> {
     fn drop(&mut self) {
-        // What stays is removed by the next download.
+        // The next download removes what stays.
         drop(remove(&self.staging));
     }
 }
@@ -138,7 +139,7 @@ fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
     }
 }
 
-/// `root` with `parts` below it, each made where it is missing and none of them a link.
+/// `root` with `parts` below it. Missing ones are created; links are refused.
 fn directory(root: &Path, parts: &[&str]) -> Result<PathBuf> {
     let mut path = root.to_path_buf();
     for part in parts {
@@ -183,7 +184,7 @@ fn remove(path: &Path) -> Result<()> {
 
 fn replace(new: &Path, old: &Path) -> Result<()> {
     fs::rename(new, old).map_err(|error| {
-        // Of no use to anyone; the error that matters is the one above.
+        // Clean up as far as possible; the error that matters is the one above.
         drop(fs::remove_file(new));
         cannot_write(old, &error)
     })
@@ -194,7 +195,7 @@ fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(blob, pointer)
 }
 
-/// As Python's client does where links need a privilege: a copy.
+/// Copies instead, as Python's client does if links need a privilege.
 #[cfg(not(unix))]
 fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
     let snapshot = pointer.parent().unwrap_or(pointer);

@@ -11,7 +11,7 @@ use crate::checkpoint::files;
 use crate::error::{Error, Kind, Result};
 
 /// Finds the model's files, and downloads them if they are neither local nor in the cache. A model
-/// in the cache makes no network access.
+/// in the cache needs no network access.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a name that can be neither directory nor hub id, [`Kind::Model`] for a local
@@ -39,7 +39,8 @@ fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     (looks_like_path || (!model.is_empty() && may_be_there(path))).then(|| environment.expand(path))
 }
 
-/// Whether something is at `path`, or cannot be looked at: then the directory's judge says why.
+/// Whether something is at `path`. If the system could not look, the answer is yes, and opening the
+/// directory tells why.
 fn may_be_there(path: &Path) -> bool {
     use std::io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory};
     match path.try_exists() {
@@ -64,7 +65,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
 ///
 /// # Errors
 /// [`Kind::Hub`] or [`Kind::HubRefused`].
-pub fn weights_on_hub(
+pub(crate) fn weights_on_hub(
     environment: &Environment,
     snapshot: &Snapshot,
 ) -> Result<Vec<(String, Option<u64>)>> {

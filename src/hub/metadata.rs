@@ -123,7 +123,7 @@ impl Hub {
                 Ok(response) if is_transient(response.status()) => {
                     retry_after(response.headers()).unwrap_or(pause)
                 }
-                // A host that cannot be reached is told at once, not four times later.
+                // An unreachable host is reported at once, not after four tries.
                 Err(error) if !error.is_timeout() && !error.is_connect() => pause,
                 _ => Duration::MAX,
             };
@@ -141,7 +141,7 @@ impl Hub {
     }
 
     async fn send(&self, url: &Url) -> reqwest::Result<Response> {
-        // Else the size would be that of a compressed answer.
+        // Otherwise the size would be that of a compressed answer.
         let request = self
             .client
             .head(url.clone())

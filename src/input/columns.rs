@@ -19,7 +19,7 @@ pub struct ColumnNames {
     pub keep: Vec<String>,
 }
 
-/// What a row holds of the first segment's two columns becomes the segment.
+/// Makes the first segment from its two columns, of which a row has one.
 pub(super) type FirstSegment = std::result::Result<Segment, String>;
 
 impl ColumnNames {
@@ -88,7 +88,7 @@ pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Where in a table the columns stand.
+/// The places of the columns in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ColumnPlaces {
     pub(super) text: Option<usize>,
@@ -149,7 +149,7 @@ impl ColumnPlaces {
 }
 
 fn missing(name: &str, header: &[String], table: &str) -> Error {
-    /// Names beyond these would fill the screen.
+    /// More names than this would fill the screen.
     const SHOWN: usize = 30;
     let mut columns = header
         .iter()

@@ -1,4 +1,4 @@
-//! Whole files as texts: a long document a file.
+//! Whole files as texts, one document per file.
 
 use std::fs;
 use std::io::Read;
@@ -46,7 +46,7 @@ pub(super) fn read(file: &InputFile) -> InputItem {
 }
 
 /// All files in `directory` and below it, sorted by path. Names that begin with a dot are left out;
-/// links to files are followed, links to directories are not, so that no way leads in a circle.
+/// links to files are followed, links to directories are not, so that there are no circles.
 ///
 /// # Errors
 /// [`Kind::Input`] if a directory cannot be read.

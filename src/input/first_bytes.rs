@@ -1,6 +1,6 @@
 //! What the first bytes of a file say about it: files that hold no text are refused by name.
 
-/// What a file is instead of text, and the command that makes text of it.
+/// What a file is instead of text, and the command that turns it into text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoText {
     pub(super) what: &'static str,
@@ -8,8 +8,8 @@ pub(super) struct NoText {
     pub(super) command: Option<&'static str>,
 }
 
-/// The beginnings of files that people have beside their texts. `None` as the command: nothing
-/// simple makes text of it.
+/// The beginnings of files that people keep beside their texts. The command is `None` if no simple
+/// one gives text.
 const BEGINNINGS: [(&[u8], &str, Option<&str>); 21] = [
     // In this order: UTF-32's mark begins with UTF-16's.
     (b"\xff\xfe\0\0", "UTF-32", Some("iconv -f UTF-32 -t UTF-8")),
@@ -37,7 +37,7 @@ const BEGINNINGS: [(&[u8], &str, Option<&str>); 21] = [
 
 /// Why a file that begins with `head` holds no text; `None` if it may.
 ///
-/// `has_nul` says that NUL is nothing strange in it: texts may end with it.
+/// `has_nul` means that texts end with NUL, so it may occur.
 pub(super) fn judge(head: &[u8], has_nul: bool) -> Option<NoText> {
     let begins = |(beginning, ..): &&(&[u8], _, _)| head.starts_with(beginning);
     if let Some(&(_, what, command)) = BEGINNINGS.iter().find(begins) {
@@ -58,8 +58,8 @@ pub(super) fn judge(head: &[u8], has_nul: bool) -> Option<NoText> {
     })
 }
 
-/// Whether every tenth byte is a control character, or not UTF-8, and both are there: NUL alone may
-/// stand in a text, and so may a byte of another encoding.
+/// Whether a tenth of the bytes are control characters or not UTF-8, and both occur: a text may
+/// hold NUL, or bytes of another encoding.
 fn is_binary(head: &[u8]) -> bool {
     const LOOKED_AT: usize = 8192;
     let head = &head[..head.len().min(LOOKED_AT)];

@@ -13,9 +13,9 @@ use clap::ValueEnum;
 /// What a file of the input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
-    /// A text a line
+    /// One text per line
     Lines,
-    /// A JSON object a line: text, or words (a list), and optionally id and text_pair
+    /// One JSON object per line: text, or words (a list), and optionally id and text_pair
     Jsonl,
     /// A table with a header, cells separated by commas
     Csv,

@@ -1,13 +1,13 @@
 //! A text's own name in the input, echoed back: a string by its value, a number as it is written.
 //!
-//! Nothing is computed with the number, so none is too large and `1.0` does not become `1`.
+//! The number is never parsed, so none is too large, and `1.0` does not become `1`.
 
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// A text's name in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Id {
+pub(crate) enum Id {
     /// A JSON number, as it is written.
     Number(String),
     /// The value of a JSON string.
@@ -17,13 +17,13 @@ pub enum Id {
 impl Id {
     /// The string, or the number as it is written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Number(text) | Self::String(text) => text,
         }
     }
 
-    /// The name that `json` is, one valid JSON value under the key `key`.
+    /// Reads the name from `json`, the value of the key `key`.
     pub(super) fn parse(key: &str, json: &str) -> Result<Self, String> {
         match json.as_bytes().first() {
             Some(b'"') => serde_json::from_str(json)

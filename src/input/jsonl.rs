@@ -1,6 +1,6 @@
 //! JSON lines as texts: `{"text": …}` with `id` and `text_pair`, or `{"words": […]}`.
 //!
-//! The user may name other keys. Keys that have no name here pass unread.
+//! The user may name other keys. Other keys are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,12 +19,12 @@ struct Values<'a> {
     values: Vec<Option<&'a RawValue>>,
 }
 
-/// How many names stand before those of the values that are kept.
+/// How many values come before those that are kept.
 const PARTS: usize = 4;
 
-/// The text of `line`, or why it is none with the id if that could be read.
+/// The text of `line`, or why it is not one, with the id if that could be read.
 pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
-    // serde takes a list for an object.
+    // serde would accept a list as an object.
     if !line.trim_start().starts_with('{') {
         return Err(BadText::because("it is not a JSON object"));
     }
@@ -76,14 +76,14 @@ impl<'a> Values<'a> {
 /// Fills `values` from `line`; those before an error stay.
 fn read<'a>(line: &'a str, values: &mut Values<'a>) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(line);
-    let read = json.deserialize_map(Reader(values));
+    let read = json.deserialize_map(ValuesVisitor(values));
     read.and_then(|()| json.end())
         .map_err(|error| at_byte(&error, 0))
 }
 
-struct Reader<'r, 'a>(&'r mut Values<'a>);
+struct ValuesVisitor<'r, 'a>(&'r mut Values<'a>);
 
-impl<'a> Visitor<'a> for Reader<'_, 'a> {
+impl<'a> Visitor<'a> for ValuesVisitor<'_, 'a> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -101,7 +101,7 @@ impl<'a> Visitor<'a> for Reader<'_, 'a> {
                 .iter()
                 .zip(&mut *values)
                 .filter(|(name, _)| **name == key);
-            // One key may have two uses, but it stands in a line once.
+            // A key may have two uses, but a line has it only once.
             if places.any(|(_, value)| value.is_some()) {
                 return Err(M::Error::custom(format!("duplicate field `{key}`")));
             }
@@ -122,7 +122,7 @@ fn value<T: DeserializeOwned>(line: &str, written: &RawValue) -> Result<T, Strin
     serde_json::from_str(written).map_err(|error| at_byte(&error, offset))
 }
 
-/// serde's words, with the byte of the line. The JSON begins behind `offset` bytes.
+/// serde's words, with the byte of the line. The JSON begins after `offset` bytes.
 fn at_byte(error: &serde_json::Error, offset: usize) -> String {
     format!("{} at byte {}", words(error), offset + error.column())
 }

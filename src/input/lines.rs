@@ -4,15 +4,15 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use super::columns::ColumnNames;
-use super::source::Source;
+use super::source::NamedReader;
 use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
-/// A longer line is not a text but a file of another kind; BERT takes 512 tokens of it at most.
+/// A longer line is not text but some other kind of file; BERT takes at most 512 tokens of it.
 pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// After this many bytes without an end the source is given up (`/dev/zero` has none).
+/// After this many bytes without a line end, the run gives up on the source (`/dev/zero` has none).
 pub(super) const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 
 /// What a line is.
@@ -23,7 +23,7 @@ pub(super) enum LineFormat {
         pair_separator: Option<String>,
         /// Whether it ends with NUL instead of LF.
         is_nul_separated: bool,
-        /// Whether nobody said that the file holds lines of text.
+        /// Whether lines of text are only the default, and nobody asked for them.
         is_guess: bool,
     },
     /// A JSON object.
@@ -31,17 +31,17 @@ pub(super) enum LineFormat {
 }
 
 /// The lines of one source, each good or bad by itself.
-pub(super) struct Lines {
-    source: Source,
+pub(super) struct TextLines {
+    source: NamedReader,
     format: LineFormat,
     /// Number of the line read last, from 1.
     line_number: u64,
     finished: bool,
 }
 
-impl Lines {
+impl TextLines {
     /// The lines of `source`, read as `format`.
-    pub(super) fn new(source: Source, format: LineFormat) -> Self {
+    pub(super) fn new(source: NamedReader, format: LineFormat) -> Self {
         Self {
             source,
             format,
@@ -93,7 +93,7 @@ impl Lines {
         }))
     }
 
-    /// Says what the source may hold instead of lines of text.
+    /// Notes what the source seems to hold instead of lines of text.
     fn note_guess(&mut self) -> Result<()> {
         let LineFormat::Text { is_guess: true, .. } = self.format else {
             return Ok(());
@@ -152,7 +152,7 @@ impl Lines {
         }
     }
 
-    /// Reads on to the next line end without keeping anything; how many bytes that were.
+    /// Skips to the next line end and returns how many bytes that were.
     fn skip_line(&mut self) -> Result<u64> {
         let end = self.end();
         let skipped = skip_until(&mut self.source.reader, end, MAX_SKIPPED_BYTES)
@@ -166,7 +166,7 @@ impl Lines {
     }
 }
 
-/// `bytes` as text, or why they are none.
+/// `bytes` as text, or why they are not.
 pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to() + 1;
@@ -194,7 +194,7 @@ fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Opti
     Ok(None)
 }
 
-impl Iterator for Lines {
+impl Iterator for TextLines {
     type Item = Result<InputItem>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -220,8 +220,8 @@ mod tests {
     };
 
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
-        let source = Source::new("x", Cursor::new(bytes.to_vec()));
-        Lines::new(source, TEXT)
+        let source = NamedReader::new("x", Cursor::new(bytes.to_vec()));
+        TextLines::new(source, TEXT)
             .map(|line| line.expect("a cursor can be read").text)
             .collect()
     }
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_given_up() {
-        let source = Source::new("zeros", BufReader::new(io::repeat(0)));
-        let mut lines = Lines::new(source, TEXT);
+        let source = NamedReader::new("zeros", BufReader::new(io::repeat(0)));
+        let mut lines = TextLines::new(source, TEXT);
         let error = lines
             .next()
             .expect("a first line")

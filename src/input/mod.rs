@@ -1,8 +1,8 @@
 //! Texts from arguments, files and standard input, in order.
 //!
-//! A bad line, row or document becomes a [`BadText`] and shifts no other. A line ends at LF only and
-//! loses one trailing CR, as in `extract_features.py` and every line tool; a blank line is a text
-//! too.
+//! A bad line, row or document becomes a [`BadText`] and does not shift the others. A line ends at
+//! LF only and loses one trailing CR, as in `extract_features.py` and every line tool; a blank line
+//! is a text too.
 
 mod columns;
 mod documents;
@@ -23,22 +23,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-pub use columns::ColumnNames;
-pub use format::InputFormat;
-pub use id::Id;
-use lines::{LineFormat, Lines};
+pub(crate) use columns::ColumnNames;
+pub(crate) use format::InputFormat;
+pub(crate) use id::Id;
+use lines::{LineFormat, TextLines};
 #[cfg(feature = "parquet")]
 use parquet::ParquetRows;
 use selection::SelectedItems;
-pub use selection::{Shard, TextSelection};
-use source::{InputFile, Source};
+pub(crate) use selection::{Shard, TextSelection};
+use source::{InputFile, NamedReader};
 use table::Table;
-pub use text::{BadText, Place, Segment, Text, TextOrBad};
+pub(crate) use text::{BadText, Place, TextOrBad};
+pub use text::{Segment, Text};
 
 /// How the input is read.
 #[derive(Debug, Clone, Default)]
 pub struct InputOptions {
-    /// What every file holds; `None` goes by each file's ending.
+    /// What every file holds; if `None`, each file's ending says it.
     pub format: Option<InputFormat>,
     /// Splits a line into two segments.
     pub pair_separator: Option<String>,
@@ -51,7 +52,7 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
-    /// What the file at `path` holds: as asked for, or by its ending, or else lines.
+    /// What the file at `path` holds: as asked for, else by its ending, else lines.
     #[must_use]
     pub fn format_of(&self, path: &Path) -> InputFormat {
         let by_ending = || InputFormat::by_ending(path);
@@ -61,10 +62,10 @@ impl InputOptions {
 
 /// One text as it was read, good or bad by itself.
 #[derive(Debug)]
-pub struct InputItem {
+pub(crate) struct InputItem {
     /// The text.
     pub text: TextOrBad<Text>,
-    /// The bytes that it took of the input.
+    /// The bytes that it took up in the input.
     pub size_bytes: u64,
 }
 
@@ -78,10 +79,10 @@ impl InputItem {
 }
 
 /// Texts in input order. An error ends the run: the source itself can no longer be read.
-pub type Items = Box<dyn Iterator<Item = Result<InputItem>> + Send>;
+pub(crate) type Items = Box<dyn Iterator<Item = Result<InputItem>> + Send>;
 
 /// The texts of the input.
-pub struct Texts {
+pub(crate) struct Texts {
     /// One after the other.
     pub items: Items,
     /// Sum of all, if it is known before they are read.
@@ -104,7 +105,11 @@ impl Texts {
 
 /// Texts from the command line's arguments.
 #[must_use]
-pub fn from_arguments(texts: Vec<String>, pair: Option<String>, options: InputOptions) -> Texts {
+pub(crate) fn from_arguments(
+    texts: Vec<String>,
+    pair: Option<String>,
+    options: InputOptions,
+) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
     let separator = options.pair_separator;
     let text = move |text: String| match &pair {
@@ -129,14 +134,14 @@ pub fn from_arguments(texts: Vec<String>, pair: Option<String>, options: InputOp
 
 /// Texts from `files`, one after the other; `-` is standard input.
 ///
-/// Every regular file is looked at here, so that a missing one, or one without text, is refused
-/// before the model is loaded. It is opened again when its turn comes: thousands of files may be
-/// named, and a process may have only so many open.
+/// Every regular file is checked here, so that a missing one, or one without text, is refused
+/// before the model is loaded. It is opened again when its turn comes, because a process cannot
+/// keep thousands of files open.
 ///
 /// # Errors
-/// [`Kind::Input`] if a file cannot be read or holds no text; [`Kind::Usage`] if a table has not the
-/// columns that are named.
-pub fn from_files(files: &[PathBuf], options: InputOptions) -> Result<Texts> {
+/// [`Kind::Input`] if a file cannot be read or holds no text; [`Kind::Usage`] if a table lacks a
+/// column that is named.
+pub(crate) fn from_files(files: &[PathBuf], options: InputOptions) -> Result<Texts> {
     let mut sources = Vec::new();
     let selection = options.selection;
     let options = Arc::new(options);
@@ -174,7 +179,10 @@ pub fn from_files(files: &[PathBuf], options: InputOptions) -> Result<Texts> {
 fn is_a_directory(file: &InputFile) -> Error {
     Error::message(Kind::Input, "it is a directory")
         .context(format!("could not read `{}`", file.name))
-        .with_tip("--input-format documents takes each file in it as a text; --model takes a model's directory")
+        .with_tip(
+            "--input-format documents takes each file in it as a text; \
+             --model takes a model's directory",
+        )
 }
 
 /// The texts in `file`.
@@ -201,7 +209,10 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
         InputFormat::Jsonl => {
             let mut source = file.text(false)?;
             refuse_json_array(&mut source)?;
-            Ok(Box::new(Lines::new(source, LineFormat::Json(columns()))))
+            Ok(Box::new(TextLines::new(
+                source,
+                LineFormat::Json(columns()),
+            )))
         }
         InputFormat::Lines => {
             let mut source = file.text(options.is_nul_separated)?;
@@ -214,7 +225,7 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
                 is_nul_separated: options.is_nul_separated,
                 is_guess,
             };
-            Ok(Box::new(Lines::new(source, format)))
+            Ok(Box::new(TextLines::new(source, format)))
         }
     }
 }
@@ -231,7 +242,7 @@ fn open_parquet(file: &InputFile, _columns: Arc<ColumnNames>) -> Result<Items> {
         .with_tip("cargo build --release --features parquet"))
 }
 
-fn refuse_json_array(source: &mut Source) -> Result<()> {
+fn refuse_json_array(source: &mut NamedReader) -> Result<()> {
     if !first_bytes::is_json_array(source.head()?) {
         return Ok(());
     }
@@ -239,12 +250,15 @@ fn refuse_json_array(source: &mut Source) -> Result<()> {
     Err(
         Error::message(Kind::Input, "it is a JSON array, not lines of text or JSON")
             .context(format!("could not read `{name}`"))
-            .with_tip("jq -c '.[]' makes JSON lines of it for --input-format jsonl; --input-format lines takes its lines as texts"),
+            .with_tip(
+                "jq -c '.[]' makes JSON lines of it for --input-format jsonl; \
+                 --input-format lines takes its lines as texts",
+            ),
     )
 }
 
-/// Whether standard input is a terminal, where waiting for texts would look like hanging.
+/// Whether standard input is a terminal: waiting for texts there would look like hanging.
 #[must_use]
-pub fn standard_input_is_terminal() -> bool {
+pub(crate) fn standard_input_is_terminal() -> bool {
     io::stdin().is_terminal()
 }

@@ -30,8 +30,8 @@ impl ParquetRows {
     /// The rows of `file`.
     ///
     /// # Errors
-    /// [`Kind::Input`] if it is no parquet file; [`Kind::Usage`] if it is a stream, or if a column
-    /// that is named is not there.
+    /// [`Kind::Input`] if it is no parquet file; [`Kind::Usage`] if it is a stream, or if it lacks
+    /// a column that is named.
     pub(super) fn open(file: InputFile, names: Arc<ColumnNames>) -> Result<Self> {
         let name = &file.name;
         if file.size_bytes.is_none() {
@@ -51,10 +51,10 @@ impl ParquetRows {
                 .map(|column| column.name().to_owned())
                 .collect()
         };
-        // All columns here, so that a message can list them.
+        // All columns, so that a message can list them.
         let places = ColumnPlaces::find(&names, &header(columns), name, true)?;
         refuse_other_types(places.text.map(|place| &*columns[place]), name)?;
-        // Only those that are used are read.
+        // Reads only those that are used.
         let is_used = |column: &&Arc<Type>| names.uses(column.name());
         let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
         let header = header(&used);
@@ -194,7 +194,7 @@ fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
         .collect()
 }
 
-/// Whole numbers and strings are names; whatever else a table holds is none.
+/// Whole numbers and strings are ids; nothing else is.
 fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     match cell {
         Field::Byte(_)

@@ -8,9 +8,9 @@ use crate::error::Result;
 /// Which texts of the input a run embeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextSelection {
-    /// So many texts at the beginning are left out.
+    /// The number of texts that are skipped at the beginning.
     pub skip: u64,
-    /// At most so many texts behind them are read.
+    /// The most texts that are read after them.
     pub limit: Option<u64>,
     /// Of those, every N-th text.
     pub shard: Option<Shard>,
@@ -44,7 +44,7 @@ impl std::fmt::Display for Shard {
 }
 
 impl TextSelection {
-    /// Whether it leaves no text out.
+    /// Whether it selects every text.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()

@@ -20,9 +20,9 @@ const BUFFER_BYTES: usize = 1 << 18;
 #[derive(Debug, Clone)]
 pub(super) struct InputFile {
     pub(super) path: PathBuf,
-    /// As messages call it.
+    /// Its name in messages.
     pub(super) name: Arc<str>,
-    /// The name if the input has other files, so that a record has to say which.
+    /// Its name in records, if the input has other files.
     pub(super) name_of_several: Option<Arc<str>>,
     /// Its size when the run began; `None` for a stream.
     pub(super) size_bytes: Option<u64>,
@@ -32,7 +32,7 @@ impl InputFile {
     /// Looks at the file at `path`, or at standard input for `-`.
     ///
     /// # Errors
-    /// [`Kind::Input`] if it is not there.
+    /// [`Kind::Input`] if it does not exist.
     pub(super) fn look(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
         let is_standard_input = path == Path::new("-");
         let name: Arc<str> = if is_standard_input {
@@ -82,11 +82,11 @@ impl InputFile {
             .kind(Kind::Input)
     }
 
-    /// The text in the file; `has_nul` says that NUL is nothing strange in it.
+    /// The text in the file; `has_nul` means that NUL may occur in it.
     ///
     /// # Errors
     /// [`Kind::Input`] if it cannot be read, or holds no text.
-    pub(super) fn text(&self, has_nul: bool) -> Result<Source> {
+    pub(super) fn text(&self, has_nul: bool) -> Result<NamedReader> {
         let reader: Box<dyn BufRead + Send> = if self.is_standard_input() {
             Box::new(BufReader::with_capacity(
                 BUFFER_BYTES,
@@ -99,7 +99,7 @@ impl InputFile {
             };
             Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
         };
-        Source {
+        NamedReader {
             name: Arc::clone(&self.name),
             name_of_several: self.name_of_several.clone(),
             is_standard_input: self.is_standard_input(),
@@ -114,7 +114,7 @@ fn could_not_read(name: &str) -> String {
     format!("could not read `{name}`")
 }
 
-/// A file that must give as many bytes as it had when the run began.
+/// A file that must still have as many bytes as when the run began.
 struct Whole {
     file: File,
     missing_bytes: u64,
@@ -132,7 +132,7 @@ impl Read for Whole {
 }
 
 /// Text of one file, with the name that messages give it.
-pub(super) struct Source {
+pub(super) struct NamedReader {
     pub(super) name: Arc<str>,
     /// The name if the input has other files.
     pub(super) name_of_several: Option<Arc<str>>,
@@ -140,7 +140,7 @@ pub(super) struct Source {
     pub(super) reader: Box<dyn BufRead + Send>,
 }
 
-impl Source {
+impl NamedReader {
     /// The only source of the input, called `name`, that reads from `reader`.
     #[cfg(test)]
     pub(super) fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
@@ -163,7 +163,8 @@ impl Source {
         head.with_context(|| could_not_read(name)).kind(Kind::Input)
     }
 
-    /// Reads until the buffer has as many bytes as the longest mark that is looked for, or a line.
+    /// Reads until the buffer holds a line, or as many bytes as the longest beginning that is
+    /// checked.
     fn fill(&mut self) -> io::Result<()> {
         const MARK_BYTES: usize = 4;
         let mut head = Vec::new();
@@ -193,7 +194,7 @@ impl Source {
         Error::new(Kind::Input, cause).context(could_not_read(&self.name))
     }
 
-    /// What is in the gzip or zstd file, or the file itself.
+    /// The content of the gzip or zstd file, or the file itself.
     fn decompressed(mut self) -> Result<Self> {
         let head = self.head()?;
         let is_gzip = head.starts_with(b"\x1f\x8b");

@@ -1,7 +1,7 @@
 //! Rows of a csv or tsv table as texts, in bounded memory.
 //!
-//! The first row is the header. Quotes are as RFC 4180 and Python's csv module have them, in tsv
-//! too: a quoted cell may hold separators, line ends and doubled quotes. An empty line is no row.
+//! The first row is the header. Quotes follow RFC 4180 and Python's csv module, in tsv too: a
+//! quoted cell may hold separators, line ends and doubled quotes. An empty line is no row.
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use csv_core::ReadRecordResult;
 
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
-use super::source::Source;
+use super::source::NamedReader;
 use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
 use crate::error::{Error, Kind, Result};
 
@@ -27,8 +27,8 @@ impl Table {
     /// The table in `source`, whose cells end with `separator`.
     ///
     /// # Errors
-    /// [`Kind::Input`] if it has no header; [`Kind::Usage`] if a column that is named is not there.
-    pub(super) fn new(source: Source, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
+    /// [`Kind::Input`] if it has no header; [`Kind::Usage`] if it lacks a column that is named.
+    pub(super) fn new(source: NamedReader, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
         let mut rows = Rows {
             source,
             parser: csv_core::ReaderBuilder::new().delimiter(separator).build(),
@@ -107,7 +107,7 @@ fn header(row: Option<Row>) -> std::result::Result<Vec<String>, String> {
     row.cells?.into_iter().map(name).collect()
 }
 
-/// What makes a text of the cells of a row.
+/// Turns the cells of a row into a text.
 struct Cells<'a> {
     names: &'a ColumnNames,
     places: &'a ColumnPlaces,
@@ -166,16 +166,16 @@ struct Row<'a> {
 
 /// Splits a source into rows.
 struct Rows {
-    source: Source,
+    source: NamedReader,
     parser: csv_core::Reader,
     /// Number of the line that is read next, from 1.
     line_number: u64,
-    /// The cells of the row read last, end to end, and where each ends.
+    /// The cells of the last row, end to end, and where each ends.
     cells: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// How much of the buffers the row being read has filled.
+/// How much of the buffers the current row has filled.
 #[derive(Default)]
 struct Filled {
     cells: usize,
@@ -239,7 +239,7 @@ impl Rows {
         }
     }
 
-    /// Reads one row; whether it is whole.
+    /// Reads one row; returns whether it is complete.
     fn read(&mut self, filled: &mut Filled) -> io::Result<bool> {
         let mut has_ended = false;
         loop {
@@ -278,7 +278,7 @@ impl Rows {
         }
     }
 
-    /// Makes room for more of a row. Of one that is too long, nothing is kept.
+    /// Makes room for more of a row. A row that is too long is dropped.
     fn grow(&mut self, filled: &mut Filled) -> io::Result<()> {
         if (self.cells.len() as u64) < MAX_TEXT_BYTES {
             self.cells.resize(self.cells.len() * 2, 0);
@@ -305,7 +305,7 @@ mod tests {
     fn rows(table: &str, capacity: usize) -> Vec<(u64, std::result::Result<Vec<String>, String>)> {
         let reader = BufReader::with_capacity(capacity, Cursor::new(table.to_owned().into_bytes()));
         let mut rows = Rows {
-            source: Source::new("x", reader),
+            source: NamedReader::new("x", reader),
             parser: csv_core::Reader::new(),
             line_number: 1,
             cells: vec![0; 1],

@@ -10,15 +10,15 @@ use crate::error::one_line;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// The input's own name for it, echoed back.
-    pub id: Option<Id>,
+    pub(crate) id: Option<Id>,
     /// The first segment.
     pub first: Segment,
     /// The second segment, if there is one.
     pub pair: Option<String>,
     /// The columns of `--keep-columns` as one JSON object.
-    pub columns: Option<String>,
+    pub(crate) columns: Option<String>,
     /// Where it was read.
-    pub place: Place,
+    pub(crate) place: Place,
 }
 
 /// A segment as it was given.
@@ -26,13 +26,13 @@ pub struct Text {
 pub enum Segment {
     /// Running text.
     Text(String),
-    /// Words that somebody has split already.
+    /// Words that are already split.
     Words(Vec<String>),
 }
 
 /// Where in the input a text stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Number of the text in the whole input, from 0.
     pub index: u64,
     /// The file as the user named it; `None` if the input is one source only.
@@ -72,9 +72,10 @@ impl Text {
         }
     }
 
-    /// What the record depends on: a text that was moved to another line stays the same text.
+    /// What the record depends on. The place is left out: a text that moved to another line is the
+    /// same text.
     #[must_use]
-    pub fn content(&self) -> impl fmt::Debug {
+    pub(crate) fn content(&self) -> impl fmt::Debug {
         let Self {
             id,
             first,
@@ -88,12 +89,12 @@ impl Text {
     /// Puts `prompt` before the text.
     ///
     /// # Errors
-    /// The text is a list of words, which has no place for it.
-    pub fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
+    /// The text is a list of words.
+    pub(crate) fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
         match &mut self.first {
             Segment::Text(text) => text.insert_str(0, prompt),
             Segment::Words(_) => {
-                let message = "a prompt cannot be put before a list of words";
+                let message = "a prompt needs running text, not a list of words";
                 return Err(self.refused(message.to_owned()));
             }
         }
@@ -102,7 +103,7 @@ impl Text {
 
     /// The text as one that cannot be embedded, for the reason in `message`.
     #[must_use]
-    pub fn refused(self, message: String) -> BadText {
+    pub(crate) fn refused(self, message: String) -> BadText {
         BadText {
             message,
             id: self.id,
@@ -125,7 +126,7 @@ impl From<String> for Text {
 
 /// Why one text of the input cannot be embedded; the run goes on without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BadText {
+pub(crate) struct BadText {
     /// The cause as the user reads it.
     pub message: String,
     /// The input's own name for the text, if it could be read.
@@ -136,7 +137,7 @@ pub struct BadText {
 
 impl BadText {
     /// A text of which only `message` is known.
-    pub fn because(message: impl Into<String>) -> Self {
+    pub(crate) fn because(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             ..Self::default()
@@ -157,8 +158,8 @@ impl fmt::Display for BadText {
     }
 }
 
-/// A good text as far as it has come, or why the text cannot be embedded.
-pub type TextOrBad<T> = std::result::Result<T, BadText>;
+/// A good text at some stage of the work, or why the text cannot be embedded.
+pub(crate) type TextOrBad<T> = std::result::Result<T, BadText>;
 
 #[cfg(test)]
 mod tests {

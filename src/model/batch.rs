@@ -2,7 +2,7 @@
 
 use crate::ops::Sequence;
 
-/// Sequences that the encoder takes at once; one entry a token in each list of ids.
+/// Sequences that the encoder takes at once; each list of ids has one entry per token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Rows of the word embeddings.

@@ -109,7 +109,7 @@ impl<'a> LayerSelection<'a> {
         self.numbers.contains(&number)
     }
 
-    /// Keeps the output of layer `number` wherever it was selected.
+    /// Keeps the output of layer `number` in each place that selects it.
     fn put(&mut self, number: usize, output: impl Fn() -> Result<OutputTensor>) -> Result<()> {
         for (&selected, place) in self.numbers.iter().zip(&mut self.outputs) {
             if selected == number {

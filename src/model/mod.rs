@@ -1,6 +1,6 @@
-//! BERT: embeddings, a stack of layers, a pooler. It reads as the paper.
+//! BERT: embeddings, a stack of layers, a pooler. It reads like the paper.
 //!
-//! [`BertModel`] is what others use: it chooses the device's operations once, when the weights are
+//! Other rooms use [`BertModel`]: it chooses the device's operations once, when the weights are
 //! loaded. How an operation is computed is in `ops/`.
 //!
 //! Source: Devlin et al. 2018 (arXiv:1810.04805); `BertModel` in transformers.
@@ -90,7 +90,7 @@ pub struct Outputs {
     pub attentions: Vec<OutputTensor>,
 }
 
-/// An encoder on whichever device.
+/// An encoder on any device.
 trait Forward: Send + Sync {
     fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs>;
 }
@@ -102,8 +102,8 @@ impl<B: Backend> Forward for Encoder<B> {
 }
 
 impl BertModel {
-    /// The model whose tensors are `tensors`, on `device`. Those that are wider than `precision` are
-    /// rounded to it; a GPU computes in it, the CPU in f32 or, if asked to, in integers.
+    /// The model whose tensors are `tensors`, on `device`. Those that are wider than `precision`
+    /// are rounded to it; a GPU computes in it, the CPU in f32 or, if asked to, in integers.
     ///
     /// # Errors
     /// [`Kind::Model`] if a tensor is missing or has another shape, [`Kind::Device`] if the device

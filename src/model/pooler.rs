@@ -18,7 +18,7 @@ impl<B: Backend> Pooler<B> {
         let Some((weight, bias)) = loader.optional(names::POOLER)? else {
             return Ok(None);
         };
-        // Elsewhere infinity shows in the outputs; here tanh makes a 1 of it.
+        // Elsewhere infinity shows in the outputs; here tanh would turn it into 1.
         if !(weight.is_finite() && bias.is_finite()) {
             return Err(Error::message(
                 Kind::Model,

@@ -1,8 +1,8 @@
 //! The functions that may follow a linear layer.
 
-/// What follows a linear layer, by the names of transformers' `ACT2FN`.
+/// The function after a linear layer; names as in transformers' `ACT2FN`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activation {
+pub(crate) enum Activation {
     /// Nothing.
     #[default]
     None,

@@ -1,4 +1,4 @@
-//! What a kind of device must be able to do for the encoder.
+//! What a device must compute for the encoder.
 
 use super::{Activation, OutputTensor, Sequence};
 use crate::checkpoint::TensorView;
@@ -12,7 +12,7 @@ pub(crate) struct Projection {
     pub(crate) bias: TensorView,
 }
 
-/// What a linear layer is for; some bear less rounding than others.
+/// What a linear layer is for; some tolerate less rounding than others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinearRole {
     /// Query, key and value of attention.
@@ -55,13 +55,13 @@ impl<T> PerEmbedding<T> {
 /// The operations of the encoder on one kind of device.
 ///
 /// `load_…` brings parameters to the device in the precision that the backend was made for. The
-/// other functions compute. On a GPU they return before the numbers are there.
+/// other functions compute. On a GPU they return before the numbers are computed.
 ///
 /// # Errors
 /// [`crate::error::Kind::Device`] if the device fails, caused by [`super::OutOfMemory`] if its
 /// memory is too small.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// One vector a token, in an order of the device's own.
+    /// One vector per token, in a layout of the device.
     type HiddenStates;
     /// One or more projections of the same input, their outputs side by side.
     type Linear: Send + Sync;
@@ -72,7 +72,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Where the sequences of a batch lie.
     type Sequences;
 
-    /// Refuses a model that the device's kernels are not made for.
+    /// Refuses a model that the device's kernels do not support.
     fn check_sizes(&self, _hidden_size: usize, _head_dim: usize) -> Result<()> {
         Ok(())
     }
@@ -128,8 +128,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
         heads: usize,
     ) -> Result<Self::HiddenStates>;
 
-    /// The context of the first token of each sequence, with the query, key and value projections of
-    /// `hidden`. It has the numbers of [`Backend::linear`] and [`Backend::attention`], for less work.
+    /// The context of the first token of each sequence, with the query, key and value projections
+    /// of `hidden`. It has the numbers of [`Backend::linear`] and [`Backend::attention`], for less
+    /// work.
     ///
     /// # Shapes
     /// `hidden` `[tokens, hidden]` → `[sequences, hidden]`
@@ -140,12 +141,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
         heads: usize,
     ) -> Result<Self::HiddenStates>;
 
-    /// The attention probabilities: softmax(query · keyᵀ / √`head_dim`). A key that no token attends
-    /// to has zero.
+    /// The attention probabilities: softmax(query · keyᵀ / √`head_dim`). A key that no token
+    /// attends to has zero.
     ///
     /// # Shapes
-    /// `query_key_value` `[tokens, 3 × hidden]` → `[heads, tokens, tokens]` of one sequence after the
-    /// other
+    /// `query_key_value` `[tokens, 3 × hidden]` → `[heads, tokens, tokens]` of one sequence after
+    /// the other
     fn attention_probs(
         query_key_value: &Self::HiddenStates,
         sequences: &Self::Sequences,
@@ -154,8 +155,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// The normalization of `x + residual`.
     ///
-    /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the squared
-    /// distances, taken in a second pass: E[x²] − E[x]² loses the digits of a row with a large mean.
+    /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the
+    /// squared distances, taken in a second pass: E[x²] − E[x]² loses digits if a row has a large
+    /// mean.
     ///
     /// # Shapes
     /// `x`, `residual` `[tokens, hidden]` → `[tokens, hidden]`

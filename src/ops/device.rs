@@ -8,9 +8,9 @@ use super::cuda::{has_gpu, open_gpu};
 use crate::error::{Error, Kind, Result, io_words};
 use crate::notes;
 
-/// The most tokens in a batch unless `--batch-tokens` says otherwise: enough that weights are read
-/// seldom, few enough that the output of one operation (6 MB at most for base) is still in the cache
-/// when the next one reads it.
+/// The most tokens in a batch unless `--batch-tokens` says otherwise: enough to read weights
+/// rarely, few enough that the output of one operation (6 MB at most for base) is still in the
+/// cache when the next one reads it.
 pub const BATCH_TOKENS: u32 = 512;
 
 /// The same on a GPU.
@@ -26,7 +26,7 @@ pub enum Device {
     Cuda(candle_core::CudaDevice),
 }
 
-/// Where the encoder shall run.
+/// Where the encoder should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A GPU if one answers, else the CPU.
@@ -82,7 +82,7 @@ pub fn name(device: &Device) -> String {
     }
 }
 
-/// The name with the instruction set or the model of GPU: each rounds in an order of its own.
+/// The name with the instruction set or the model of the GPU, because each rounds in its own way.
 #[must_use]
 pub fn full_name(device: &Device) -> String {
     match device {
@@ -123,14 +123,14 @@ pub fn synchronize(device: &Device) -> Result<()> {
 /// # Errors
 /// [`Kind::Device`] if the system refuses the threads.
 pub fn set_threads(threads: Option<u16>) -> Result<()> {
-    // Knows the affinity mask and the cgroup's quota, which candle's own count does not.
+    // This respects the affinity mask and the cgroup's quota; candle's own count does not.
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = threads.map_or_else(available, usize::from);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
         .map_err(|cause| {
-            // rayon's own words repeat the system's, number included.
+            // rayon's message repeats the system's, including its number.
             let system = cause.source().and_then(|source| source.downcast_ref());
             let words = system.map_or_else(|| cause.to_string(), io_words);
             Error::message(Kind::Device, words)
@@ -139,13 +139,13 @@ pub fn set_threads(threads: Option<u16>) -> Result<()> {
         })
 }
 
-/// Has the allocator keep what it has for the next layer instead of returning it to the system.
+/// Makes the allocator keep memory for the next layer instead of returning it to the system.
 ///
-/// A layer's intermediates are megabytes that live for one operation: given back each time, their
-/// pages are cleared and mapped anew, where `perf record` showed 8 % of the samples of a forward of
-/// 8 × 512 tokens.
+/// A layer's intermediates are megabytes that live for one operation: if they are given back each
+/// time, their pages are cleared and mapped anew, which took 8 % of the samples of `perf record` in
+/// a forward of 8 × 512 tokens.
 pub fn reuse_memory() {
-    // What glibc allows at most; a larger block is mapped by itself all the same.
+    // The most that glibc allows; larger blocks are still mapped one by one.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     const LARGEST_BYTES: i32 = 32 << 20;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,10 +1,10 @@
-//! The one failure of a device after which a run can go on: too little memory.
+//! The only failure of a device that a run can survive: too little memory.
 
 use std::fmt;
 
 /// The device has no memory for what was asked of it; a smaller batch may fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfMemory;
+pub(crate) struct OutOfMemory;
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

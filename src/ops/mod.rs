@@ -1,4 +1,4 @@
-//! The operations of the encoder, each for every kind of device.
+//! The operations of the encoder, for every kind of device.
 //!
 //! `Backend` lists them; `cpu` and `cuda` implement it. The model is generic over the backend, so
 //! the device is chosen once, when the weights are loaded. The tokens of a batch lie end to end:
@@ -15,13 +15,13 @@ mod output;
 mod precision;
 mod sequence;
 
-pub use activation::Activation;
+pub(crate) use activation::Activation;
 pub(crate) use backend::{Backend, LinearRole, NormTensors, PerEmbedding, Projection};
 pub(crate) use cpu::Cpu;
-pub use cpu::Level;
+pub(crate) use cpu::Level;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::Cuda;
-pub use failure::OutOfMemory;
+pub(crate) use failure::OutOfMemory;
 pub use output::{Download, OutputTensor};
 pub use precision::Precision;
 pub use sequence::Sequence;

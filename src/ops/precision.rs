@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::checkpoint::Dtype;
 
-/// The type of the numbers that the model is made of.
+/// The precision of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     /// As the checkpoint has them, half-precision ones widened exactly
@@ -21,8 +21,8 @@ pub enum Precision {
     /// Linear layers in integers of 14 bits: a token's cosine with f32 is above 0.99999. Takes any
     /// stored type, bf16 and f16 without a loss worth naming
     Int16,
-    /// Linear layers in integers of 8 bits, query, key and value in int16: a token's cosine with f32
-    /// is above 0.999. For processors with VNNI: without it int8 is slower than int16
+    /// Linear layers in integers of 8 bits, query, key and value in int16: a token's cosine with
+    /// f32 is above 0.999. For processors with VNNI: without it int8 is slower than int16
     Int8,
 }
 
@@ -36,8 +36,8 @@ impl Precision {
         }
     }
 
-    /// The type that numbers are rounded to if theirs is wider; integers are made of the weights as
-    /// they are.
+    /// The type that numbers are rounded to if theirs is wider; integers are made from the weights
+    /// as they are.
     #[must_use]
     pub fn dtype(self) -> Dtype {
         match self {

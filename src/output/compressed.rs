@@ -1,9 +1,9 @@
-//! gzip and Zstandard around another format, in members that an interrupted run can be continued
-//! behind.
+//! gzip and Zstandard around another format, in members, after each of which an interrupted run can
+//! continue.
 //!
-//! A member is a compressed file of its own; both formats allow one after the other, and every
-//! reader takes them as one. A member holds a fixed number of records, so its bytes depend on its
-//! records alone, and a resumed run writes the same bytes as one that was never interrupted.
+//! A member is a compressed file of its own; both formats allow several in a row, and every reader
+//! takes them as one. A member holds a fixed number of records, so its bytes depend on its records
+//! alone, and a resumed run writes the same bytes as one that was never interrupted.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,8 +13,8 @@ use flate2::write::GzEncoder;
 use super::{Assembly, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
-/// Records in a member. A resumed run computes at most so many again, and a member of the smallest
-/// records, embeddings of 384 numbers, still has 290 KB of text to compress.
+/// Records in a member. A resumed run computes at most this many again, and a member of the
+/// smallest records, embeddings of 384 numbers, still has 290 KB of text to compress.
 const MEMBER_RECORDS: u64 = 64;
 
 /// How the bytes of a file are compressed.
@@ -30,7 +30,7 @@ impl Compression {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
-    /// The end of a file's name that asks for it.
+    /// The ending of a file's name that asks for it.
     #[must_use]
     pub fn ending(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ pub(super) struct Compressed<'a> {
     compression: Compression,
     /// The member that is not complete.
     member: Option<Member>,
-    /// All records of the output.
+    /// The number of records in the output.
     records: u64,
 }
 

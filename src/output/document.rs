@@ -1,7 +1,7 @@
 //! One JSON document for the whole input, with the batch tensors of transformers.
 //!
-//! All records are kept until the last one is there: a tensor of the document needs every text.
-//! The texts are padded to the longest before they come here.
+//! All records are kept until the end, because a tensor of the document needs every text. The texts
+//! are padded to the longest before they come here.
 
 use std::io::{self, Write};
 
@@ -55,7 +55,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// `,"name":[value,…]` with null for what is not there.
+/// `,"name":[value,…]` with null for missing values.
 fn print_list(name: &str, values: &[Option<String>], to: &mut dyn Write) -> io::Result<()> {
     write!(to, ",\"{name}\":[")?;
     for (place, value) in values.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The type of the numbers in the files that are not JSON; the doc comments are the help.
+//! The type of the numbers in files other than JSON; the doc comments are the help.
 
 use std::io::{self, Write};
 

@@ -25,7 +25,7 @@ pub struct FormatSpec {
     pub name: &'static str,
     /// Whether `--format` takes it.
     pub is_typed: bool,
-    /// The ends of a file's name that ask for it.
+    /// The endings of a file's name that ask for it.
     pub endings: &'static [&'static str],
     /// Whether `--float` says how its numbers are stored.
     pub takes_float: bool,
@@ -56,9 +56,9 @@ pub struct FormatSpec {
 pub enum Fields {
     /// All of them.
     Any,
-    /// Numbers, and the id.
+    /// Numbers and the id.
     NumericAndId,
-    /// One that has one vector a text.
+    /// A field with one vector per text.
     OneVector,
 }
 
@@ -95,7 +95,7 @@ table! {
     /// The form of the output.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum OutputFormat: FormatSpec {
-        /// One JSON object a text, one a line
+        /// One JSON object per text, one per line
         Jsonl = JSONL;
         /// One JSON document with the batch tensors of transformers
         Json = FormatSpec {
@@ -112,10 +112,10 @@ table! {
             size: size::document,
             ..JSONL
         };
-        /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other field.
-        /// Needs -o FILE, and for a moment up to twice its size on the disk; a text that cannot be
-        /// read ends the run (exit 3), for a row cannot be an error, and so does a text with an id,
-        /// unless --fields leaves it out
+        /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other
+        /// field. Needs -o FILE, and for a moment up to twice its size on the disk; a text that
+        /// cannot be read ends the run (exit 3), because a row cannot be an error, and so does a
+        /// text with an id, unless --fields leaves it out
         Npy = FormatSpec {
             name: "npy",
             endings: &["npy"],
@@ -129,9 +129,10 @@ table! {
             ..JSONL
         };
         /// The numeric fields as tensors: those of tokens laid end to end, text i from row
-        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Ids are UTF-8 bytes end to end, that of text i
-        /// from `id_offsets[i]` to `id_offsets[i + 1]`. Needs -o FILE, and for a
-        /// moment up to twice its size on the disk; a text that cannot be read ends the run (exit 3)
+        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Ids are UTF-8 bytes end to
+        /// end, that of text i from `id_offsets[i]` to `id_offsets[i + 1]`. Needs -o FILE, and for
+        /// a moment up to twice its size on the disk; a text that cannot be read ends the run (exit
+        /// 3)
         Safetensors = FormatSpec {
             name: "safetensors",
             endings: &["safetensors"],
@@ -144,9 +145,9 @@ table! {
             size: safetensors::size,
             ..JSONL
         };
-        /// A row a text with list columns, for DuckDB, Polars, pandas and Spark; id is a string, and
-        /// the column error is null where all is well. Needs -o FILE, and for a moment up to twice
-        /// its size on the disk
+        /// One row per text with list columns, for DuckDB, Polars, pandas and Spark; id is a
+        /// string, and the column error is null if all is well. Needs -o FILE, and for a moment up
+        /// to twice its size on the disk
         Parquet = FormatSpec {
             name: "parquet",
             endings: &["parquet"],
@@ -157,7 +158,7 @@ table! {
             size: size::parquet,
             ..JSONL
         };
-        /// For the eye, see --preview
+        /// For people to read, see --preview
         Preview = FormatSpec {
             name: "preview",
             is_typed: false,
@@ -211,9 +212,9 @@ impl OutputFormat {
     }
 }
 
-/// What the end of a file's name asks for.
+/// What the ending of a file's name asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
+pub(crate) struct FileEnding {
     /// The format.
     pub format: Option<OutputFormat>,
     /// The compression.
@@ -222,10 +223,10 @@ pub struct Ending {
     pub is_foreign: bool,
 }
 
-impl Ending {
+impl FileEnding {
     /// The ending of `path`.
     #[must_use]
-    pub fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let compression = Compression::by_ending(path);
         let named = match compression {
             Some(_) => path.file_stem().unwrap_or_default().as_ref(),
@@ -248,11 +249,11 @@ mod tests {
     use super::*;
 
     fn of(path: &str) -> (Option<OutputFormat>, Option<Compression>, bool) {
-        let Ending {
+        let FileEnding {
             format,
             compression,
             is_foreign,
-        } = Ending::of(Path::new(path));
+        } = FileEnding::of(Path::new(path));
         (format, compression, is_foreign)
     }
 

@@ -1,4 +1,4 @@
-//! JSON Lines: one object a text, one a line.
+//! JSON Lines: one object per text, one per line.
 
 use std::io::Write;
 
@@ -8,14 +8,14 @@ use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
 /// Writes each record when it comes.
-pub struct JsonLines<'a> {
+pub(crate) struct JsonLines<'a> {
     context: Context<'a>,
 }
 
 impl<'a> JsonLines<'a> {
     /// Lines with the fields of `context`.
     #[must_use]
-    pub fn new(context: Context<'a>) -> Self {
+    pub(crate) fn new(context: Context<'a>) -> Self {
         Self { context }
     }
 
@@ -37,8 +37,8 @@ impl<'a> JsonLines<'a> {
     /// The number of bytes in the record's line.
     ///
     /// # Errors
-    /// [`Kind::Internal`] if it cannot be printed, which no record is known to cause.
-    pub fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
+    /// [`Kind::Internal`] if it cannot be printed, which should not happen.
+    pub(crate) fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())
     }

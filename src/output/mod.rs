@@ -1,5 +1,5 @@
-//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text for
-//! people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
+//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text
+//! for people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
 mod bytes;
 mod compressed;
@@ -18,12 +18,12 @@ mod size;
 use std::fs::File;
 use std::io::{BufReader, Write};
 
-pub use compressed::Compression;
-pub use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
-pub use float::Float;
-pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
-pub use jsonl::JsonLines;
-pub use size::{Measured, Size};
+pub(crate) use compressed::Compression;
+pub(crate) use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
+pub(crate) use float::Float;
+pub(crate) use format::{Fields, FileEnding, NotResumable, OutputFormat};
+pub(crate) use jsonl::JsonLines;
+pub(crate) use size::{Measured, Size};
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{BadRecord, Dimensions, Field, Record};
@@ -31,7 +31,7 @@ use crate::tokenize::Tokenizer;
 use compressed::Compressed;
 
 /// A good record or a bad one.
-pub type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
+pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
 
 /// What a format knows of the run.
 #[derive(Clone, Copy)]
@@ -58,14 +58,14 @@ pub struct Context<'a> {
 ///
 /// What [`RecordWriter::write`] appends must depend on the record alone: an interrupted run is
 /// continued by another one that has not seen the records before.
-pub trait RecordWriter: Send {
+pub(crate) trait RecordWriter: Send {
     /// Appends the next records to `to`.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()>;
 
-    /// Appends what could not be written before all records were there.
+    /// Appends what can only be written after all records.
     ///
     /// # Errors
     /// As [`RecordWriter::write`].
@@ -73,24 +73,24 @@ pub trait RecordWriter: Send {
         Ok(())
     }
 
-    /// How many records there are between two places where an interrupted run can be continued;
-    /// `None` if it can be continued after each.
+    /// How many records lie between two places at which an interrupted run can continue; `None` if
+    /// it can be continued after each.
     fn member_records(&self) -> Option<u64> {
         None
     }
 
-    /// Makes the file out of all that was appended, if that is not the file itself: because the file
-    /// begins with what is known at the end.
+    /// Makes the file from all that was appended, if that is not the file itself because its
+    /// beginning is known only at the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
         None
     }
 }
 
 /// All that the records of a run have appended, from its beginning.
-pub type Log = BufReader<File>;
+pub(crate) type Log = BufReader<File>;
 
-/// Makes a file out of the log of a run.
-pub trait Assembly {
+/// Makes a file from the log of a run.
+pub(crate) trait Assembly {
     /// Writes the file of the records in `log` to `to`.
     ///
     /// # Errors
@@ -102,7 +102,14 @@ pub trait Assembly {
 ///
 /// # Errors
 /// [`Kind::Internal`] if this build does not have the format, which the command line has refused.
-pub fn open<'a>(
+#[cfg_attr(
+    feature = "parquet",
+    allow(
+        clippy::unnecessary_wraps,
+        reason = "only a build without parquet can fail"
+    )
+)]
+pub(crate) fn open<'a>(
     format: OutputFormat,
     context: Context<'a>,
     done: u64,

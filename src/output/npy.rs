@@ -1,4 +1,4 @@
-//! One vector a text as `[texts, hidden]` float32, the file that `numpy.load` reads and maps.
+//! One vector per text as `[texts, hidden]` float32, the file that `numpy.load` reads and maps.
 //!
 //! The number of texts is in the header and is known at the end: the log has the rows, and the file
 //! is assembled from it.
@@ -12,10 +12,11 @@ use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_fi
 use crate::error::{Classify, Error, Kind, Result};
 use crate::record::{Field, Totals, Value};
 
-/// The size of the whole header: a multiple of 64, as numpy aligns its data, with room for any count.
+/// The size of the whole header: a multiple of 64, as numpy aligns its data, with room for any
+/// count.
 const HEADER_BYTES: usize = 128;
 
-/// Writes the vectors of the only field when they come.
+/// Writes the vectors of the only field as they arrive.
 pub(super) struct Npy<'a>(Context<'a>);
 
 impl<'a> Npy<'a> {
@@ -61,7 +62,7 @@ fn header(texts: u64, columns: u64, float: Float) -> Vec<u8> {
     header
 }
 
-/// An id would be lost, and nobody has asked for that.
+/// Refuses an id, which would be lost without anyone asking for that.
 fn no_place_for_id(index: u64) -> Error {
     Error::message(Kind::Input, "npy has no place for it")
         .context(format!("text {index} has an id"))

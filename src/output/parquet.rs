@@ -1,15 +1,15 @@
-//! A row a text with list columns: Apache Parquet, for `DuckDB`, Polars, pandas and Spark.
+//! One row per text with list columns: Apache Parquet, for `DuckDB`, Polars, pandas and Spark.
 //!
-//! A row group has one column after the other, so the log has the records in the order in which they
-//! come, and the file is assembled from it: as many rows as fill a group are read at a time, so
-//! memory stays bounded. Every column may be null, because a bad record has nothing but its index
-//! and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds to each,
-//! `column.rs` how lists become levels.
+//! A row group has one column after the other, so the log has the records in the order in which
+//! they come, and the file is assembled from it: as many rows as fill a group are read at a time,
+//! so memory stays bounded. Every column may be null, because a bad record has nothing but its
+//! index and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds
+//! to each, `column.rs` how lists become levels.
 //!
-//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too and
-//! says so in metadata that describe every column. pyarrow 26 and Polars 2.1 heed them, `DuckDB` 2.0
-//! does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
-//! `list_cosine_similarity` takes the list. So they are not worth Arrow's crates.
+//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too
+//! and says so in metadata that describe every column. pyarrow 26 and Polars 2.1 read it, `DuckDB`
+//! 2.0 does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
+//! `list_cosine_similarity` takes the list. So it is not worth Arrow's crates.
 
 mod cell;
 mod column;
@@ -154,7 +154,7 @@ fn properties(context: &Context) -> WriterProperties {
     WriterProperties::builder()
         .set_created_by(concat!("bert-embed version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(metadata))
-        // Vectors hardly repeat a number, and nobody asks for their smallest.
+        // Vectors hardly ever repeat a number, and nobody needs their smallest.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .build()

@@ -9,7 +9,7 @@ use crate::record::{Field, Record, Value, Word};
 /// Numbers shown at each end of a row.
 const SHOWN: usize = 3;
 
-/// Prints each record when it comes.
+/// Prints each record as it arrives.
 pub(super) struct Preview<'a> {
     context: Context<'a>,
 }

@@ -1,10 +1,10 @@
 //! The numeric fields as tensors of one safetensors file.
 //!
-//! The file has one tensor after the other, and each record gives a part of every tensor. So the log
-//! has a frame for each record: its number of tokens, the bytes of its id, the numbers of each field
-//! and the id. The file is assembled tensor by tensor: the first two tell where each part lies in a
-//! frame. Fields of tokens are laid end to end, text i has the rows `offsets[i]..offsets[i + 1]`; ids
-//! too, as UTF-8, if the input has any.
+//! The file has one tensor after the other, and each record gives a part of every tensor. So the
+//! log has a frame for each record: its number of tokens, the bytes of its id, the numbers of each
+//! field and the id. The file is assembled tensor by tensor: the first two say where each part lies
+//! in a frame. Fields of tokens are laid end to end, text i has the rows `offsets[i]..offsets[i +
+//! 1]`; ids too, as UTF-8, if the input has any.
 
 mod layout;
 

@@ -1,13 +1,14 @@
 //! How large an output will be, for the dry run.
 //!
-//! npy and safetensors are exact. JSON is exact but for its vectors, whose numbers are taken to have
-//! so many bytes each; parquet is what its numbers take and the rest as in JSON.
+//! npy and safetensors are exact. JSON is exact but for its vectors, whose numbers count as an
+//! average number of bytes each; parquet is the size of its numbers, and of the rest in JSON.
 
 use super::Context;
 use crate::record::{Field, Totals};
 
 /// Tenths of a byte that a number takes in JSON with its comma: the mean of the shortest texts of
-/// normally distributed f32 with a spread of 0.1 is 11.9 bytes, of 0.3 it is 11.5, of 0.5 it is 11.2.
+/// normally distributed f32 with a spread of 0.1 is 11.9 bytes, of 0.3 it is 11.5, of 0.5 it is
+/// 11.2.
 const JSON_NUMBER_TENTHS: u64 = 115;
 
 /// Bytes of one `[PAD]` in the default fields of a JSON record.

@@ -20,18 +20,18 @@ use crate::tokenize::{Padding, TokenOptions, Tokenizer};
 
 /// How texts become batches.
 #[derive(Clone, Copy)]
-pub struct Plan<'a> {
-    /// What the output already holds: these texts are read and checked, but not sent on.
+pub(crate) struct Plan<'a> {
+    /// What the output already holds. These texts are read and checked, but not sent on.
     pub done: &'a RunCounts,
     /// Whether the first bad text ends the run.
     pub fail_fast: bool,
     /// The model's own tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// What the user asked of it.
+    /// The options of the tokenizer.
     pub options: &'a TokenOptions,
     /// What is put before each text.
     pub prompt: Option<Prompt<'a>>,
-    /// The most tokens in a batch; one window is always let in.
+    /// The most tokens in a batch; one window always fits.
     pub batch_tokens: usize,
 }
 
@@ -45,8 +45,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Turns the texts that arrive at `from` into batches and gives them to `send`, which answers
-/// whether more are welcome.
+/// Turns the texts that arrive at `from` into batches and gives them to `send`, which returns
+/// whether it takes more.
 ///
 /// # Errors
 /// The first error of the input or the tokenizer; the batches before it have been sent.
@@ -165,8 +165,8 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
         }
     }
 
-    /// Sends the windows collected so far. Nobody takes them only if a later stage has stopped,
-    /// and that stage reports why.
+    /// Sends the windows collected so far. A send fails only if a later stage has stopped, and that
+    /// stage reports why.
     fn send(&mut self) {
         self.tokens = 0;
         if !self.windows.is_empty() {

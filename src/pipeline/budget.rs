@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Two lines of 16 MiB, the longest that are read, or about 100,000 sentences. One text is always
-/// let in.
+/// Two lines of 16 MiB, the longest that are read, or about 100,000 sentences. One text always
+/// fits.
 pub(crate) const MAX_BYTES: u64 = 32 << 20;
 
 /// How many bytes of text are in the pipeline, and how many have passed through it.
@@ -55,7 +55,7 @@ impl ByteBudget {
         self.bytes().in_use
     }
 
-    /// A poisoned lock still holds the right counts: nothing can panic while they change.
+    /// The counts are right even if the lock is poisoned: nothing can panic while they change.
     fn bytes(&self) -> MutexGuard<'_, Bytes> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! The encoder's thread: batches of windows → their outputs, in order.
 //!
-//! A GPU gets the next batch before the outputs of the last one are fetched. A batch for which it
-//! has no memory is split. What is computed for one batch is in `compute.rs`.
+//! A GPU gets the next batch before the outputs of the last one are fetched. A batch that does not
+//! fit into its memory is split. `compute.rs` computes one batch.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -24,7 +24,7 @@ pub(crate) trait Running {
 }
 
 /// Encodes the batches that arrive at `from` until there are none, a `stop`, or until `send`
-/// answers that nobody takes them.
+/// returns that nobody takes them.
 ///
 /// If the device has no memory for a batch, it is begun again in parts of half as many tokens, and
 /// no later batch is larger. A note says so once.
@@ -37,7 +37,7 @@ pub(crate) fn encode<R: Running>(
     send: impl FnMut(EncodedBatch) -> bool,
     stop: &Stop,
 ) -> Result<Ending> {
-    let mut encoder = Encoder {
+    let mut encoder = BatchEncoder {
         start,
         send,
         in_flight: None,
@@ -56,14 +56,14 @@ pub(crate) fn encode<R: Running>(
         })
 }
 
-/// Whether somebody still takes what is sent.
+/// Whether a later stage still takes batches.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum Receiving {
     There,
     Gone,
 }
 
-struct Encoder<B, S, R> {
+struct BatchEncoder<B, S, R> {
     start: B,
     send: S,
     /// The batch that the device computes.
@@ -72,7 +72,7 @@ struct Encoder<B, S, R> {
     max_tokens: usize,
 }
 
-impl<R, B, S> Encoder<B, S, R>
+impl<R, B, S> BatchEncoder<B, S, R>
 where
     R: Running,
     B: Fn(&WindowBatch) -> Result<R>,
@@ -87,29 +87,29 @@ where
             };
             let reader = match windows {
                 Err(TryRecvError::Disconnected) => return Ok(Ending::Complete),
-                // Nothing to compute meanwhile: whoever waits for a record gets it.
+                // Nothing else to compute: send the batch to whoever waits for its records.
                 Err(TryRecvError::Empty) => self.flush()?,
                 Ok(_) if stop.asked() => return Ok(Ending::Stopped),
                 Ok(windows) => self.take(windows)?,
             };
-            if reader == Reader::Gone {
+            if reader == Receiving::Gone {
                 return Ok(Ending::Complete);
             }
         }
     }
 
     /// Begins a batch, or the parts of it that fit, and sends the one before.
-    fn take(&mut self, windows: WindowBatch) -> Result<Reader> {
+    fn take(&mut self, windows: WindowBatch) -> Result<Receiving> {
         let mut waiting = split(windows, self.max_tokens);
         waiting.reverse();
         while let Some(windows) = waiting.pop() {
             match self.begin(&windows) {
                 Ok(Some(running)) => {
-                    if self.hand_over(windows, running)? == Reader::Gone {
-                        return Ok(Reader::Gone);
+                    if self.hand_over(windows, running)? == Receiving::Gone {
+                        return Ok(Receiving::Gone);
                     }
                 }
-                Ok(None) => return Ok(Reader::Gone),
+                Ok(None) => return Ok(Receiving::Gone),
                 Err(error) if error.is_caused_by::<OutOfMemory>() => {
                     let mut parts = self.halve(windows, error)?;
                     parts.reverse();
@@ -118,15 +118,15 @@ where
                 Err(error) => return Err(error),
             }
         }
-        Ok(Reader::There)
+        Ok(Receiving::There)
     }
 
     /// Begins a batch. If there is no memory beside the batch in flight, that one is flushed first;
-    /// `None` if nobody takes it.
+    /// `None` if no later stage takes it.
     fn begin(&mut self, windows: &WindowBatch) -> Result<Option<R>> {
         match (self.start)(windows) {
             Err(error) if self.in_flight.is_some() && error.is_caused_by::<OutOfMemory>() => {
-                if self.flush()? == Reader::Gone {
+                if self.flush()? == Receiving::Gone {
                     return Ok(None);
                 }
                 (self.start)(windows).map(Some)
@@ -136,32 +136,33 @@ where
     }
 
     /// Sends the batch in flight and puts `running` in its place, or sends that too if it is done.
-    fn hand_over(&mut self, windows: WindowBatch, running: R) -> Result<Reader> {
-        if self.flush()? == Reader::Gone {
-            return Ok(Reader::Gone);
+    fn hand_over(&mut self, windows: WindowBatch, running: R) -> Result<Receiving> {
+        if self.flush()? == Receiving::Gone {
+            return Ok(Receiving::Gone);
         }
         let is_done = running.is_done();
         self.in_flight = Some((windows, running));
         if is_done {
             return self.flush();
         }
-        Ok(Reader::There)
+        Ok(Receiving::There)
     }
 
     /// Sends the batch in flight.
-    fn flush(&mut self) -> Result<Reader> {
+    fn flush(&mut self) -> Result<Receiving> {
         let Some((windows, running)) = self.in_flight.take() else {
-            return Ok(Reader::There);
+            return Ok(Receiving::There);
         };
         let outputs = running.finish()?;
         Ok(if (self.send)(EncodedBatch { windows, outputs }) {
-            Reader::There
+            Receiving::There
         } else {
-            Reader::Gone
+            Receiving::Gone
         })
     }
 
-    /// The batch in parts of half as many tokens. From now on this is the most; a note says so once.
+    /// The batch in parts of half as many tokens. From now on this is the most; a note says so
+    /// once.
     fn halve(&mut self, windows: WindowBatch, error: Error) -> Result<Vec<WindowBatch>> {
         let tokens = batch_tokens(&windows);
         if windows.iter().flatten().count() < 2 {

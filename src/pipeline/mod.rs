@@ -1,8 +1,8 @@
 //! The threads of a run and the order in which they work: read, tokenize, encode, write.
 //!
-//! The encoder waits neither for text nor for numbers to be printed. The queues between the threads
-//! are short, so memory does not grow with the input. The types that travel through the queues are
-//! in `types.rs`.
+//! The encoder never waits for texts to be read or for records to be written. The queues between
+//! the threads are short, so memory does not grow with the input. The types that travel through the
+//! queues are in `types.rs`.
 
 mod batch;
 mod budget;
@@ -26,12 +26,12 @@ use crate::input::{Text, TextOrBad, Texts};
 use crate::model::{BertModel, OutputSelection};
 use crate::record::RunCounts;
 use crate::vectors::VectorOptions;
-pub use batch::Plan;
-pub use progress::{Progress, has_terminal};
-pub use stop::{Ending, Stop};
-pub use tokenize::Prompt;
+pub(crate) use batch::Plan;
+pub(crate) use progress::{RunProgress, has_terminal};
+pub(crate) use stop::{Ending, Stop};
+pub(crate) use tokenize::Prompt;
 pub(crate) use types::{FinishedText, TokenizedText};
-pub use write::Writer;
+pub(crate) use write::Writer;
 
 use budget::ByteBudget;
 use compute::Computation;
@@ -42,7 +42,7 @@ use types::{QueuedText, WindowBatch};
 const BATCHES_AHEAD: usize = 2;
 
 /// What a run works with.
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     /// Turns tokens into vectors.
     pub model: &'a BertModel,
     /// Which outputs are computed.
@@ -52,7 +52,7 @@ pub struct Run<'a> {
     /// Ends the run early.
     pub stop: &'a Stop,
     /// Shows how far the run has come.
-    pub progress: Progress,
+    pub progress: RunProgress,
 }
 
 /// Processes every text. On a stop request, batches already in the encoder are still written.
@@ -61,7 +61,7 @@ pub struct Run<'a> {
 /// The first error of any thread, the writer's first: if nobody reads the output any more, the
 /// other threads see only a closed queue. The records before the error are written and kept.
 /// [`Kind::Device`] if the system refuses a thread.
-pub fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)> {
+pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)> {
     let Run {
         model,
         wanted,
@@ -123,7 +123,7 @@ pub(crate) fn tokenize_only(
     Ok(())
 }
 
-/// Embeds `texts`, all in memory at once and without threads of its own.
+/// Embeds `texts`, all in memory at once on the calling thread.
 ///
 /// # Errors
 /// Those of the tokenizer, the model and the device.
@@ -140,7 +140,7 @@ pub(crate) fn embed_all(
     for text in texts {
         let permit = ByteBudget::take(&budget, 0);
         let text = Ok(text);
-        // The receiver is here.
+        // This cannot fail: the receiver is in scope.
         let _ = to_tokenizer.send(Ok(QueuedText { text, permit }));
     }
     drop(to_tokenizer);
@@ -180,7 +180,7 @@ fn no_thread(cause: std::io::Error) -> Error {
         .with_tip("raise the limit of processes (ulimit -u) or of memory (ulimit -v)")
 }
 
-/// What a thread returned; its panic goes on here.
+/// The result of a thread; its panic continues here.
 fn join<T>(thread: thread::ScopedJoinHandle<Result<T>>) -> Result<T> {
     thread
         .join()

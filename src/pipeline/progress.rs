@@ -1,4 +1,5 @@
-//! The progress bar: records, tokens a second and, if the size of the input is known, the time left.
+//! The progress bar: records, tokens a second and, if the size of the input is known, the time
+//! left.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::notes;
 use crate::pipeline::budget::ByteBudget;
 
 /// How far a run has come, drawn on standard error or not at all.
-pub struct Progress {
+pub(crate) struct RunProgress {
     bar: ProgressBar,
     is_drawn: bool,
     budget: Arc<ByteBudget>,
@@ -18,10 +19,10 @@ pub struct Progress {
     tokens: u64,
 }
 
-impl Progress {
+impl RunProgress {
     /// The progress of a run over `size_bytes` of text; nothing is drawn unless `draw`.
     #[must_use]
-    pub fn new(draw: bool, size_bytes: Option<u64>) -> Self {
+    pub(crate) fn new(draw: bool, size_bytes: Option<u64>) -> Self {
         let bar = match size_bytes {
             _ if !draw => ProgressBar::hidden(),
             Some(size_bytes) => ProgressBar::new(size_bytes),
@@ -44,7 +45,7 @@ impl Progress {
         }
     }
 
-    /// The bytes whose way through the pipeline the bar shows.
+    /// The bytes in the pipeline, which the bar shows.
     pub(crate) fn budget(&self) -> Arc<ByteBudget> {
         Arc::clone(&self.budget)
     }
@@ -58,7 +59,7 @@ impl Progress {
         self.bar.set_position(self.budget.finished_bytes());
     }
 
-    /// Takes the bar away and says in one line what this run has done: `texts`, tokens and time.
+    /// Removes the bar and prints in one line what this run has done: `texts`, tokens and time.
     pub(crate) fn finish(self, texts: u64) {
         self.bar.finish_and_clear();
         if self.is_drawn {
@@ -72,14 +73,14 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for RunProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Whether standard error is a terminal that does not show the records too.
+/// Whether standard error is a terminal, and the records do not go to the same one.
 #[must_use]
-pub fn has_terminal(records_on_stdout: bool) -> bool {
+pub(crate) fn has_terminal(records_on_stdout: bool) -> bool {
     std::io::stderr().is_terminal() && !(records_on_stdout && std::io::stdout().is_terminal())
 }

@@ -42,7 +42,7 @@ impl<'a> ResumeCheck<'a> {
         )))
     }
 
-    /// Checks that the input had all of them.
+    /// Checks that the input had all texts that are done.
     ///
     /// # Errors
     /// [`Kind::Usage`] if it had fewer.

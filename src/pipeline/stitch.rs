@@ -50,7 +50,8 @@ impl<'a> Stitcher<'a> {
 }
 
 impl BatchOutputs {
-    /// What the text of `window` takes from it; it is good window number `place` of the batch.
+    /// The rows that the text takes from `window`, which is good window number `place` of the
+    /// batch.
     fn rows_of(&self, window: &TextWindow, place: usize, hidden: usize) -> WindowRows<'_> {
         let TextWindow { of, window } = window;
         let first_row = self.first_rows[place] + (window.kept.start - window.rows.start);
@@ -76,7 +77,8 @@ impl BatchOutputs {
 }
 
 impl BatchOutputs {
-    /// The attentions of good window number `place`, which has so many tokens: one slice a layer.
+    /// The attentions of good window number `place`, which has `tokens` tokens: one slice per
+    /// layer.
     fn attentions_of(&self, tokens: usize, place: usize) -> Vec<&[f32]> {
         let (before, pairs) = (self.pairs_before[place], tokens * tokens);
         let of_layer = |layer: &'_ Vec<f32>| -> std::ops::Range<usize> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 /// The longest that a blocked thread may take to notice a request to stop.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// How a stage of the run came to its end.
+/// How a stage of the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Nothing is left to do.
     Complete,
     /// A request to stop came first.
@@ -19,7 +19,7 @@ pub enum Ending {
 impl Ending {
     /// Complete if both are.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         match self {
             Self::Complete => other,
             Self::Stopped => self,
@@ -27,30 +27,30 @@ impl Ending {
     }
 }
 
-/// Whether the run shall stop; clones share the answer.
+/// Whether the run should stop; clones share the answer.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
     abandoned: Arc<AtomicBool>,
 }
 
 impl Stop {
-    /// A request that is made when somebody sets `asked`.
+    /// A request that is made by setting `asked`.
     #[must_use]
-    pub fn new(asked: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(asked: Arc<AtomicBool>) -> Self {
         Self {
             asked,
             abandoned: Arc::default(),
         }
     }
 
-    /// Whether somebody asked the run to stop.
+    /// Whether the run was asked to stop.
     #[must_use]
-    pub fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Tells the earlier stages that nobody takes their work any more.
+    /// Tells the earlier stages that their work is no longer needed.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
     }

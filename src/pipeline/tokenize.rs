@@ -7,12 +7,12 @@ use crate::input::{Text, TextOrBad};
 use crate::pipeline::types::{QueuedText, TokenizedText};
 use crate::tokenize::{Encoding, OnLong, Padding, TokenOptions, Tokenizer};
 
-/// What turns a text into tokens.
+/// Turns texts into tokens.
 #[derive(Clone, Copy)]
 pub(crate) struct TextTokenizer<'a> {
     /// The model's own tokenizer.
     pub(crate) tokenizer: &'a Tokenizer,
-    /// What the user asked for.
+    /// The options.
     pub(crate) options: &'a TokenOptions,
     /// What is put before each text.
     pub(crate) prompt: Option<Prompt<'a>>,
@@ -20,10 +20,10 @@ pub(crate) struct TextTokenizer<'a> {
 
 /// A text that is put before each text.
 #[derive(Clone, Copy)]
-pub struct Prompt<'a> {
-    /// As it is.
+pub(crate) struct Prompt<'a> {
+    /// The text itself.
     pub text: &'a str,
-    /// Its tokens with `[CLS]`, if they are not pooled; else 0.
+    /// The number of its tokens with `[CLS]`, if they are not pooled; otherwise 0.
     pub left_out: usize,
 }
 

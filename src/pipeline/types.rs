@@ -1,5 +1,5 @@
-//! The types that travel between the threads, in the order in which a text becomes each of them:
-//! [`QueuedText`], [`TokenizedText`], [`TextWindow`], [`EncodedBatch`], [`FinishedText`].
+//! The types that travel between the threads, in the order of a text's way: [`QueuedText`],
+//! [`TokenizedText`], [`TextWindow`], [`EncodedBatch`], [`FinishedText`].
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct QueuedText {
 pub(crate) struct TokenizedText {
     /// The text as it was read.
     pub(crate) text: Text,
-    /// Its tokens, all that the record shows.
+    /// Its tokens, as the record shows them.
     pub(crate) encoding: Encoding,
     /// Held until the text has its record; `None` if all texts must be in memory at once.
     pub(crate) _permit: Option<BytePermit>,

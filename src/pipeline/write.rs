@@ -6,30 +6,30 @@ use crate::checkpoint::WeightGuard;
 use crate::error::{Error, Kind, Result};
 use crate::input::TextOrBad;
 use crate::output::{Destination, KEEP_EVERY, RecordWriter};
-use crate::pipeline::progress::Progress;
+use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
 use crate::record::{BadRecord, RunCounts};
 use crate::vectors::VectorOptions;
 
 /// Makes records and gives them to the output format.
-pub struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     output: Box<dyn RecordWriter + 'a>,
     destination: Destination,
     options: &'a VectorOptions,
     stitcher: Stitcher<'a>,
-    /// Records count as whole only as long as the weights are what they were.
+    /// Records count only as long as the weights have not changed.
     weights: Option<&'a WeightGuard>,
     /// All records that the output holds.
     counts: RunCounts,
 }
 
-/// Writes each batch when it comes, so that whoever waits for a record gets it.
+/// Writes each batch as soon as it arrives, so that nobody waits for a finished record.
 pub(crate) fn write_all<'a>(
     mut writer: Writer<'a>,
-    mut progress: Progress,
+    mut progress: RunProgress,
     from: &Receiver<EncodedBatch>,
-) -> Result<(Writer<'a>, Progress)> {
+) -> Result<(Writer<'a>, RunProgress)> {
     loop {
         match from.recv_timeout(KEEP_EVERY) {
             Ok(batch) => {
@@ -47,7 +47,7 @@ impl<'a> Writer<'a> {
     /// Writes records in the format `output` to `destination`, which already holds those of
     /// `counts`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         output: Box<dyn RecordWriter + 'a>,
         destination: Destination,
         options: &'a VectorOptions,
@@ -67,7 +67,8 @@ impl<'a> Writer<'a> {
     /// Writes the records of the texts that `batch` completes.
     ///
     /// # Errors
-    /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights changed.
+    /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights
+    /// changed.
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
         let finished = self.stitcher.add(batch);
         let mut rest = &finished[..];
@@ -79,7 +80,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// How many of the next `records` come before a place where the output can be continued.
+    /// How many of the next `records` come before the next place at which the output can be
+    /// continued.
     fn records_to_boundary(&self, records: usize) -> usize {
         self.output.member_records().map_or(records, |every| {
             let room = every - self.counts.records % every;
@@ -125,7 +127,8 @@ impl<'a> Writer<'a> {
         &self.counts
     }
 
-    /// Makes the records written so far outlive an interruption; a stream has them already.
+    /// Makes sure that the records written so far survive an interruption; a stream has them
+    /// already.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
@@ -148,7 +151,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A failed write as the user reads it; an output format does not know where it writes.
+/// Adds the name of the destination to a failed write, because an output format does not know it.
 fn named(error: Error, destination: &Destination) -> Error {
     match error.kind() {
         Kind::Output => error.context(format!("could not write {}", destination.name())),

@@ -9,7 +9,7 @@ use crate::tokenize::Encoding;
 
 /// Counts of the records of one output, including those of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunCounts {
+pub(crate) struct RunCounts {
     /// Records written, bad ones included.
     pub records: u64,
     /// Records that are errors.
@@ -20,7 +20,7 @@ pub struct RunCounts {
     pub dropped_tokens: u64,
     /// Texts with a second segment.
     pub pairs: u64,
-    /// Texts in which the vocabulary knows nothing: each token is `[UNK]`.
+    /// Texts of which the vocabulary knows nothing: each token is `[UNK]`.
     pub unknown_texts: u64,
     /// The first error, with its text.
     pub first_error: Option<String>,
@@ -29,8 +29,8 @@ pub struct RunCounts {
 }
 
 impl RunCounts {
-    /// Takes the next text into account.
-    pub fn count(&mut self, text: Result<(&Text, &Encoding), &BadText>) {
+    /// Counts the next text.
+    pub(crate) fn count(&mut self, text: Result<(&Text, &Encoding), &BadText>) {
         self.records += 1;
         let content = match text {
             Ok((text, encoding)) => {
@@ -38,7 +38,7 @@ impl RunCounts {
                 self.dropped_tokens += encoding.dropped_tokens as u64;
                 self.unknown_texts += u64::from(encoding.only_unknown);
                 self.pairs += u64::from(text.pair.is_some());
-                // The number of tokens tells how far the record is padded.
+                // The number of tokens shows how far the record is padded.
                 format!("{} {:?}", encoding.tokens(), text.content())
             }
             Err(bad) => {

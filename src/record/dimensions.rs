@@ -64,7 +64,7 @@ impl Dimensions {
     }
 
     /// The shape of `field` with its texts laid end to end: along the tokens, which are one
-    /// dimension even if a record has them twice; else along the words, or along a new first
+    /// dimension even if a record has them twice; otherwise along the words, or along a new first
     /// dimension.
     #[must_use]
     pub fn tensor(&self, field: Field, totals: &Totals) -> Vec<u64> {

@@ -23,7 +23,7 @@ pub struct FieldSpec {
     pub element: Element,
     /// Its shape in one record; `[]` is a single element.
     pub shape: &'static [Dimension],
-    /// What has to be done to fill it.
+    /// What must be computed to fill it.
     pub source: Source,
     /// When a record has it.
     pub selection: Selection,
@@ -73,7 +73,7 @@ pub enum Dimension {
     Two,
 }
 
-/// What has to be done to fill a field.
+/// What must be computed to fill a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Nothing: it comes with the text.
@@ -121,7 +121,7 @@ table! {
         Index = row("index", I64, &[], Source::Input, ByDefault);
         /// The input's own id
         Id = row("id", Text, &[], Source::InputIfAny, ByDefault);
-        /// The text as read, with text_pair where there is a second segment
+        /// The text as read, with text_pair if there is a second segment
         Text = row("text", Text, &[], Source::Input, Named);
         /// The second segment
         TextPair = row("text_pair", Text, &[], Source::InputIfAny, With(Self::Text));
@@ -141,7 +141,7 @@ table! {
         OffsetMapping = row("offset_mapping", I32, &[Tokens, Two], Source::Offsets, Named);
         /// Number of the word that a token belongs to
         WordIds = row("word_ids", NullableI32, &[Tokens], Source::Offsets, Named);
-        /// Output of the last layer, one vector a token
+        /// Output of the last layer, one vector per token
         LastHiddenState =
             row("last_hidden_state", F32, &[Tokens, Hidden], Source::LastLayer, ByDefault);
         /// Output of the pooler
@@ -149,8 +149,8 @@ table! {
         /// Outputs of the layers in --layers
         HiddenStates =
             row("hidden_states", F32, &[Layers, Tokens, LayerWidth], Source::Layers, Named);
-        /// Attention probabilities of the layers in --layers, or of all: a row a token, with what it
-        /// takes from each token
+        /// Attention probabilities of the layers in --layers, or of all: one row per token, with
+        /// its weight for each token
         Attentions = row(
             "attentions",
             F32,
@@ -158,13 +158,13 @@ table! {
             Source::Attentions,
             Named
         );
-        /// One vector a text, see --pooling
+        /// One vector per text, see --pooling
         Embedding = row("embedding", F32, &[Embedding], Source::Pooling, Named);
-        /// One vector a word, see --word-pooling: text, span [start, end) in characters of the text
-        /// (or of the input's words joined by one space), tokens [start, end) as rows of the record,
-        /// vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
+        /// One vector per word, see --word-pooling: text, span [start, end) in characters of the
+        /// text (or of the input's words joined by one space), tokens [start, end) as rows of the
+        /// record, vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
         Words = row("words", Word, &[Words], Source::WordPooling, Named);
-        /// Tokens of the text that did not fit, always told
+        /// Tokens of the text that did not fit; always present
         DroppedTokens = row("dropped_tokens", I64, &[], Source::Tokenizer, Always);
     }
 }

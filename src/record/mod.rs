@@ -11,9 +11,10 @@ mod record;
 mod value;
 mod word;
 
-pub use counts::RunCounts;
-pub use dimensions::{Dimensions, Totals};
-pub use field::{Dimension, Element, Field, FieldSpec, Selection, Source};
-pub use record::{BadRecord, LayerOutputs, Record};
-pub use value::Value;
-pub use word::Word;
+pub(crate) use counts::RunCounts;
+pub(crate) use dimensions::{Dimensions, Totals};
+pub use field::Field;
+pub(crate) use field::{Element, Selection, Source};
+pub(crate) use record::{BadRecord, LayerOutputs, Record};
+pub(crate) use value::Value;
+pub(crate) use word::Word;

@@ -7,7 +7,7 @@ use crate::input::{BadText, Text};
 use crate::tokenize::{Encoding, Tokenizer};
 
 /// One text with what was computed for it.
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Place in the input, from 0.
     pub index: u64,
     /// The text as read.
@@ -31,7 +31,7 @@ pub struct Record<'a> {
 }
 
 /// The outputs of the layers asked for, merged or not.
-pub enum LayerOutputs<'a> {
+pub(crate) enum LayerOutputs<'a> {
     /// `[layers][tokens × hidden]`
     Apart(Vec<&'a [f32]>),
     /// `[tokens × width]`
@@ -44,17 +44,17 @@ pub enum LayerOutputs<'a> {
 }
 
 /// A text that could not be embedded.
-pub struct BadRecord {
+pub(crate) struct BadRecord {
     /// Place in the input, from 0.
     pub index: u64,
     /// Why, with the text's id and place.
-    pub bad: BadText,
+    pub(crate) bad: BadText,
 }
 
 impl<'a> Record<'a> {
     /// The record before anything is computed for it.
     #[must_use]
-    pub fn without_numbers(index: u64, text: &'a Text, encoding: &'a Encoding) -> Self {
+    pub(crate) fn without_numbers(index: u64, text: &'a Text, encoding: &'a Encoding) -> Self {
         Self {
             index,
             text,
@@ -73,7 +73,11 @@ impl<'a> Record<'a> {
 impl Record<'_> {
     /// The record as JSON has it, with these fields in order.
     #[must_use]
-    pub fn selected<'a>(&'a self, fields: &'a [Field], tokenizer: &'a Tokenizer) -> impl Serialize {
+    pub(crate) fn selected<'a>(
+        &'a self,
+        fields: &'a [Field],
+        tokenizer: &'a Tokenizer,
+    ) -> impl Serialize {
         SelectedFields {
             record: self,
             fields,
@@ -83,7 +87,7 @@ impl Record<'_> {
 
     /// The value of `field`; `None` if the record does not have it.
     #[must_use]
-    pub fn value<'a>(&'a self, field: Field, tokenizer: &'a Tokenizer) -> Option<Value<'a>> {
+    pub(crate) fn value<'a>(&'a self, field: Field, tokenizer: &'a Tokenizer) -> Option<Value<'a>> {
         let encoding = self.encoding;
         let list = |values: &'a [u32]| Value::Integers(values.into(), vec![values.len()]);
         let vector = |values: &'a [f32]| Value::Floats(values, vec![values.len()]);
@@ -164,7 +168,7 @@ fn rows(values: &[f32], width: usize) -> Value<'_> {
 impl BadRecord {
     /// The value of `field`; `None` if a text has it only when it is embedded.
     #[must_use]
-    pub fn value(&self, field: Field) -> Option<Value<'_>> {
+    pub(crate) fn value(&self, field: Field) -> Option<Value<'_>> {
         match field {
             Field::Index => Some(Value::Number(self.index)),
             Field::Id => self.bad.id.as_ref().map(Value::Id),

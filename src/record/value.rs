@@ -11,7 +11,7 @@ use crate::tokenize::Tokenizer;
 
 /// The value of one field.
 #[derive(Clone)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// There is none.
     Null,
     /// A count.
@@ -66,7 +66,7 @@ fn raw<E: serde::ser::Error>(json: &str) -> Result<&RawValue, E> {
     serde_json::from_str(json).map_err(E::custom)
 }
 
-/// Numbers as lists of lists, one level of them for each dimension of the shape.
+/// Numbers as nested lists, one level per dimension of the shape.
 struct Nested<'a, T>(&'a [T], &'a [usize]);
 
 impl<T: Serialize> Serialize for Nested<'_, T> {

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Word {
+pub(crate) struct Word {
     /// The word as the text has it.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.

@@ -1,12 +1,11 @@
-//! Tokens that a model adds to its vocabulary: how many there may be, in which order they are added
-//! and what matches them.
+//! The tokens that a model adds to its vocabulary: their limits, their order and what they match.
 
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{anyhow, bail, ensure};
 use tokenizers::{AddedToken, NormalizedString, Normalizer, Tokenizer};
 
-use super::json::{Json, Token};
+use super::json::{Json, TokenEntry};
 
 /// More added tokens than any BERT has; 300,000 of them take 8 s to load.
 const MAX_TOKENS: usize = 50_000;
@@ -14,7 +13,7 @@ const MAX_TOKENS: usize = 50_000;
 /// Most bytes of one added token; a token of 10 MB takes 19 s and 770 MB to load.
 pub(super) const MAX_TOKEN_BYTES: usize = 1_000;
 
-/// Refuses so many or so long added tokens that loading them would take seconds.
+/// Refuses added tokens that are so many or so long that loading them would take seconds.
 ///
 /// # Errors
 /// There are too many, or one is too long.
@@ -94,7 +93,7 @@ pub(super) struct TokensToAdd {
 
 impl TokensToAdd {
     /// `tokens`, for a tokenizer that has the tokens `there` already.
-    pub(super) fn new(tokens: Vec<Token>, there: &[Token]) -> Self {
+    pub(super) fn new(tokens: Vec<TokenEntry>, there: &[TokenEntry]) -> Self {
         let texts = tokens.iter().chain(there);
         Self {
             known: texts.map(|token| token.content.clone()).collect(),

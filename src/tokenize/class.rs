@@ -17,7 +17,7 @@ const BERT: [&str; 7] = [
     "SqueezeBertTokenizer",
 ];
 
-/// Classes for which `tokenizer.json` stands as it is.
+/// Classes that take `tokenizer.json` as it is.
 const GENERIC: [&str; 4] = [
     "PreTrainedTokenizer",
     "PreTrainedTokenizerFast",
@@ -62,7 +62,7 @@ impl Class {
         }
     }
 
-    /// Whether the class builds everything but the vocabulary itself.
+    /// Whether the class itself builds everything but the vocabulary.
     pub(super) fn is_bert(self) -> bool {
         match self {
             Self::Bert | Self::DistilBert => true,

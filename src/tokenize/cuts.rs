@@ -1,8 +1,8 @@
-//! A long text in pieces that give the same tokens one by one as the text gives whole.
+//! Cuts a long text into pieces that together give the same tokens as the whole text.
 //!
 //! The tokenizers crate needs some 60 bytes for each byte of a text, so a line of 16 MiB would take
-//! 1 GB. `WordPiece` never looks beyond a word; what could reach across a cut is an added token, and
-//! a cut keeps clear of those.
+//! 1 GB. `WordPiece` never looks beyond a word; what could reach across a cut is an added token,
+//! and a cut keeps clear of those.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,15 +14,15 @@ use super::added::{MAX_TOKEN_BYTES, Pattern};
 /// Texts up to this many bytes are encoded whole; longer ones in pieces of about this size.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
-/// What is kept at each end of a word of more than [`PIECE_BYTES`] letters: more characters than a
-/// word may have without being unknown, and more bytes than an added token may have.
+/// Kept at each end of a word of more than [`PIECE_BYTES`] letters: more characters than a known
+/// word can have, and more bytes than an added token can have.
 const KEPT_BYTES: usize = 4 * MAX_TOKEN_BYTES;
 
-/// At which places of a text a model's tokenizer lets it be cut.
+/// The places at which a text may be cut for one tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cuts {
     places: Places,
-    /// Neighbouring characters of an added token, in lower case: no cut goes between them.
+    /// Neighbouring characters of added tokens, in lower case; no cut goes between them.
     pairs: HashSet<(char, char)>,
     /// Whether the middle of a very long word may be left out.
     shortens_words: bool,
@@ -40,7 +40,7 @@ enum Places {
 }
 
 impl Cuts {
-    /// The cuts that leave the added tokens of `inner` whole, which match as `patterns` say.
+    /// The cuts that leave the added tokens of `inner` whole; `patterns` says what they match.
     pub(super) fn new(inner: &Inner, patterns: &[Pattern]) -> Self {
         let places = places(inner);
         let mut cuts = Self {
@@ -58,7 +58,7 @@ impl Cuts {
             }
             cuts.keep_pairs(&token.content);
             if let Some(normalized) = normalized {
-                // The normalizer sets ideographs apart by spaces, those of a text too.
+                // The normalizer puts spaces around ideographs, in texts too.
                 cuts.keep_pairs(&normalized.replace(' ', ""));
             }
         }
@@ -81,7 +81,8 @@ impl Cuts {
                 is_space(next) || next.is_ascii_punctuation() || is_ideograph(next)
             }
         };
-        // A normalizer may remove other characters, and what is before them comes next to `next`.
+        // A normalizer may remove other characters, so that what precedes them comes next to
+        // `next`.
         let stays = previous.is_ascii_graphic() || is_space(previous) || is_ideograph(previous);
         is_place
             && (is_space(next) || stays)
@@ -127,8 +128,8 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// `text`; if `shortens_words` and it is very long, without the middle of its very long words.
-    /// Such a word is unknown either way, and the middle holds letters and digits only.
+    /// `text`, or, if it is very long and `shortens_words`, the text without the middle of its very
+    /// long words. Such a word is unknown either way, and the middle holds letters and digits only.
     fn new(text: &'a str, shortens_words: bool) -> Self {
         let mut piece = Self {
             text: Cow::Borrowed(text),
@@ -159,14 +160,14 @@ impl<'a> Piece<'a> {
         self.text.chars().count() as u32 + left_out
     }
 
-    /// The place in the whole piece of the place `character` in what is encoded.
+    /// The place in the whole piece of character number `character` of what is encoded.
     pub(super) fn place(&self, character: u32) -> u32 {
         let before = self.gaps.iter().take_while(|(place, _)| *place < character);
         character + before.map(|(_, count)| count).sum::<u32>()
     }
 }
 
-/// The beginning and the end of `run`, which are all of it unless it is long.
+/// The beginning and the end of `run`; together they are all of it unless it is long.
 fn ends(run: &str) -> (&str, &str) {
     if run.len() <= PIECE_BYTES {
         return (run, "");

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-/// Runs `work`. A panic in it prints nothing and is an error.
+/// Runs `work`; a panic in it prints nothing and becomes an error.
 ///
 /// # Errors
 /// Those of `work`; `work` panics.

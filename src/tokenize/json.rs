@@ -1,5 +1,5 @@
-//! JSON values as Python's `json` gives them, and the added tokens that some stand for: keys stay in
-//! the file's order, and of two equal keys the last value counts.
+//! JSON values as Python's `json` gives them, and the added tokens that some stand for: keys stay
+//! in the file's order, and of two equal keys the last value counts.
 //!
 //! Source: `AddedToken` of the tokenizers package for Python.
 
@@ -20,7 +20,7 @@ pub(super) enum Json {
     Text(String),
     List(Vec<Json>),
     Object(Entries),
-    Token(Token),
+    Token(TokenEntry),
 }
 
 /// The entries of a JSON object, in order.
@@ -41,7 +41,7 @@ impl Json {
         }
     }
 
-    /// The text of a token given as a string or as an added token.
+    /// The text of a token, which is a string or an added token.
     pub(super) fn token_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -50,7 +50,7 @@ impl Json {
         }
     }
 
-    /// What stands there, for a message.
+    /// What kind of value it is, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -159,17 +159,17 @@ impl Entries {
     clippy::struct_excessive_bools,
     reason = "the flags of the file format"
 )]
-pub(super) struct Token {
+pub(super) struct TokenEntry {
     pub(super) content: String,
     single_word: bool,
     lstrip: bool,
     rstrip: bool,
-    /// By default the opposite of `special`, decided as late as in Python: when the token is used.
+    /// By default the opposite of `special`; as in Python, this is decided when the token is used.
     normalized: Option<bool>,
     pub(super) special: bool,
 }
 
-impl Token {
+impl TokenEntry {
     /// A token without flags but `special`.
     pub(super) fn new(content: &str, special: bool) -> Self {
         Self {
@@ -203,7 +203,7 @@ impl Token {
         })
     }
 
-    /// The same token with `normalized` decided now.
+    /// The same token, with `normalized` decided now.
     pub(super) fn normalized(self, normalized: bool) -> Self {
         Self {
             normalized: Some(normalized),
@@ -221,7 +221,7 @@ impl Token {
     }
 }
 
-impl PartialEq for Token {
+impl PartialEq for TokenEntry {
     fn eq(&self, other: &Self) -> bool {
         self.content == other.content && self.added() == other.added()
     }

@@ -14,9 +14,9 @@ use super::added;
 use super::class::Class;
 use super::cuts::Cuts;
 use super::guard::guarded;
-use super::json::{Entries, Json, Token};
+use super::json::{Entries, Json, TokenEntry};
 use super::parts;
-use super::settings::{ConfigFiles, Settings};
+use super::settings::{ConfigFiles, TokenizerSettings};
 use super::template::SpecialTokens;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
 use crate::checkpoint::files;
@@ -28,7 +28,7 @@ const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 /// The largest file beside it; 50,000 added tokens have 9 MB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// Work for one word grows with the cube of its characters; BERT's own limit is 100.
+/// The work for a word grows with the cube of its characters; BERT's own limit is 100.
 const MAX_CHARS_PER_WORD: u64 = 1_000;
 
 /// The prefix is copied for every part of a word that is looked up; BERT's own has 2 bytes.
@@ -50,7 +50,7 @@ impl Tokenizer {
             special_tokens_map: read_object(directory, "special_tokens_map.json")?,
             added_tokens: read_object(directory, "added_tokens.json")?,
         };
-        let (file, source) = Source::read(directory, class)?;
+        let (file, source) = VocabularyFile::read(directory, class)?;
         guarded(|| source.build(config_files, class, rows))
             .with_context(|| could_not_use(directory, file))
             .kind(Kind::Model)
@@ -103,12 +103,12 @@ fn class(directory: &Path, config: Option<&Entries>) -> Result<Class> {
 }
 
 /// The file that holds the vocabulary.
-enum Source {
+enum VocabularyFile {
     Json(Vec<u8>),
     VocabTxt(Vec<u8>),
 }
 
-impl Source {
+impl VocabularyFile {
     fn read(directory: &Path, class: Class) -> Result<(&'static str, Self)> {
         let read = |file| files::read_if_there(directory, file, MAX_TOKENIZER_BYTES);
         if let Some(content) = read(files::TOKENIZER)? {
@@ -134,13 +134,13 @@ impl Source {
     ) -> anyhow::Result<Tokenizer> {
         match self {
             Self::VocabTxt(content) => {
-                let settings = Settings::merge(config_files, class, None)?;
+                let settings = TokenizerSettings::merge(config_files, class, None)?;
                 let model = vocab_txt(&content, unknown(&settings)?, rows)?;
                 bert(model, &settings, rows)
             }
             Self::Json(content) => {
                 let json = TokenizerJson::parse(&content)?;
-                let settings = Settings::merge(config_files, class, Some(&json))?;
+                let settings = TokenizerSettings::merge(config_files, class, Some(&json))?;
                 if class.is_bert() {
                     let unknown = unknown(&settings)?;
                     let model = word_piece(json.model.vocab, rows)?;
@@ -166,7 +166,7 @@ fn vocab_txt(content: &[u8], unknown: String, rows: usize) -> anyhow::Result<Wor
     model.build().map_err(message)
 }
 
-fn unknown(settings: &Settings) -> anyhow::Result<String> {
+fn unknown(settings: &TokenizerSettings) -> anyhow::Result<String> {
     let unknown = settings
         .token("unk_token")
         .context("its unk_token is null")?;
@@ -174,7 +174,7 @@ fn unknown(settings: &Settings) -> anyhow::Result<String> {
 }
 
 /// What `BertTokenizer` makes of a vocabulary.
-fn bert(model: WordPiece, settings: &Settings, rows: usize) -> anyhow::Result<Tokenizer> {
+fn bert(model: WordPiece, settings: &TokenizerSettings, rows: usize) -> anyhow::Result<Tokenizer> {
     check_unknown(&model)?;
     let mut inner = Inner::new(model);
     let normalizer = settings.normalizer;
@@ -185,7 +185,7 @@ fn bert(model: WordPiece, settings: &Settings, rows: usize) -> anyhow::Result<To
         let token = settings
             .token(key)
             .with_context(|| format!("its {key} is null"))?;
-        // The template that transformers writes the token into would be read differently.
+        // In the template that transformers writes, the token would be read differently.
         let is_plain = !token.is_empty()
             && !token.starts_with('$')
             && !token.contains(|character: char| character == ':' || character.is_whitespace());
@@ -199,7 +199,11 @@ fn bert(model: WordPiece, settings: &Settings, rows: usize) -> anyhow::Result<To
 }
 
 /// What a `tokenizer.json` says, as it is.
-fn generic(json: TokenizerJson, settings: &Settings, rows: usize) -> anyhow::Result<Tokenizer> {
+fn generic(
+    json: TokenizerJson,
+    settings: &TokenizerSettings,
+    rows: usize,
+) -> anyhow::Result<Tokenizer> {
     let Model {
         vocab,
         unk_token: Some(unknown),
@@ -237,7 +241,7 @@ fn generic(json: TokenizerJson, settings: &Settings, rows: usize) -> anyhow::Res
     }
     add(
         &mut inner,
-        json.added_tokens.iter().map(Token::added).collect(),
+        json.added_tokens.iter().map(TokenEntry::added).collect(),
     )?;
     add(&mut inner, settings.added.clone())?;
     inner.with_post_processor(Some(parts::post_processor(&json.post_processor)?));
@@ -252,7 +256,7 @@ fn generic(json: TokenizerJson, settings: &Settings, rows: usize) -> anyhow::Res
 fn finish(
     mut inner: Inner,
     [cls, sep]: [u32; 2],
-    settings: &Settings,
+    settings: &TokenizerSettings,
     rows: usize,
 ) -> anyhow::Result<Tokenizer> {
     inner.set_encode_special_tokens(settings.split_special_tokens);
@@ -294,13 +298,13 @@ fn word_piece(vocabulary: Vocabulary, rows: usize) -> anyhow::Result<WordPieceBu
         );
     }
     check_rows(vocabulary.0.iter().map(|&(_, id)| id), rows)?;
-    // An empty map of the crate's own type, which has no public name.
+    // The crate's type of map has no public name, so this is how an empty one is made.
     let mut map = WordPiece::read_bytes(&[]).map_err(message)?;
     map.extend(vocabulary.0);
     Ok(WordPiece::builder().vocab(map))
 }
 
-/// Added tokens may be without a row as long as no text holds them.
+/// Added tokens may lack a row as long as no text holds them.
 ///
 /// # Errors
 /// A token of the vocabulary has no row of the word embeddings.

@@ -1,7 +1,7 @@
 //! Texts → token ids, as the tokenizer that transformers' `AutoTokenizer` loads gives them.
 //!
 //! This is the only room that uses the `tokenizers` crate. The truncation and the padding that a
-//! `tokenizer.json` carries are not used, because the command line decides; their sides are.
+//! `tokenizer.json` carries are not used, because the command line decides. Only their sides are.
 //!
 //! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `AutoTokenizer` and
 //! `BertTokenizer` in transformers 5.23.
@@ -28,21 +28,22 @@ use crate::error::{Classify, Error, Kind, Result};
 use crate::input::{self, Text};
 use cuts::Cuts;
 pub use load::model_max_length;
-pub use options::{OnLong, Padding, TokenOptions};
-use segment::{Encoder, Keep};
+pub(crate) use options::TokenOptions;
+pub use options::{OnLong, Padding};
+use segment::{Keep, SegmentEncoder};
 use template::SpecialTokens;
-pub use window::Window;
-pub use words::{WordSpan, word_runs, words};
+pub(crate) use window::Window;
+pub(crate) use words::{word_runs, words};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`.
-pub const SPECIAL_TOKENS: usize = 2;
+pub(crate) const SPECIAL_TOKENS: usize = 2;
 
-/// What the records ask of the tokenizer beyond ids.
+/// What the records need from the tokenizer besides ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Detail {
     /// Offsets and word ids; without them encoding is faster.
     pub offsets: bool,
-    /// Whether a text is encoded whole: windows would not do.
+    /// Whether a text must be encoded whole, not in windows.
     pub whole_text: bool,
 }
 
@@ -68,7 +69,7 @@ pub struct Encoding {
     pub dropped_tokens: usize,
     /// The row at which the second segment of a pair begins.
     pub second_segment: Option<usize>,
-    /// Whether the text has tokens and all that were kept are the unknown token, `[UNK]`.
+    /// Whether every token that was kept is the unknown token, `[UNK]`, and there is at least one.
     pub only_unknown: bool,
 }
 
@@ -92,13 +93,13 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The word piece with number `id`, empty where there is none.
+    /// The word piece with number `id`; empty if there is none.
     #[must_use]
     pub fn token(&self, id: u32) -> String {
         self.inner.id_to_token(id).unwrap_or_default()
     }
 
-    /// Whether capital letters stay what they are.
+    /// Whether capital letters are kept.
     #[must_use]
     pub fn is_cased(&self) -> bool {
         use tokenizers::Normalizer;
@@ -118,7 +119,7 @@ impl Tokenizer {
             tokens: max_length,
             last: self.truncates_left,
         };
-        let encoder = Encoder {
+        let encoder = SegmentEncoder {
             inner: &self.inner,
             cuts: &self.cuts,
             keep,
@@ -138,7 +139,8 @@ impl Tokenizer {
         Ok(encoding)
     }
 
-    /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers does.
+    /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers
+    /// does.
     ///
     /// # Errors
     /// [`Kind::Internal`] if the tokenizer does not take a normalizer.
@@ -186,8 +188,8 @@ impl Tokenizer {
         Err(error.context("could not pad with the model's tokenizer"))
     }
 
-    /// Fills `encoding` up with `[PAD]` to `tokens`; a longer one stays as it is, as does one of a
-    /// tokenizer without padding token.
+    /// Pads `encoding` with `[PAD]` to `tokens`. A longer one is left as it is, and so is any if
+    /// the tokenizer has no padding token.
     pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
         let Some(pad) = self.special.pad else {
             return;

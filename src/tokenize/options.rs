@@ -11,8 +11,8 @@ use super::Detail;
 
 /// How the texts of a run become tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenOptions {
-    /// What the records need beyond ids.
+pub(crate) struct TokenOptions {
+    /// What the records need besides ids.
     pub detail: Detail,
     /// The most tokens in a record, or in a window.
     pub max_length: usize,
@@ -20,7 +20,7 @@ pub struct TokenOptions {
     pub on_long: OnLong,
     /// The number of tokens that consecutive windows share.
     pub stride: usize,
-    /// How far records are filled up.
+    /// How far records are padded.
     pub padding: Padding,
     /// Whether the model has a second segment, for pairs.
     pub takes_pairs: bool,
@@ -33,14 +33,14 @@ pub enum OnLong {
     Truncate,
     /// Its record is an error
     Error,
-    /// It is run as windows of --max-length tokens that overlap by --stride: each of its tokens is
-    /// taken from the window where it has most context, `pooler_output` from the first one. A pair
-    /// that does not fit is an error; not with --padding or --format json, for such a record is
-    /// longer than --max-length
+    /// It is split into windows of --max-length tokens that overlap by --stride: each of its tokens
+    /// is taken from the window in which it has most context, `pooler_output` from the first one. A
+    /// pair that does not fit is an error; not with --padding or --format json, because such a
+    /// record is longer than --max-length
     Window,
 }
 
-/// How far records are filled up with `[PAD]`.
+/// How far records are padded with `[PAD]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Padding {
     /// Not at all

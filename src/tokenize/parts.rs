@@ -5,13 +5,13 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokenizers::{NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
-/// Most parts of one kind, those inside a `Sequence` counted.
+/// The most parts of one kind, including those inside a `Sequence`.
 const MAX_PARTS: usize = 32;
 
 /// How much longer all `Replace` and `Prepend` together may make a text.
 const MAX_GROWTH: usize = 16;
 
-/// Normalizers without parameters that matter here.
+/// Normalizers whose parameters need no check.
 const NORMALIZERS: [&str; 10] = [
     "BertNormalizer",
     "Lowercase",
@@ -25,7 +25,7 @@ const NORMALIZERS: [&str; 10] = [
     "Sequence",
 ];
 
-/// Pre-tokenizers without parameters that matter here.
+/// Pre-tokenizers whose parameters need no check.
 const PRE_TOKENIZERS: [&str; 9] = [
     "BertPreTokenizer",
     "CharDelimiterSplit",
@@ -110,7 +110,7 @@ pub(super) fn post_processor(value: &Value) -> anyhow::Result<PostProcessorWrapp
         .context("it has no post_processor that adds `[CLS]` and `[SEP]`")
 }
 
-/// `value` and, if it is a `Sequence`, all parts in it, which stand in `list`.
+/// `value`, or, if it is a `Sequence`, all parts in its `list`.
 fn flat<'a>(value: &'a Value, list: &str) -> anyhow::Result<Vec<&'a Value>> {
     let mut parts: Vec<&Value> = (!value.is_null()).then_some(value).into_iter().collect();
     let mut next = 0;

@@ -1,5 +1,4 @@
-//! One segment of a record: its tokens before the template, those that are kept and the count of
-//! all.
+//! One segment of a record before the template: the tokens that are kept, and the count of all.
 
 use tokenizers::{InputSequence, Tokenizer};
 
@@ -28,7 +27,7 @@ impl Keep {
 
 /// The tokens of one text, without special tokens.
 #[derive(Debug, Default)]
-pub(super) struct Segment {
+pub(super) struct EncodedSegment {
     pub(super) ids: Vec<u32>,
     /// In characters of the text; empty without [`Detail::offsets`].
     pub(super) offsets: Vec<(u32, u32)>,
@@ -40,20 +39,20 @@ pub(super) struct Segment {
 
 /// How texts are encoded.
 #[derive(Clone, Copy)]
-pub(super) struct Encoder<'a> {
+pub(super) struct SegmentEncoder<'a> {
     pub(super) inner: &'a Tokenizer,
     pub(super) cuts: &'a Cuts,
     pub(super) keep: Keep,
     pub(super) detail: Detail,
 }
 
-impl Encoder<'_> {
+impl SegmentEncoder<'_> {
     /// The tokens of `text` to keep and the number of all.
     ///
     /// # Errors
     /// The tokenizers crate fails.
-    pub(super) fn encode(self, text: &str) -> anyhow::Result<Segment> {
-        let mut segment = Segment::default();
+    pub(super) fn encode(self, text: &str) -> anyhow::Result<EncodedSegment> {
+        let mut segment = EncodedSegment::default();
         let mut start = Start::default();
         for piece in self.cuts.pieces(text) {
             let input = InputSequence::from(piece.text.as_ref());
@@ -68,8 +67,8 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// The tokenizers crate fails.
-    pub(super) fn encode_words(self, words: &[String]) -> anyhow::Result<Segment> {
-        let mut segment = Segment::default();
+    pub(super) fn encode_words(self, words: &[String]) -> anyhow::Result<EncodedSegment> {
+        let mut segment = EncodedSegment::default();
         let mut rest = words;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -89,10 +88,10 @@ impl Encoder<'_> {
         Ok(segment)
     }
 
-    /// Appends the tokens of `input` and says whether their offsets were kept, too.
+    /// Appends the tokens of `input`; true if their offsets were kept too.
     fn extend(
         self,
-        segment: &mut Segment,
+        segment: &mut EncodedSegment,
         input: InputSequence,
         piece: Option<&Piece>,
         start: &mut Start,
@@ -123,7 +122,7 @@ impl Encoder<'_> {
     }
 }
 
-impl Segment {
+impl EncodedSegment {
     fn extend_offsets(
         &mut self,
         encoding: &tokenizers::Encoding,

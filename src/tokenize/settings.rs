@@ -12,7 +12,7 @@ use tokenizers::normalizers::BertNormalizer;
 
 use super::added::TokensToAdd;
 use super::class::Class;
-use super::json::{Entries, Json, Token};
+use super::json::{Entries, Json, TokenEntry};
 use super::tokenizer_json::TokenizerJson;
 
 /// The special tokens that have a name, in the order in which they are added.
@@ -35,7 +35,7 @@ const BERT_TOKENS: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
-/// Keys that would replace the tokenizer's parts by something else than its files.
+/// Keys that would replace parts of the tokenizer by something that is not in its files.
 const UNSUPPORTED: [&str; 4] = ["vocab", "init_inputs", "gguf_file", "post_processor"];
 
 /// The content of the files beside `tokenizer.json`; a missing file has none.
@@ -51,7 +51,7 @@ pub(super) struct ConfigFiles {
 
 /// How a text becomes tokens, apart from the vocabulary.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct TokenizerSettings {
     /// What `BertTokenizer` makes of `do_lower_case`, `strip_accents` and
     /// `tokenize_chinese_chars`.
     pub(super) normalizer: BertNormalizer,
@@ -69,7 +69,7 @@ pub(super) struct Settings {
     pub(super) second_type: u32,
 }
 
-impl Settings {
+impl TokenizerSettings {
     /// Merges `files` for a tokenizer of `class`; `json` is its `tokenizer.json`, if it has one.
     ///
     /// # Errors
@@ -161,16 +161,16 @@ fn collect_extra_tokens(config: &mut Entries) {
     }
 }
 
-/// Tokens that the files list with their numbers. The numbers give the order only.
+/// Tokens that the files list with their numbers. The numbers only give the order.
 #[derive(Default)]
 struct ListedTokens {
-    by_id: BTreeMap<i64, Token>,
+    by_id: BTreeMap<i64, TokenEntry>,
     /// The last one listed of each text.
-    by_text: HashMap<String, Token>,
+    by_text: HashMap<String, TokenEntry>,
 }
 
 impl ListedTokens {
-    fn insert(&mut self, id: i64, token: Token) {
+    fn insert(&mut self, id: i64, token: TokenEntry) {
         self.by_text.insert(token.content.clone(), token.clone());
         self.by_id.insert(id, token);
     }
@@ -191,7 +191,7 @@ fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
         let Json::Object(token) = token else {
             bail!("{} is {}, allowed is an object", what(), token.kind());
         };
-        listed.insert(number, Token::parse(token).with_context(what)?);
+        listed.insert(number, TokenEntry::parse(token).with_context(what)?);
     }
     Ok(listed)
 }
@@ -219,7 +219,7 @@ fn legacy_tokens(
             };
             ensure!(id.fract() == 0.0, "added_tokens.json: `{text}` is {id}");
             let is_special = special.contains(text);
-            let token = Token::new(text, is_special).normalized(!is_special);
+            let token = TokenEntry::new(text, is_special).normalized(!is_special);
             listed.insert(id as i64, token);
         }
     }
@@ -233,7 +233,7 @@ fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Resu
     for (key, value) in map.iter() {
         let value = match value {
             Json::Object(token) if key != "extra_special_tokens" => {
-                let mut token = Token::parse(token).with_context(|| format!("`{key}`"))?;
+                let mut token = TokenEntry::parse(token).with_context(|| format!("`{key}`"))?;
                 token.special = true;
                 Json::Token(token)
             }
@@ -266,7 +266,7 @@ fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>
     for token in more {
         let token = match token {
             Json::Object(entries) => {
-                let mut token = Token::parse(entries).context("`extra_special_tokens`")?;
+                let mut token = TokenEntry::parse(entries).context("`extra_special_tokens`")?;
                 token.special = true;
                 Json::Token(token)
             }
@@ -295,7 +295,7 @@ fn into_token(value: Json) -> anyhow::Result<Json> {
     match value {
         Json::Object(entries) => {
             if entries.get("__type") == Some(&Json::Text("AddedToken".to_owned())) {
-                return Token::parse(&entries).map(Json::Token);
+                return TokenEntry::parse(&entries).map(Json::Token);
             }
             entries.try_map(into_token).map(Json::Object)
         }

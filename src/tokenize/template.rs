@@ -5,10 +5,10 @@
 use anyhow::{anyhow, bail, ensure};
 use tokenizers::{Encoding as InnerEncoding, Token, Tokenizer as Inner};
 
-use super::segment::{Keep, Segment};
+use super::segment::{EncodedSegment, Keep};
 use super::{Encoding, SPECIAL_TOKENS};
 
-/// The ids of the tokens that this room adds or looks for.
+/// The ids of the special tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpecialTokens {
     pub(super) cls: u32,
@@ -53,8 +53,8 @@ impl SpecialTokens {
     /// The record of one or two segments, cut to `keep`.
     pub(super) fn assemble(
         self,
-        mut first: Segment,
-        mut second: Option<Segment>,
+        mut first: EncodedSegment,
+        mut second: Option<EncodedSegment>,
         keep: Keep,
     ) -> Encoding {
         let total = first.total + second.as_ref().map_or(0, |segment| segment.total);
@@ -94,10 +94,10 @@ impl Encoding {
         self.word_ids.push(None);
     }
 
-    /// Takes the lists of `segment` one after the other, so that a long text is held twice only in
-    /// part.
-    fn push_segment(&mut self, segment: Segment, token_type_id: u32) {
-        let Segment {
+    /// Takes the lists of `segment` one after the other, so that only a part of a long text is held
+    /// twice.
+    fn push_segment(&mut self, segment: EncodedSegment, token_type_id: u32) {
+        let EncodedSegment {
             ids,
             offsets,
             words,
@@ -133,7 +133,7 @@ fn append<T: Copy>(list: &mut Vec<T>, mut more: Vec<T>) {
 }
 
 /// Cuts the segments so that they and the special tokens make `keep.tokens` tokens at most.
-fn truncate(first: &mut Segment, second: Option<&mut Segment>, keep: Keep) {
+fn truncate(first: &mut EncodedSegment, second: Option<&mut EncodedSegment>, keep: Keep) {
     let Some(second) = second else {
         return first.truncate(keep.less(SPECIAL_TOKENS));
     };

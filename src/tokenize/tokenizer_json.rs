@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Json, Token};
+use super::json::{Json, TokenEntry};
 
 /// Tokens and their numbers, in the file's order.
 #[derive(Debug, Default)]
@@ -28,15 +28,15 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) struct TokenizerJson {
     pub(super) model: Model,
-    pub(super) added_tokens: Vec<Token>,
+    pub(super) added_tokens: Vec<TokenEntry>,
     /// The number that the file gives each of `added_tokens`.
     added_ids: Vec<i64>,
     pub(super) normalizer: serde_json::Value,
     pub(super) pre_tokenizer: serde_json::Value,
     pub(super) post_processor: serde_json::Value,
-    /// From its truncation, which is not used otherwise.
+    /// From its truncation; nothing else of that is used.
     pub(super) truncation_side: Option<String>,
-    /// From its padding, which is not used otherwise.
+    /// From its padding; nothing else of that is used.
     pub(super) padding_side: Option<String>,
     pub(super) pad_token: Option<String>,
 }
@@ -93,18 +93,18 @@ impl TokenizerJson {
         })
     }
 
-    pub(super) fn added_tokens_by_id(&self) -> impl Iterator<Item = (i64, &Token)> {
+    pub(super) fn added_tokens_by_id(&self) -> impl Iterator<Item = (i64, &TokenEntry)> {
         self.added_ids.iter().copied().zip(&self.added_tokens)
     }
 }
 
-fn added_token(value: &Json) -> anyhow::Result<(i64, Token)> {
+fn added_token(value: &Json) -> anyhow::Result<(i64, TokenEntry)> {
     let Json::Object(entries) = value else {
         bail!("a token is {}, allowed is an object", value.kind());
     };
     match entries.get("id") {
         Some(&Json::Number(id)) if id >= 0.0 && id.fract() == 0.0 => {
-            Ok((id as i64, Token::parse(entries)?))
+            Ok((id as i64, TokenEntry::parse(entries)?))
         }
         _ => bail!("a token has no number as `id`"),
     }

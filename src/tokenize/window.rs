@@ -1,9 +1,8 @@
-//! A text of more tokens than a record may have as overlapping windows, and which of a window's
-//! rows the record takes.
+//! Splits a text that has too many tokens into overlapping windows, and decides which rows the
+//! record takes from each.
 //!
-//! Owns the arithmetic of ranges. The windows are those that transformers gives with
-//! `return_overflowing_tokens` and `stride`: each begins so many tokens before the one before it
-//! ends, and the last one ends with the text.
+//! The windows are those that transformers gives with `return_overflowing_tokens` and `stride`:
+//! each begins `stride` tokens before the previous one ends, and the last one ends with the text.
 
 use std::ops::Range;
 
@@ -14,7 +13,7 @@ use super::{Encoding, SPECIAL_TOKENS};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// The record's rows that the window covers; its first and last row hold `[CLS]` and `[SEP]`
-    /// whatever stands there in the record.
+    /// whatever the record has there.
     pub rows: Range<usize>,
     /// Those of [`Window::rows`] that the record takes from this window.
     pub kept: Range<usize>,
@@ -29,11 +28,11 @@ impl Window {
 }
 
 impl Encoding {
-    /// The windows of `max_length` tokens at most that neighbours share `stride` tokens of, in
-    /// order; one that covers all where the text fits.
+    /// Splits a text into windows of at most `max_length` tokens; consecutive windows share
+    /// `stride`. A text that fits is one window.
     ///
-    /// Every row is kept from exactly one window: where it is furthest from the window's nearer
-    /// edge, from the earlier one where two are equal. That parts neighbours in the middle of what
+    /// Every row is kept from exactly one window: the one in which it is furthest from the nearer
+    /// edge, or the earlier one if two are equal. So neighbours are divided in the middle of what
     /// they share.
     ///
     /// A text that does not fit needs `max_length` > `stride` + 2 and must not be padded.

@@ -1,4 +1,4 @@
-//! The words of a text: which tokens make a word and where it stands in the text.
+//! The words of a text: which tokens make up a word, and where it stands in the text.
 //!
 //! The words are transformers' `word_ids` of the fast `BertTokenizer`.
 //!
@@ -17,7 +17,7 @@ use crate::input::{Segment, Text};
 
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WordSpan {
+pub(crate) struct WordSpan {
     /// The word as it stands in the text.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.
@@ -30,7 +30,7 @@ pub struct WordSpan {
 
 /// The words of `text`, the first segment's and then the second's.
 #[must_use]
-pub fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
+pub(crate) fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
     let second = text.pair.as_deref().map(RunningText::new);
     let mut first = Finder::new(&text.first);
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ pub fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
 }
 
 /// The runs of tokens that belong to one word, each with the word's number in its segment.
-pub fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
+pub(crate) fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
     let mut start = 0;
     word_ids
         .chunk_by(|one, other| one == other)
@@ -112,10 +112,10 @@ impl<'a> RunningText<'a> {
     }
 }
 
-/// A list of words, walked through from the first to the last.
+/// A list of words, read from the first to the last.
 struct WordList<'a> {
     words: &'a [String],
-    /// Number of the word at which the walk stands.
+    /// Number of the current word.
     number: usize,
     /// Its first character in the words joined by one space.
     character: usize,
@@ -130,7 +130,7 @@ impl<'a> WordList<'a> {
         }
     }
 
-    /// Text and span of word `number`, which is not before the one asked for last.
+    /// Text and span of word `number`, which must not come before the last one asked for.
     fn find(&mut self, number: usize) -> (String, (u32, u32)) {
         let passed = &self.words[self.number..number];
         self.character += passed

@@ -1,4 +1,4 @@
-//! Vectors made of vectors: pooling of tokens and words, merging of layers, stitching of windows.
+//! Makes vectors from vectors: pools tokens and words, merges layers, stitches windows together.
 //!
 //! This room works on slices of numbers only.
 
@@ -7,6 +7,7 @@ mod pooling;
 mod sentence;
 mod text;
 
-pub use options::{LayerMerge, Pooling, VectorOptions, WordPooling};
-pub use pooling::pool_word;
-pub use text::{TextVectors, WindowRows};
+pub(crate) use options::VectorOptions;
+pub use options::{LayerMerge, Pooling, WordPooling};
+pub(crate) use pooling::pool_word;
+pub(crate) use text::{TextVectors, WindowRows};

@@ -1,4 +1,4 @@
-//! How one vector is made of many; the doc comments are the help.
+//! How many vectors become one; the doc comments are the help.
 
 #![allow(
     clippy::doc_markdown,
@@ -18,11 +18,11 @@ pub enum LayerMerge {
     Mean,
     /// Their sum: `[tokens][hidden]`
     Sum,
-    /// One behind the other: `[tokens][layers × hidden]`
+    /// One after the other: `[tokens][layers × hidden]`
     Concat,
 }
 
-/// How one vector is made of a text's tokens.
+/// How a text's tokens become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Pooling {
     /// The vector of `[CLS]`
@@ -37,7 +37,7 @@ pub enum Pooling {
     Model,
 }
 
-/// How one vector is made of a word's tokens.
+/// How a word's tokens become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WordPooling {
     /// The vector of its first token
@@ -52,9 +52,9 @@ pub enum WordPooling {
     Sum,
 }
 
-/// What is made of the encoder's outputs for one text.
+/// Which vectors are made from the encoder's outputs for one text.
 #[derive(Debug, Clone)]
-pub struct VectorOptions {
+pub(crate) struct VectorOptions {
     /// Width of a row.
     pub hidden_size: usize,
     /// Whether all rows of `last_hidden_state` are kept; pooling alone needs no more than one.
@@ -92,7 +92,7 @@ impl VectorOptions {
 
     /// Width of `embedding`.
     #[must_use]
-    pub fn embedding_width(&self) -> usize {
+    pub(crate) fn embedding_width(&self) -> usize {
         let sentence = self.sentence.as_ref();
         let whole = sentence.map_or(self.hidden_size, |it| it.width(self.hidden_size));
         self.truncate_dim.map_or(whole, |kept| kept.min(whole))

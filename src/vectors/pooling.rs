@@ -1,4 +1,4 @@
-//! One vector of many rows: pooling over tokens, merging of layers.
+//! Pooling and merging: many rows become one.
 //!
 //! Sums are taken in f64 and rounded once. The definitions are those of `Pooling` and `Normalize`
 //! in sentence-transformers.
@@ -6,11 +6,11 @@
 use super::options::{LayerMerge, WordPooling};
 use crate::checkpoint::PoolingMode;
 
-/// One vector of the rows of a text, which may come a few at a time: those of several modes side by
-/// side.
+/// Pools the rows of a text, which may come a few at a time. The vectors of several modes lie side
+/// by side.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Rows to come that are not pooled.
+    /// How many of the next rows are not pooled.
     skipped: usize,
     hidden: usize,
     modes: Vec<ModePool>,
@@ -28,7 +28,7 @@ enum ModePool {
     Sum(WeightedSum),
 }
 
-/// A sum of rows by something that is known when all are there.
+/// A sum of rows, to be divided by something that is known at the end.
 #[derive(Debug)]
 struct WeightedSum {
     mode: SumMode,
@@ -42,7 +42,7 @@ struct WeightedSum {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SumMode {
     Mean,
-    /// By the square root of the number of rows.
+    /// Divided by the square root of the number of rows.
     MeanSqrtLen,
     /// Each row counts as often as its place says.
     ByPlace,
@@ -136,7 +136,7 @@ impl WeightedSum {
 /// # Shapes
 /// `rows` `[tokens × hidden]`, at least one token → `[hidden]`
 #[must_use]
-pub fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
+pub(crate) fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
     match how {
         WordPooling::First => rows[..hidden].to_vec(),
         WordPooling::Last => rows[rows.len() - hidden..].to_vec(),
@@ -160,7 +160,7 @@ pub(super) fn normalize(vector: &mut [f32]) {
     }
 }
 
-/// The layers as one.
+/// Merges the layers.
 ///
 /// # Shapes
 /// `layers` of `[tokens × hidden]` each → `[tokens × hidden]`, or for concat

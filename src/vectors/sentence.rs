@@ -1,4 +1,4 @@
-//! What follows the pooling of a sentence-transformers model: dense layers and normalizing.
+//! The modules after the pooling of a sentence-transformers model: dense layers and normalization.
 //!
 //! Source: `Dense` and `Normalize` of sentence-transformers.
 

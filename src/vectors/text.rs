@@ -1,7 +1,7 @@
 //! The vectors of one text, collected window by window.
 //!
-//! A text that fits into one window has just one. The result does not depend on where the windows
-//! are cut: rows are kept, pooled and merged in order, one after the other.
+//! A text that fits has a single window. The result does not depend on how the text is cut into
+//! windows: rows are kept, pooled and merged in order, one after the other.
 
 use super::options::{LayerMerge, Pooling, VectorOptions};
 use super::pooling::{Pool, merge, normalize};
@@ -11,8 +11,9 @@ use super::sentence;
 ///
 /// # Shapes
 /// Rows are `[taken tokens × hidden]`.
-pub struct WindowRows<'a> {
-    /// How many of the rows are real tokens, which come first; more than there are if all are.
+pub(crate) struct WindowRows<'a> {
+    /// How many of the rows are real tokens, which come first; larger than the number of rows if
+    /// all are.
     pub attended: usize,
     /// Empty if not computed.
     pub last_hidden_state: &'a [f32],
@@ -26,7 +27,7 @@ pub struct WindowRows<'a> {
 
 /// The vectors of one text.
 #[derive(Debug, Default)]
-pub struct TextVectors {
+pub(crate) struct TextVectors {
     /// `[tokens × hidden]`; empty if they are not kept.
     pub last_hidden_state: Vec<f32>,
     /// `[hidden]` of the first window; `None` if not computed.
@@ -40,7 +41,7 @@ pub struct TextVectors {
 
 impl TextVectors {
     /// Adds the next window of a text that has `tokens` in all.
-    pub fn add(&mut self, rows: &WindowRows, tokens: usize, options: &VectorOptions) {
+    pub(crate) fn add(&mut self, rows: &WindowRows, tokens: usize, options: &VectorOptions) {
         let hidden = options.hidden_size;
         let states = rows.last_hidden_state;
         if options.keep_rows {
@@ -79,7 +80,7 @@ impl TextVectors {
 
     /// `[VectorOptions::embedding_width]` as `options` ask for; empty if they do not.
     #[must_use]
-    pub fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
+    pub(crate) fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
         let mut embedding = match (options.pooling, &self.pooler_output, &self.pool) {
             (Some(Pooling::Pooler), Some(pooler_output), _) => pooler_output.clone(),
             (Some(_), _, Some(pool)) => pool.vector(),

@@ -66,7 +66,7 @@ impl Report {
     /// Prints the report to `to`.
     ///
     /// # Errors
-    /// [`Kind::Output`] where it cannot be written.
+    /// [`Kind::Output`] if it cannot be written.
     pub(crate) fn print(&self, as_json: bool, to: &mut dyn Write) -> Result<()> {
         let printed = if as_json {
             writeln!(to, "{}", self.json())
@@ -111,7 +111,8 @@ impl Report {
         let (median, percentile) = (self.tokens_at(50), self.tokens_at(95));
         writeln!(
             to,
-            "tokens       {total} (a text: median {median}, 95th percentile {percentile}, longest {longest})"
+            "tokens       {total} (a text: median {median}, \
+             95th percentile {percentile}, longest {longest})"
         )?;
         let (too_long, max_length) = (counts.too_long, self.max_length);
         write!(to, "too long     {too_long} over {max_length} tokens")?;
@@ -145,7 +146,7 @@ impl Report {
         last.map_or(0, |(&tokens, _)| tokens)
     }
 
-    /// The least number of tokens that so many in a hundred texts do not exceed.
+    /// The smallest number of tokens that `percent` of the texts do not exceed.
     fn tokens_at(&self, percent: u64) -> usize {
         let texts: u64 = self.counts.texts_by_tokens.values().sum();
         let rank = (texts * percent).div_ceil(100);
@@ -160,7 +161,7 @@ impl Report {
     }
 }
 
-/// `bytes` in the largest unit that leaves a number before the point.
+/// `bytes` in the largest unit in which it is at least 1.
 fn rounded(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut amount = bytes as f64 / 1024.0;

@@ -1,5 +1,6 @@
-//! The plain form, before `PyTorch` 1.6: a magic number, a version, facts about the machine, the state
-//! dict and the list of storage keys, each a pickle; then the storages in the order of the list.
+//! The plain form, before `PyTorch` 1.6: a magic number, a version, facts about the machine, the
+//! state dict and the list of storage keys, each a pickle; then the storages in the order of the
+//! list.
 
 use std::collections::{BTreeMap, HashMap};
 

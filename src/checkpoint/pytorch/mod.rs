@@ -1,8 +1,8 @@
-//! One `pytorch_model.bin` → where its tensors lie: the zip form of `PyTorch` 1.6 and later, the plain
-//! form before it, and the tar form of `PyTorch` 0.1.
+//! One `pytorch_model.bin` → where its tensors lie: the zip form of `PyTorch` 1.6 and later, the
+//! plain form before it, and the tar form of `PyTorch` 0.1.
 //!
-//! A reader of our own, because the ones there are copy each tensor out of the file, and this program
-//! uses weights where they lie. Source: `torch/serialization.py`.
+//! This is a reader of our own because the existing ones copy each tensor out of the file, and this
+//! program uses weights in place. Source: `torch/serialization.py`.
 
 mod bytes;
 mod legacy;
@@ -26,7 +26,8 @@ use state_dict::PlacedTensor;
 /// page of the tensors is touched.
 ///
 /// # Errors
-/// The file cannot be opened, is damaged or cut short, or holds anything but tensors and dictionaries.
+/// The file cannot be opened, is damaged or cut short, or holds anything but tensors and
+/// dictionaries.
 pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     let (file, size_bytes) = open_file(path)?;
     let mapping = Arc::new(map(&file, size_bytes)?);

@@ -1,5 +1,5 @@
-//! One pickle of `PyTorch` → a tree of plain values. Nothing is called and no Python object is built:
-//! a class or function that tensors and dictionaries do not need is refused by its name.
+//! One pickle of `PyTorch` → a tree of plain values. Nothing is called and no Python object is
+//! built: a class or function that tensors and dictionaries do not need is refused by its name.
 //!
 //! Source: the instructions and their order on the stack are those of Python's `pickletools`.
 
@@ -17,26 +17,26 @@ const MAX_INSTRUCTIONS: usize = 1_000_000;
 /// The place of a value in its pickle.
 pub(super) type ValueId = usize;
 
-/// A value of a pickle. Containers hold the places of their items, so that shared and cyclic values
-/// need no care.
+/// A value of a pickle. Containers hold the places of their items, so shared and cyclic values are
+/// no problem.
 #[derive(Debug)]
 pub(super) enum PickleValue<'a> {
     Integer(i64),
     Text(&'a str),
-    /// None, a boolean, a float, bytes or a long integer: nothing asks what it is.
+    /// None, a boolean, a float, bytes or a long integer; its value is never needed.
     Other,
     Tuple(Vec<ValueId>),
     List(Vec<ValueId>),
     Dictionary(Vec<(ValueId, ValueId)>),
     /// A class or a function.
     Global(Global),
-    /// What a function would give for a tuple of arguments; never called.
+    /// A call of a function with a tuple of arguments; it is never made.
     Call(Global, ValueId),
-    /// Something outside the pickle, by its name: a storage, or a tensor of the oldest files.
+    /// A reference to something outside the pickle: a storage, or a tensor of the oldest files.
     External(ValueId),
 }
 
-/// The classes and functions that may stand in a pickle.
+/// The classes and functions that a pickle may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Global {
     OrderedDict,
@@ -44,7 +44,8 @@ pub(super) enum Global {
     Storage(Dtype),
     /// `_rebuild_tensor` and `_rebuild_tensor_v2`, whose first four arguments are the same.
     RebuildTensor,
-    /// `_rebuild_parameter` and `_rebuild_parameter_with_state`: their first argument is the tensor.
+    /// `_rebuild_parameter` and `_rebuild_parameter_with_state`: their first argument is the
+    /// tensor.
     RebuildParameter,
     /// `torch.FloatTensor` and the like, which the oldest files name beside each tensor.
     TensorType,
@@ -162,7 +163,7 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Does what one instruction says; the letters are those of `pickletools`.
+    /// Runs one instruction; the letters are those of `pickletools`.
     fn step(&mut self, instruction: u8) -> Result<()> {
         match instruction {
             0x80 => self.take(1).map(drop),
@@ -222,7 +223,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// An integer of up to 8 bytes in two's complement; longer ones are of no use.
+    /// An integer of up to 8 bytes in two's complement; longer ones are not needed.
     fn long(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
         let size = match instruction {
             0x8a => self.byte()?.into(),
@@ -373,7 +374,7 @@ impl<'a> Machine<'a> {
         entries.iter().map(entry).collect()
     }
 
-    /// Attributes: those of a state dict, `_metadata`, are of no use here.
+    /// Attributes: those of a state dict, `_metadata`, are not needed.
     fn build(&mut self) -> Result<()> {
         self.pop()?;
         let object = *self.stack.last().ok_or_else(damaged)?;

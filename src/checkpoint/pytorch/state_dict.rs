@@ -32,7 +32,7 @@ pub(super) struct PlacedTensor {
     pub(super) strides: Option<Vec<usize>>,
 }
 
-/// What stands outside the pickle, by key.
+/// What lies outside the pickle, by key.
 #[derive(Default)]
 pub(super) struct Externals {
     pub(super) storages: HashMap<String, Storage>,

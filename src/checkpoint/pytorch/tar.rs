@@ -9,7 +9,7 @@ use super::pickle::{Global, Pickle, PickleValue, ValueId};
 use super::state_dict::{Externals, PlacedTensor, Storage, key, part, placed, tensors};
 use crate::error::Result;
 
-/// The unit of a tar archive: a header takes one, and members are filled up to the next.
+/// The unit of a tar archive: a header takes one, and members are padded to whole units.
 const BLOCK_BYTES: usize = 512;
 
 /// The tensors of the archive `file`.
@@ -57,13 +57,13 @@ fn members(file: &[u8]) -> Result<HashMap<&str, (usize, usize)>> {
 }
 
 /// Reads pickles and numbers one after the other.
-struct Reader<'a> {
+struct ArchiveReader<'a> {
     file: &'a [u8],
     position: usize,
     end: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArchiveReader<'a> {
     fn new(file: &'a [u8], (start, size): (usize, usize)) -> Self {
         Self {
             file,
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
 
 /// `(key, location, torch.FloatStorage)` and the storage itself, many times; then parts of them.
 fn storages(file: &[u8], member: (usize, usize)) -> Result<HashMap<String, Storage>> {
-    let mut reader = Reader::new(file, member);
+    let mut reader = ArchiveReader::new(file, member);
     let mut storages = HashMap::new();
     for _ in 0..reader.count()? {
         let pickle = reader.pickle()?;
@@ -142,7 +142,7 @@ fn tensor_table(
     member: (usize, usize),
     storages: &HashMap<String, Storage>,
 ) -> Result<HashMap<String, PlacedTensor>> {
-    let mut reader = Reader::new(file, member);
+    let mut reader = ArchiveReader::new(file, member);
     let mut tensors = HashMap::new();
     for _ in 0..reader.count()? {
         let pickle = reader.pickle()?;
@@ -152,7 +152,7 @@ fn tensor_table(
         let storage = storages
             .get(&key(&pickle, storage)?)
             .ok_or_else(cut_short)?;
-        // The number of dimensions has 4 bytes; the other 4 mean nothing.
+        // The number of dimensions has 4 bytes; the other 4 have no meaning.
         let dimensions = bytes(file, reader.position, 8)?[0].into();
         reader.position += 8;
         let (shape, strides) = (reader.numbers(dimensions)?, reader.numbers(dimensions)?);

@@ -1,5 +1,5 @@
-//! The zip form: `<name>/data.pkl` is the pickle, `<name>/data/<key>` are the storages, stored and not
-//! compressed.
+//! The zip form: `<name>/data.pkl` is the pickle, `<name>/data/<key>` are the storages, stored and
+//! not compressed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
@@ -14,7 +14,7 @@ use super::state_dict::{Externals, PlacedTensor, Storage, item_bytes, storage_na
 use crate::error::Result;
 
 /// The place of a member in the file: first byte and size.
-type Member = (usize, usize);
+type ByteRange = (usize, usize);
 
 /// The tensors of the archive `file`.
 ///
@@ -55,7 +55,7 @@ pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, PlacedTensor>> {
 }
 
 /// Where each member lies.
-fn members(file: &[u8]) -> Result<HashMap<String, Member>> {
+fn members(file: &[u8]) -> Result<HashMap<String, ByteRange>> {
     let damaged = |cause| model_error(format!("its zip archive is damaged or cut short: {cause}"));
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(damaged)?;
     let mut members = HashMap::new();

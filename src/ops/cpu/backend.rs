@@ -15,7 +15,7 @@ use crate::ops::{
 /// The CPU, computing in f32 with parameters of a chosen precision.
 pub(crate) struct Cpu {
     precision: Precision,
-    /// What parameters are rounded to that are not quantized.
+    /// The precision that parameters are rounded to if they are not quantized.
     dtype: Dtype,
 }
 
@@ -29,8 +29,8 @@ impl Cpu {
 
     /// How the weights of a linear layer are quantized, if they are.
     ///
-    /// int8 leaves query, key and value in int16: that takes two fifths from its largest
-    /// error (`integer/mod.rs`). The pooler is one vector a text: it would gain nothing.
+    /// int8 leaves query, key and value in int16: this lowers its largest error by two fifths
+    /// (`integer/mod.rs`). The pooler would gain nothing: it computes one vector per text.
     fn scheme(&self, role: LinearRole) -> Option<Scheme> {
         match (self.precision, role) {
             (Precision::F32 | Precision::F16 | Precision::Bf16, _) | (_, LinearRole::Pooler) => {
@@ -123,7 +123,7 @@ impl PanelStates {
         Self { values, layout }
     }
 
-    /// Part number `part` of `parts` of equal numbers of features.
+    /// Part number `part` of `parts` equal parts of the features.
     fn part(&self, part: usize, parts: usize) -> kernels::PanelSlice<'_> {
         let features = self.layout.features / parts;
         kernels::PanelSlice {

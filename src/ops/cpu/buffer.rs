@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use super::threads::SharedOut;
 
-/// f32 values in a cache line. Outputs begin with one: a register that lies in two lines takes the
-/// time of two.
+/// f32 values in a cache line. Outputs begin at one, because a register that spans two lines takes
+/// twice the time.
 const LINE: usize = 16;
 
 /// f32 values that begin on a cache line.

@@ -1,7 +1,7 @@
 //! The embedding lookup: word, token type and position, normalized.
 //!
-//! The source is transformers' `BertEmbeddings`, whose order of addition is kept: word and token type
-//! first, then position. Only the rows that the ids name are read.
+//! The source is transformers' `BertEmbeddings`, whose order of addition is kept: word and token
+//! type first, then position. Only the rows that the ids name are read.
 
 use super::layer_norm::{NormParameters, for_each_part, normalize, panels_of_part};
 use super::panel::{PanelLayout, pack};
@@ -38,7 +38,7 @@ pub(crate) struct TokenIds<'a> {
 /// `out`: panels of `[tokens, hidden]`
 ///
 /// # Panics
-/// If an id is not in its table, or a slice has not the size that its shape asks for.
+/// If an id is not in its table, or the size of a slice does not match its shape.
 pub(crate) fn embeddings(
     ids: TokenIds<'_>,
     tables: EmbeddingTables<'_>,
@@ -96,7 +96,8 @@ impl Kernel for Lookup<'_> {
             }
             let size = panel.width * hidden;
             let to = self.out.at(panel.start, size);
-            // SAFETY: the panel is this unit's own, and written over before it is looked at.
+            // SAFETY: the panel belongs to this work item alone, and is overwritten before it is
+            // read.
             let to = unsafe {
                 to.write_bytes(0, size);
                 std::slice::from_raw_parts_mut(to, size)

@@ -1,4 +1,4 @@
-//! Layer norm of a sum: what follows both halves of a BERT layer.
+//! The layer norm of a sum, which follows both halves of a BERT layer.
 //!
 //! Lanes run along tokens, so no sum crosses lanes. The source is "Layer Normalization" (Ba et al.
 //! 2016), `torch.nn.LayerNorm`: biased variance.
@@ -7,10 +7,10 @@ use super::panel::{Panel, PanelLayout};
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_unit};
 
-/// Values below which a second thread costs more than it takes over: about 10 µs of work.
+/// Below this many values a second thread costs more than it saves: about 10 µs of work.
 const MIN_PARALLEL: usize = 32 * 1024;
 
-/// Features that are summed from zero before they join the total, to lessen the rounding error.
+/// Features that are summed from zero before they join the total, to reduce the rounding error.
 const FEATURE_BLOCK: usize = 32;
 
 /// Most lanes of a panel.
@@ -33,7 +33,7 @@ pub(crate) struct NormParameters<'a> {
 /// `x`, `residual`, `out`: panels of `[tokens, hidden]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for.
+/// If the size of a slice does not match its shape.
 pub(crate) fn add_layer_norm(
     x: &[f32],
     residual: &[f32],
@@ -58,10 +58,10 @@ pub(crate) fn add_layer_norm(
 }
 
 impl NormParameters<'_> {
-    /// The panels of so many tokens.
+    /// The panels of this many tokens.
     ///
     /// # Panics
-    /// If gamma and beta are not of one size, or empty.
+    /// If gamma and beta differ in size or are empty.
     pub(super) fn panels(&self, tokens: usize) -> PanelLayout {
         let features = self.gamma.len();
         assert!(
@@ -116,7 +116,8 @@ impl Kernel for AddNorm<'_> {
                     simd.load_slice(&terms[0][at..]),
                     simd.load_slice(&terms[1][at..]),
                 );
-                // SAFETY: the panel is whole registers and this unit's own.
+                // SAFETY: the panel consists of whole registers and belongs to this work item
+                // alone.
                 unsafe { simd.store(sum, to.add(at)) }
             }
             // SAFETY: all of it is written, and nobody else looks at it.
@@ -128,8 +129,8 @@ impl Kernel for AddNorm<'_> {
 
 /// Normalizes the tokens of one panel in place.
 ///
-/// The first mean is only a guess to subtract; what is left of it in the second pass corrects mean and
-/// variance, so both are exact to about one rounding whatever the token's offset.
+/// The first mean is only a guess to subtract; the second pass finds how far it is off and corrects
+/// mean and variance, so both are exact to about one rounding, however large the token's offset.
 #[inline(always)]
 pub(super) fn normalize<S: Simd>(
     simd: S,
@@ -152,7 +153,8 @@ pub(super) fn normalize<S: Simd>(
     }
 }
 
-/// The mean of each token from `lane` on in two parts, and 1 by its standard deviation.
+/// The mean of each token from `lane` on in two parts, and the reciprocal of its standard
+/// deviation.
 #[inline(always)]
 fn moments<S: Simd>(
     simd: S,
@@ -169,7 +171,7 @@ fn moments<S: Simd>(
     let (mut lefts, mut scales) = ([0.0; MAX_WIDTH], [0.0; MAX_WIDTH]);
     simd.store_slice(left, &mut lefts);
     simd.store_slice(squares, &mut scales);
-    // Each lane in f64: an error here is one of all the token's values.
+    // Each lane in f64, because an error here reaches all values of the token.
     for (left, scale) in lefts.iter_mut().zip(&mut scales).take(S::LANES) {
         let mean = f64::from(*left) / size;
         let variance = (f64::from(*scale) / size - mean * mean).max(0.0);

@@ -1,8 +1,8 @@
 //! Elementary functions on lanes, and the activations.
 //!
-//! Polynomials are weighted minimax fits of our own (Lawson's iteration, in float64); the errors named
-//! here were measured against float64 and are asserted by the tests. The bound comes first in every
-//! `min` and `max`, so that NaN stays NaN and the caller sees it.
+//! Polynomials are weighted minimax fits of our own (Lawson's iteration, in float64); the errors
+//! named here were measured against float64 and are asserted by the tests. The bound comes first in
+//! every `min` and `max`, so that NaN stays NaN and the caller sees it.
 
 use super::simd::{EXPONENT_MAGIC, Simd};
 
@@ -53,7 +53,8 @@ const MINUS_LOG2_TAIL: [f32; 11] = [
     1.718_448_8e-8,
 ];
 
-/// `(tanh(x) - x) / x^3` in x², for |x| <= 0.625; tanh comes out within a relative 7e-9 before rounding.
+/// `(tanh(x) - x) / x^3` in x², for |x| <= 0.625; tanh comes out within a relative 7e-9 before
+/// rounding.
 const TANH_SMALL: [f32; 5] = [
     -0.333_332_6,
     0.133_308_3,

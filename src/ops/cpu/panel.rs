@@ -2,9 +2,10 @@
 //!
 //! A panel holds the features of up to two registers' worth of tokens, feature after feature,
 //! `[features, width]`; the panels of a batch follow each other, and only the last one may be
-//! narrower: one register, or two, with zero in the lanes that have no token. What one kernel writes the next one
-//! reads in the same order, whole cache lines at a time. Rows `[tokens, features]` of pages apart
-//! cost the multiplication a quarter of its time here, to pack and to store.
+//! narrower: one register, or two, with zero in the lanes that have no token. The next kernel reads
+//! what one has written in the same order, whole cache lines at a time. With rows `[tokens,
+//! features]`, which lie pages apart, the multiplication spent a quarter of its time on packing and
+//! storing them.
 
 use super::simd::{Level, Simd};
 
@@ -16,7 +17,7 @@ pub(crate) const fn panel_tokens<S: Simd>() -> usize {
     PANEL_VECTORS * S::LANES
 }
 
-/// Tokens that a panel of `tokens` is padded to: one register's worth or two.
+/// How many tokens a panel of `tokens` is padded to: one register or two.
 pub(crate) const fn padded_tokens<S: Simd>(tokens: usize) -> usize {
     tokens.next_multiple_of(S::LANES)
 }
@@ -79,7 +80,7 @@ impl PanelLayout {
         }
     }
 
-    /// The parts of the panels that hold `tokens` tokens from `first` on.
+    /// The parts of panels that hold the `tokens` tokens from `first` on.
     #[inline(always)]
     pub(crate) fn spans<S: Simd>(
         self,
@@ -106,7 +107,8 @@ impl PanelLayout {
     }
 }
 
-/// Transposes `rows` rows of `columns` values, `stride` apart, into a panel; lanes without a row get 0.
+/// Transposes `rows` rows of `columns` values, `stride` apart, into a panel; lanes without a row
+/// get 0.
 ///
 /// # Shapes
 /// `from`: `[rows, stride]`, of which `columns` are read; `panel`: `[columns, padded_tokens(rows)]`

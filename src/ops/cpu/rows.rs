@@ -1,4 +1,4 @@
-//! Between panels and rows: what leaves the encoder, and the pooler's tokens.
+//! From panels to rows, for the outputs of the encoder, and the choice of the pooler's tokens.
 
 use super::layer_norm::{for_each_part, panels_of_part};
 use super::panel::{PanelLayout, unpack};
@@ -11,7 +11,7 @@ use super::threads::SharedOut;
 /// `x`: panels of `[tokens, features]`, `out`: `[tokens, features]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for.
+/// If the size of a slice does not match its shape.
 pub(crate) fn rows(x: &[f32], panels: PanelLayout, out: SharedOut<'_>) {
     assert_eq!(x.len(), panels.size(), "x is [tokens, features]");
     assert_eq!(
@@ -45,7 +45,7 @@ impl Kernel for Unpack<'_> {
         let features = self.panels.features;
         for panel in panels_of_part::<S>(self.panels, self.index) {
             let to = self.out.at(panel.first * features, panel.tokens * features);
-            // SAFETY: the panel's rows are this unit's own.
+            // SAFETY: the panel's rows belong to this work item alone.
             unsafe {
                 let from = &self.x[panel.start..];
                 unpack(
@@ -68,7 +68,7 @@ impl Kernel for Unpack<'_> {
 /// `x`: panels of `[tokens, features]`, `out`: panels of `[chosen, features]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for, or a token is not there.
+/// If the size of a slice does not match its shape, or a token does not exist.
 pub(crate) fn select(x: &[f32], from: PanelLayout, chosen: &[usize], out: SharedOut<'_>) {
     let to = PanelLayout {
         tokens: chosen.len(),

@@ -1,13 +1,13 @@
-//! Work units on rayon's current pool: one parallel region an operation.
+//! Work items on rayon's current pool: one parallel region per operation.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Calls `work(scratch, unit)` once for every unit below `units`.
+/// Calls `work(scratch, unit)` once for each of `units` work items.
 ///
-/// Threads take the next unit when they are free, so a thread that another process slows down takes
-/// fewer. Each has a scratch of its own from `scratch`. One unit stays on the calling thread.
+/// A free thread takes the next work item, so a thread that is slowed down takes fewer. `scratch`
+/// makes the memory of each thread. A single work item stays on the calling thread.
 pub(crate) fn for_each_unit<T>(
     units: usize,
     scratch: impl Fn() -> T + Sync,
@@ -35,7 +35,7 @@ fn fan_out(workers: usize, worker: &(impl Fn() + Sync)) {
     rayon::join(|| fan_out(workers - half, worker), || fan_out(half, worker));
 }
 
-/// An output that several units write, each its own part; nothing is in it before.
+/// An uninitialized output that several work items write, each its own part.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedOut<'a> {
     start: *mut f32,
@@ -43,7 +43,7 @@ pub(crate) struct SharedOut<'a> {
     out: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
-// SAFETY: writing through the pointer is unsafe, and those who do promise that parts are disjoint.
+// SAFETY: writing through the pointer is unsafe, and callers promise that their parts are disjoint.
 unsafe impl Send for SharedOut<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for SharedOut<'_> {}
@@ -65,7 +65,7 @@ impl<'a> SharedOut<'a> {
     /// Where value `first` is written.
     ///
     /// # Panics
-    /// If `count` values from there on are not all within the output.
+    /// If the `count` values from there on are not all inside the output.
     #[inline(always)]
     pub(crate) fn at(self, first: usize, count: usize) -> *mut f32 {
         assert!(

@@ -14,19 +14,21 @@ const UNROLL: usize = 4;
 /// f32 values in a cache line.
 const LINE: usize = 16;
 
-/// The right-hand operand: `value(output, k)` lies at `start + output * output_stride + k * k_stride`.
+/// The right-hand operand: `value(output, k)` lies at `start + output * output_stride + k *
+/// k_stride`.
 #[derive(Clone, Copy)]
 pub(crate) struct StridedOperand {
     pub(crate) start: *const f32,
     pub(crate) output_stride: usize,
     pub(crate) k_stride: usize,
-    /// Distance from each value to one that will be read soon and is brought into L2; zero for none.
+    /// Distance from each value to one that will be read soon and is brought into L2; zero for
+    /// none.
     pub(crate) prefetch: usize,
 }
 
-/// Some of the steps of k, whose values lie elsewhere than those of the others.
+/// Some of the steps of k, whose values lie in a place of their own.
 #[derive(Clone, Copy)]
-pub(crate) struct Segment {
+pub(crate) struct TileSegment {
     pub(crate) operand: StridedOperand,
     /// Steps of k.
     pub(crate) depth: usize,
@@ -36,8 +38,8 @@ pub(crate) struct Segment {
 /// `first`. The segments' steps of k follow each other.
 ///
 /// # Shapes
-/// `panel`: `[depth of all segments, width]`, `sums`: `[outputs, width]`, width being one register's
-/// lanes or two.
+/// `panel`: `[depth of all segments, width]`, `sums`: `[outputs, width]`, width being one
+/// register's lanes or two.
 ///
 /// # Safety
 /// The operands must be readable for every output below `outputs` and k below their `depth`; `sums`
@@ -47,7 +49,7 @@ pub(crate) unsafe fn tiles<S: Simd>(
     simd: S,
     panel: &[f32],
     width: usize,
-    segments: &[Segment],
+    segments: &[TileSegment],
     outputs: usize,
     first: bool,
     sums: *mut f32,
@@ -92,7 +94,7 @@ pub(crate) fn tile_outputs<S: Simd>(outputs: usize) -> usize {
 
 struct Tile<'a> {
     panel: *const f32,
-    segments: &'a [Segment],
+    segments: &'a [TileSegment],
     /// The tile's first output.
     output: usize,
     first: bool,
@@ -122,8 +124,8 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// The panel must hold `VECTORS * LANES` values for every k, `sums` `OUTPUTS * VECTORS * LANES`,
-    /// and the operands must be readable for OUTPUTS outputs from the first one on.
+    /// The panel must hold `VECTORS * LANES` values for every k, `sums` `OUTPUTS * VECTORS *
+    /// LANES`, and the operands must be readable for OUTPUTS outputs from the first one on.
     #[inline(always)]
     unsafe fn run<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
         self,
@@ -166,12 +168,13 @@ unsafe fn accumulate<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
     simd: S,
     accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],
     mut panel: *const f32,
-    segment: Segment,
+    segment: TileSegment,
     output: usize,
 ) {
-    let Segment { operand, depth } = segment;
+    let TileSegment { operand, depth } = segment;
     let start = operand.start.wrapping_add(output * operand.output_stride);
-    // A pointer for every third output: x86 addresses two more by the stride and its double.
+    // A pointer for every third output: x86 reaches the other two by adding the stride once or
+    // twice.
     let mut thirds: [*const f32; 4] =
         std::array::from_fn(|third| opaque(start.wrapping_add(3 * third * operand.output_stride)));
     for index in 0..depth / UNROLL {
@@ -234,15 +237,19 @@ unsafe fn step<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
     }
 }
 
-/// Hides where `pointer` comes from.
+/// Hides the origin of `pointer` from the compiler.
 ///
-/// A pointer for every third output leaves the others to x86's scaled addressing; the compiler would
-/// rather derive all of them anew, and spills accumulators for it.
+/// With a pointer for every third output, x86's scaled addressing reaches the others. Left alone,
+/// the compiler computes all of them again and spills accumulators.
 #[inline(always)]
 pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
     // SAFETY: no instruction.
     unsafe {
-        std::arch::asm!("/* {} */", inout(reg) pointer, options(pure, readonly, nostack, preserves_flags));
+        std::arch::asm!(
+            "/* {} */",
+            inout(reg) pointer,
+            options(pure, readonly, nostack, preserves_flags)
+        );
     }
     pointer
 }

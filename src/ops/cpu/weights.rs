@@ -1,4 +1,4 @@
-//! Parameters in the host's memory: the checkpoint's own bytes if the kernels can read them.
+//! Parameters in memory: the checkpoint's own bytes, if the kernels can read them.
 
 use std::borrow::Cow;
 
@@ -43,9 +43,9 @@ pub(crate) struct ProjectionParameters {
 
 /// A weight as the kernels read it.
 enum MatrixParameter {
-    /// As it is stored: in one of the three types, on the boundaries of its numbers.
+    /// As it is stored: in one of the three types, aligned for them.
     InPlace(TensorView),
-    /// In f32, if the checkpoint does not keep the boundaries.
+    /// Copied as f32, because the checkpoint does not align it.
     Copied(Vec<f32>),
 }
 
@@ -83,7 +83,8 @@ fn in_place(view: &TensorView) -> Option<Weight<'_>> {
         .or_else(|| view.as_bf16().map(Weight::Bf16))
 }
 
-/// Some rows of a table: the table itself in place, or a copy of these rows if it must be converted.
+/// Some rows of a table: the table itself in place, or a copy of these rows if it must be
+/// converted.
 pub(crate) struct TableRows<'a> {
     pub(crate) values: Cow<'a, [f32]>,
     pub(crate) ids: Cow<'a, [u32]>,
@@ -93,7 +94,7 @@ impl<'a> TableRows<'a> {
     /// The rows `ids` of `table`, rounded to `dtype` if its type is wider. No other row is read.
     ///
     /// # Errors
-    /// If the table has no such row.
+    /// The table has no such row.
     pub(crate) fn of(table: &'a TensorView, ids: &'a [u32], dtype: Dtype) -> Result<Self> {
         let rows = table.shape().first().copied().unwrap_or_default();
         if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {

@@ -71,7 +71,8 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
         if (token < tile.tokens)
             four = features_of(queries + (first + token) * stride, column, head_dim);
         for (int lane = 0; lane < 4; ++lane) {
-            if (query_bias && column + lane < head_dim) four.values[lane] += query_bias[column + lane];
+            if (query_bias && column + lane < head_dim)
+                four.values[lane] += query_bias[column + lane];
             // A scale of zero where nothing is attended to: all scores are equal.
             four.values[lane] *= tile.attended ? scale : 0.0f;
         }
@@ -123,7 +124,8 @@ __device__ void attention(T *context, const T *query_key_value, const float *bia
         part_of_row[row_of_softmax][part] = largest;
         __syncthreads();
         float before = maximum, sum = 0.0f;
-        for (int it = 0; it < PARTS; ++it) maximum = fmaxf(maximum, part_of_row[row_of_softmax][it]);
+        for (int it = 0; it < PARTS; ++it)
+            maximum = fmaxf(maximum, part_of_row[row_of_softmax][it]);
         for (int it = part; it < KEYS; it += PARTS) sum += row[it] = expf(row[it] - maximum);
         sum_of_part[row_of_softmax][part] = sum;
         float rescale = expf(before - maximum);

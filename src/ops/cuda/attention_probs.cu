@@ -1,5 +1,5 @@
-// The attention probabilities, for those who ask for them; attention.cu and tensor_attention.cu come
-// before. One launch for every sequence and head of a batch, in f32.
+// The attention probabilities, for those who ask for them; attention.cu and tensor_attention.cu
+// come before. One launch for every sequence and head of a batch, in f32.
 
 // The sum or the maximum over a warp, known to all of its lanes.
 __device__ inline float warp_sum(float value) {
@@ -12,14 +12,15 @@ __device__ inline float warp_max(float value) {
     return value;
 }
 
-// softmax(query · keyᵀ * scale) of one tile and head. Each warp has a query at a time, and each lane
-// every 32nd key of it, which no other lane reads or writes. A key that is not attended to has zero.
+// softmax(query · keyᵀ * scale) of one tile and head. Each warp has a query at a time, and each
+// lane every 32nd key of it, which no other lane reads or writes. A key that is not attended to has
+// zero.
 //
 // The key's bias is left out, as in attention.cu.
 //
 // probs [heads, tokens, tokens] of one sequence after the other, the tile's beginning at
-// pairs_before[tile] * heads; query_key_value [tokens, 3, heads, head_dim], bias [3, heads, head_dim] or
-// null; a grid of (tiles, heads)
+// pairs_before[tile] * heads; query_key_value [tokens, 3, heads, head_dim], bias [3, heads,
+// head_dim] or null; a grid of (tiles, heads)
 template <typename T>
 __device__ void attention_probs(float *probs, const T *query_key_value, const float *bias,
                                 const Tile *tiles, const unsigned *pairs_before, unsigned queries,
@@ -52,7 +53,8 @@ __device__ void attention_probs(float *probs, const T *query_key_value, const fl
             maximum = fmaxf(maximum, out[key]);
         }
         maximum = warp_max(maximum);
-        for (unsigned key = lane; key < limit; key += 32) sum += out[key] = expf(out[key] - maximum);
+        for (unsigned key = lane; key < limit; key += 32)
+            sum += out[key] = expf(out[key] - maximum);
         sum = warp_sum(sum);
         for (unsigned key = lane; key < tile.tokens; key += 32)
             out[key] = key < limit ? out[key] / sum : 0.0f;

@@ -39,8 +39,8 @@ impl Cuda {
 pub(crate) struct RowStates {
     /// `[tokens, features]`
     rows: Tensor,
-    /// What is still to be added to each row, `[features]`: the operation that comes next does so
-    /// while it reads.
+    /// What must still be added to each row, `[features]`; the next operation does so while it
+    /// reads.
     bias: Option<Tensor>,
 }
 
@@ -49,7 +49,7 @@ impl RowStates {
         Self { rows, bias: None }
     }
 
-    /// The rows, if no bias is still to be added.
+    /// The rows, if no bias is pending.
     fn finished(&self) -> Result<&Tensor> {
         match self.bias {
             None => Ok(&self.rows),

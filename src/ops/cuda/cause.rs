@@ -22,7 +22,7 @@ pub(super) fn failed(cause: candle_core::Error) -> Error {
     }
 }
 
-/// Candle's error names the place in its code if `RUST_BACKTRACE` is set, for whatever purpose.
+/// If `RUST_BACKTRACE` is set, candle's error also names the place in its code.
 fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
     match error {
         candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(*inner),
@@ -30,7 +30,7 @@ fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
     }
 }
 
-/// Whether the GPU, or the host's memory for its results, had no room.
+/// Whether the GPU, or the host's memory for its results, was full.
 fn is_out_of_memory(error: &candle_core::Error) -> bool {
     matches!(
         cuda_error(error),
@@ -41,7 +41,7 @@ fn is_out_of_memory(error: &candle_core::Error) -> bool {
     )
 }
 
-/// What CUDA's libraries say of their error, or none if it is another's.
+/// What CUDA's libraries say of their error; none for any other error.
 fn cuda_says(error: &candle_core::Error) -> Option<String> {
     Some(match cuda_error(error)? {
         CudaError::Cuda(error) => words(*error),
@@ -72,7 +72,7 @@ fn cuda_error(error: &candle_core::Error) -> Option<&CudaError> {
     }
 }
 
-/// An error of the driver with its name, by which it is found in NVIDIA's documentation.
+/// An error of the driver with its name, which NVIDIA's documentation lists.
 fn words(error: DriverError) -> String {
     match error.error_string() {
         Ok(words) => format!("{} ({:?})", words.to_string_lossy(), error.0),

@@ -1,7 +1,7 @@
 //! Results on their way to the host while the GPU goes on.
 //!
-//! The copy has a stream of its own, which waits for what was launched before it was asked for and
-//! for nothing that is launched after; it writes to page-locked memory, without the processor.
+//! The copy has a stream of its own, which waits for what was launched before it and not for what
+//! is launched after. It writes to page-locked memory, without the processor.
 
 use std::sync::{Arc, PoisonError};
 
@@ -18,9 +18,9 @@ use super::launch::pointer;
 /// One tensor that is being copied.
 pub struct CudaDownload {
     gpu: Arc<Gpu>,
-    /// Not freed while it is read.
+    /// Kept alive while it is read.
     _tensor: Tensor,
-    /// `None` once the numbers are there and taken out.
+    /// `None` once the numbers are taken out.
     to: Option<PinnedHostSlice<f32>>,
     numbers: usize,
     done: Option<CudaEvent>,
@@ -82,7 +82,7 @@ impl CudaDownload {
         };
         let mut numbers = vec![0.0; self.numbers];
         let copies = numbers.par_chunks_mut(PIECE);
-        // By all processors: there are tens of megabytes, and the GPU is the faster one.
+        // On all processors: these are tens of megabytes, and the GPU is faster.
         copies
             .zip(to.as_slice().w()?.par_chunks(PIECE))
             .for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
@@ -96,9 +96,9 @@ impl Drop for CudaDownload {
         if self.to.is_none() {
             return;
         }
-        // The driver itself, for cudarc would not wait where it has seen an error before. What the
-        // driver says was told by another operation, and the GPU does nothing any more.
-        // SAFETY: the stream lives as long as `gpu`.
+        // Calls the driver itself, because cudarc would not wait after an earlier error. That error
+        // was reported by another operation, and the GPU no longer works. SAFETY: the stream lives
+        // as long as `gpu`.
         let _ = unsafe { stream::synchronize(self.gpu.copies.cu_stream()) };
     }
 }
@@ -116,11 +116,11 @@ impl Gpu {
         if let Some(place) = kept.iter().position(|it| it.len() >= numbers) {
             return Ok(kept.swap_remove(place));
         }
-        // None is large enough: they make room for one that is.
+        // No block is large enough: they make room for one that is.
         kept.clear();
         let room = numbers.max(1).next_power_of_two();
-        // SAFETY: it is read only after a copy has filled it. No flags: the processor reads it, which
-        // is slow where it is write-combined.
+        // SAFETY: it is read only after a copy has filled it. No flags: the processor reads it,
+        // which is slow if the memory is write-combined.
         unsafe { self.stream.context().alloc_pinned_with_flags(room, 0) }.w()
     }
 

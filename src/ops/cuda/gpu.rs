@@ -1,6 +1,6 @@
-//! What this process has made for a GPU: the compiled kernels, the streams, memory for copies.
+//! What this process keeps for a GPU: the compiled kernels, the streams, memory for copies.
 //!
-//! Made when a GPU's first kernel is launched, once a process.
+//! Made once per process, when a GPU's first kernel is launched.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,11 +30,11 @@ pub(super) const AMPERE: (i32, i32) = (8, 0);
 
 /// A GPU with our kernels on it.
 pub(super) struct Gpu {
-    /// Where everything is computed, one after the other; candle's own.
+    /// The stream on which everything is computed, in order; candle's own.
     pub(super) stream: Arc<CudaStream>,
-    /// Where results are copied to the host while the next batch is computed.
+    /// The stream on which results are copied to the host while the next batch is computed.
     pub(super) copies: Arc<CudaStream>,
-    /// Memory of the host that the GPU writes to by itself; kept, for it is slow to come by.
+    /// Memory of the host that the GPU writes to directly; kept, because it is slow to allocate.
     pub(super) pinned: Mutex<Vec<PinnedHostSlice<f32>>>,
     /// Major and minor.
     pub(super) compute_capability: (i32, i32),
@@ -45,7 +45,7 @@ pub(super) struct Gpu {
 static GPUS: Mutex<Vec<(DeviceId, Arc<Gpu>)>> = Mutex::new(Vec::new());
 
 impl Gpu {
-    /// What there is for `device`.
+    /// The state for `device`.
     pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>> {
         let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, gpu)) = gpus.iter().find(|(id, _)| *id == device.id()) {
@@ -69,8 +69,8 @@ impl Gpu {
         })
     }
 
-    /// The kernel of an operation for a type of numbers and a variant, `KERNEL_operation(T, variant)`
-    /// of the source.
+    /// The kernel of an operation for a type of numbers and a variant, `KERNEL_operation(T,
+    /// variant)` of the source.
     pub(super) fn kernel(
         &self,
         operation: &str,
@@ -96,7 +96,7 @@ impl Gpu {
     }
 
     fn compile(&self, kernel: &str) -> Result<Ptx> {
-        // The program of an Ampere runs on whatever is newer, known to this NVRTC or not.
+        // A program for Ampere runs on every newer GPU, even if this NVRTC does not know it.
         let (major, minor) = self.compute_capability.min(AMPERE);
         let mut options = definitions::as_options();
         options.push(format!("--gpu-architecture=compute_{major}{minor}"));
@@ -110,7 +110,7 @@ impl Gpu {
     }
 }
 
-/// Has the driver keep what one batch has used for the next: by default it gives all memory back
+/// Makes the driver keep the memory of one batch for the next: by default it gives all memory back
 /// whenever the host waits for the GPU.
 fn keep_memory(context: &CudaContext) -> std::result::Result<(), DriverError> {
     if !context.has_async_alloc() {

@@ -1,10 +1,10 @@
 // The encoder's operations on a GPU, except the matrix products, which are cuBLAS's.
 //
-// Sums, softmax and normalization are in f32, whatever type the vectors are stored in. The Rust files
-// beside this one launch the kernels and check every index and shape before. NVRTC compiles this file
-// when it is first used, without a header, and g++ compiles it for tests/cuda/prove, which has its own
-// definitions of what is between #ifdef __CUDACC__ and its #endif. Numbers that Rust needs too
-// (THREADS, VALUES, ACTIVATION_...) are macros: definitions.rs.
+// Sums, softmax and normalization are in f32, whatever type the vectors are stored in. The Rust
+// files beside this one launch the kernels and check every index and shape before. NVRTC compiles
+// this file when it is first used, without a header, and g++ compiles it for tests/cuda/prove,
+// which has its own definitions of what is between #ifdef __CUDACC__ and its #endif. Numbers that
+// Rust needs too (THREADS, VALUES, ACTIVATION_...) are macros: definitions.rs.
 //
 // Source of the layer norm: Ba et al. 2016 (arXiv:1607.06450). The other files follow this one.
 
@@ -51,7 +51,8 @@ __device__ inline void narrow(float value, bf16 &to) {
 __device__ inline float activate(float x, unsigned activation) {
     switch (activation) {
     case ACTIVATION_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-    case ACTIVATION_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+    case ACTIVATION_GELU_TANH:
+        return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
     case ACTIVATION_RELU: return x < 0.0f ? 0.0f : x;
     case ACTIVATION_TANH: return tanhf(x);
     default: return x;

@@ -14,7 +14,7 @@ use candle_core::{
 use super::definitions::THREADS;
 use super::gpu::Gpu;
 
-/// A kernel with what it takes after its output.
+/// A kernel with its arguments after the output.
 pub(super) struct Launch<'a> {
     /// The beginning of the kernel's name.
     pub(super) operation: &'static str,
@@ -28,12 +28,12 @@ pub(super) struct Launch<'a> {
     pub(super) arguments: &'a [Argument<'a>],
 }
 
-/// What a kernel takes.
+/// An argument of a kernel.
 #[derive(Clone, Copy)]
 pub(super) enum Argument<'a> {
     /// The first number of a tensor.
     Tensor(&'a Tensor),
-    /// A null pointer: the kernel does without.
+    /// A null pointer: the argument is absent.
     Nothing,
     Number(u32),
     Float(f32),
@@ -53,7 +53,7 @@ impl<'a> Argument<'a> {
         Ok(Self::Number(number))
     }
 
-    /// As the driver takes it.
+    /// In the form that the driver takes.
     fn value(self) -> Result<KernelValue> {
         Ok(match self {
             Self::Nothing => KernelValue::Pointer(0),
@@ -78,7 +78,7 @@ enum KernelValue {
 }
 
 impl Launch<'_> {
-    /// Has the kernel write `out`, or change it.
+    /// Makes the kernel write or change `out`.
     pub(super) fn fill(self, out: &Tensor) -> Result<()> {
         out.inplace_op1(&self)
     }
@@ -118,9 +118,9 @@ impl InplaceOp1 for Launch<'_> {
             block_dim: (THREADS as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: the arguments are the kernel's, in its order; its tensors have the shapes and types
-        // that it reads and writes, which the caller has checked; all are on one stream, so that none is
-        // freed or written before the kernel has ended.
+        // SAFETY: the arguments are the kernel's, in its order; its tensors have the shapes and
+        // types that it reads and writes, which the caller has checked; all are on one stream, so
+        // that none is freed or written before the kernel has ended.
         unsafe { launch.launch(config) }.w()?;
         Ok(())
     }

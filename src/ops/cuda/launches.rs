@@ -34,7 +34,7 @@ pub(super) fn bias_activation(y: &Tensor, bias: &Tensor, activation: Activation)
     .fill(y)
 }
 
-/// The number that the kernels know it by.
+/// Its number in the kernels.
 fn number_of(activation: Activation) -> usize {
     match activation {
         Activation::None => ACTIVATION_NONE,
@@ -183,8 +183,8 @@ pub(super) fn attention(
 /// The attention probabilities of every sequence and head, in one launch.
 ///
 /// # Shapes
-/// `query_key_value` `[tokens, 3 × hidden]`, `bias` `[3 × hidden]` → `[heads, tokens, tokens]` of one
-/// sequence after the other, in f32
+/// `query_key_value` `[tokens, 3 × hidden]`, `bias` `[3 × hidden]` → `[heads, tokens, tokens]` of
+/// one sequence after the other, in f32
 pub(super) fn attention_probs(
     query_key_value: &Tensor,
     bias: Option<&Tensor>,
@@ -279,7 +279,8 @@ impl DeviceNorm {
     }
 }
 
-/// Neighbours that a thread reads at once; rows begin where four of them do, or nowhere special.
+/// Neighbours that a thread reads at once; four of them if every row begins at a multiple of four,
+/// otherwise one.
 fn width(features: usize) -> usize {
     if features.is_multiple_of(4) { 4 } else { 1 }
 }

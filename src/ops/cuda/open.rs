@@ -9,8 +9,8 @@ use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError};
 use super::cause::failed;
 use crate::error::{Error, Kind, Result};
 
-/// The libraries without which nothing works, each with the names under which it is looked for;
-/// the driver is the first.
+/// The libraries that are required, each with the names under which it is looked for; the driver
+/// comes first.
 const LIBRARIES: [&[&str]; 4] = [
     &["libcuda.so.1"],
     &["libcublas.so.13", "libcublas.so.12", "libcublas.so"],
@@ -24,7 +24,7 @@ const TURING: (i32, i32) = (7, 5);
 /// The GPU with this number.
 ///
 /// # Errors
-/// What is missing: the driver, CUDA's libraries, the GPU, or one that is new enough.
+/// What is missing: the driver, CUDA's libraries, the GPU, or a new enough one.
 pub(in crate::ops) fn open_gpu(ordinal: usize) -> Result<CudaDevice> {
     check_libraries()?;
     let count = match CudaContext::device_count() {
@@ -70,12 +70,12 @@ pub(in crate::ops) fn synchronize(gpu: &CudaDevice) -> Result<()> {
     gpu.synchronize().map_err(failed)
 }
 
-/// Whether the driver is there, and something that it drives.
+/// Whether there is a driver and a GPU for it.
 pub(in crate::ops) fn has_gpu() -> bool {
     is_there(LIBRARIES[0]) && CudaContext::device_count().is_ok_and(|count| count > 0)
 }
 
-/// The GPU with a stream of its own: candle's usual one is another in each thread.
+/// The GPU with a stream of its own: candle's default one differs in each thread.
 fn open(ordinal: usize) -> Result<CudaDevice> {
     let gpu = CudaDevice::new_with_stream(ordinal).map_err(failed)?;
     // SAFETY: every tensor is made, used and freed on this one stream, in order; the one other
@@ -95,19 +95,19 @@ fn open(ordinal: usize) -> Result<CudaDevice> {
     Ok(gpu)
 }
 
-/// Whether a library of one of the `names` can be loaded; it stays so.
+/// Whether a library of one of the `names` can be loaded; it stays loaded.
 #[cfg(unix)]
 fn is_there(names: &[&str]) -> bool {
     names.iter().any(|name| {
         std::ffi::CString::new(*name).is_ok_and(|name| {
-            // SAFETY: the name ends with a zero byte; what the libraries do when they are loaded
-            // they do for whoever uses a GPU.
+            // SAFETY: the name ends with a zero byte; loading these libraries has no effect beyond
+            // what every user of a GPU gets.
             unsafe { !libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() }
         })
     })
 }
 
-/// The system has loaded them, or this process would not have started.
+/// They are loaded, or this process would not have started.
 #[cfg(not(unix))]
 fn is_there(_: &[&str]) -> bool {
     true

@@ -1,13 +1,13 @@
 // Attention of half-precision vectors on tensor cores, Ampere or newer; attention.cu comes before.
 //
-// Accumulator and softmax are in f32; queries with their bias, and probabilities, are rounded to the vectors'
-// type, for that is what the tensor cores take.
+// Accumulator and softmax are in f32; queries with their bias, and probabilities, are rounded to
+// the vectors' type, for that is what the tensor cores take.
 //
-// A warp multiplies 16 by 16 numbers with 16 by 8. Lane L holds pairs of neighbours of the rows L / 4
-// and L / 4 + 8 and columns from L % 4 * 2: PTX ISA, matrix fragments for mma.m16n8k16.
+// A warp multiplies 16 by 16 numbers with 16 by 8. Lane L holds pairs of neighbours of the rows L /
+// 4 and L / 4 + 8 and columns from L % 4 * 2: PTX ISA, matrix fragments for mma.m16n8k16.
 
-// A product's left side, 16 rows of 16: rows L / 4 and L / 4 + 8 of the first eight columns, then of
-// the last.
+// A product's left side, 16 rows of 16: rows L / 4 and L / 4 + 8 of the first eight columns, then
+// of the last.
 struct Fragment { unsigned pairs[4]; };
 
 // Of four 8 by 8 matrices, the pair of each that a lane holds.
@@ -31,7 +31,7 @@ __device__ inline unsigned pair_of(float first, float second, bf16) {
 
 // sums += left · right of two matrices, the first with the first eight rows.
 #define MULTIPLY_ADD(T)                                                                            \
-    __device__ inline void multiply_add(Accumulator &sums, const Fragment &left, unsigned first,              \
+    __device__ inline void multiply_add(Accumulator &sums, const Fragment &left, unsigned first, \
                                         unsigned last, T) {                                        \
         float(&s)[4] = sums.numbers;                                                               \
         const unsigned(&l)[4] = left.pairs;                                                        \
@@ -167,7 +167,8 @@ __device__ void tensor_attention(T *context, const T *query_key_value, const flo
                 Matrices right = load_matrices(
                     &key[group * 16 + lane / 16 * 8 + lane % 8][step * 16 + lane / 8 % 2 * 8]);
                 multiply_add(scores[2 * group], query[step], right.pairs[0], right.pairs[1], T());
-                multiply_add(scores[2 * group + 1], query[step], right.pairs[2], right.pairs[3], T());
+                multiply_add(scores[2 * group + 1], query[step], right.pairs[2], right.pairs[3],
+                             T());
             }
 
         float before[2] = {maximum[0], maximum[1]};

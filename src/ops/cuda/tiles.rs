@@ -1,4 +1,4 @@
-//! The sequences of a batch as the attention kernel takes them: cut into tiles of queries.
+//! The sequences of a batch, cut into tiles of queries for the attention kernel.
 
 use candle_core::{Error, Result, Tensor, bail};
 
@@ -10,7 +10,7 @@ use super::upload::Upload;
 use crate::checkpoint::Dtype;
 use crate::ops::Sequence;
 
-/// A kernel for attention, and what it is made for.
+/// A kernel for attention, and its limits.
 #[derive(Clone, Copy)]
 pub(super) struct AttentionKernel {
     pub(super) operation: &'static str,
@@ -68,7 +68,7 @@ pub(crate) struct Tiles {
     pub(super) first_tokens: Vec<usize>,
     /// Tokens of all sequences.
     pub(super) tokens: usize,
-    /// Whose tiles they are.
+    /// The kernel that the tiles are for.
     pub(super) kernel: AttentionKernel,
 }
 
@@ -105,7 +105,7 @@ impl Tiles {
         })
     }
 
-    /// How many there are.
+    /// The number of tiles.
     pub(super) fn count(&self) -> Result<usize> {
         self.table.dim(0)
     }

@@ -10,7 +10,7 @@ use crate::checkpoint::{Dtype, TensorView};
 #[derive(Clone)]
 pub(super) struct Upload {
     pub(super) device: Device,
-    /// What tensors are rounded to if theirs is wider.
+    /// The type that wider tensors are rounded to.
     pub(super) dtype: Dtype,
 }
 
@@ -50,7 +50,7 @@ impl Upload {
         let mut shape = first.shape().to_vec();
         shape[0] = views.iter().map(|view| view.shape()[0]).sum();
         let rounded: Vec<_> = views.iter().map(|view| view.at_most(self.dtype)).collect();
-        // Joined on the host: candle's way on a GPU would have one more kernel compiled for it.
+        // Joined on the host: on a GPU, candle would compile one more kernel for it.
         let bytes: Vec<_> = rounded.iter().map(|view| bytes_in(view, dtype)).collect();
         match &bytes[..] {
             [one] => self.raw(one, &shape, dtype),
@@ -68,8 +68,7 @@ impl Upload {
     }
 }
 
-/// The numbers of a tensor in `dtype`, as they lie in memory; they are narrow enough for it, or are
-/// rounded.
+/// The numbers of a tensor in `dtype`, as they lie in memory; wider ones are rounded.
 fn bytes_in(view: &TensorView, dtype: Dtype) -> Cow<'_, [u8]> {
     if view.dtype() == dtype {
         return view.bytes().into();

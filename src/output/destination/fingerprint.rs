@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Fingerprint {
     /// Bytes that it covers.
     pub(super) size_bytes: u64,
-    /// CRC-32 of these bytes, as zip and PNG have it: computing it takes far less than writing them.
+    /// CRC-32 of these bytes, as zip and PNG have it: computing it takes far less than writing
+    /// them.
     pub(super) crc32: u32,
 }
 

@@ -16,14 +16,14 @@ use crate::error::{Classify, Kind, Result};
 use crate::record::RunCounts;
 use crate::standard_streams;
 use partial::Partial;
-pub use partial::{KEEP_EVERY, PartialPolicy};
-pub use state::Settings;
+pub(crate) use partial::{KEEP_EVERY, PartialPolicy};
+pub(crate) use state::Settings;
 use target::Target;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// An open output.
-pub struct Destination {
+pub(crate) struct Destination {
     writer: Inner,
     /// What messages call it.
     name: String,
@@ -41,7 +41,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Kind::Output`] if it was closed when the process started.
-    pub fn standard_output() -> Result<Self> {
+    pub(crate) fn standard_output() -> Result<Self> {
         let writer = Inner::stream(standard_streams::output()?);
         let name = "standard output".to_owned();
         Ok(Self { writer, name })
@@ -55,7 +55,7 @@ impl Destination {
     /// # Errors
     /// [`Kind::Output`] if the directory is missing or cannot be written, if `path` is a directory,
     /// or if an interrupted run has left something that `policy` does not continue.
-    pub fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {
+    pub(crate) fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {
         if [Path::new("-"), Path::new("/dev/stdout")].contains(&path) {
             return Self::standard_output();
         }
@@ -71,7 +71,7 @@ impl Destination {
     /// # Errors
     /// [`Kind::Usage`] if that run had other settings, [`Kind::Output`] if its files are damaged or
     /// cannot be read or written.
-    pub fn begin(&mut self, settings: &Settings) -> Result<Option<RunCounts>> {
+    pub(crate) fn begin(&mut self, settings: &Settings) -> Result<Option<RunCounts>> {
         match &mut self.writer {
             Inner::Stream(_) => Ok(Some(RunCounts::default())),
             Inner::File(partial) => partial
@@ -84,7 +84,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Kind::Output`] if it could not be looked for.
-    pub fn is_complete(&self) -> Result<bool> {
+    pub(crate) fn is_complete(&self) -> Result<bool> {
         match &self.writer {
             Inner::Stream(_) => Ok(false),
             Inner::File(partial) => partial
@@ -95,7 +95,7 @@ impl Destination {
 
     /// Where the records are kept if the run is interrupted.
     #[must_use]
-    pub fn partial_path(&self) -> Option<&Path> {
+    pub(crate) fn partial_path(&self) -> Option<&Path> {
         match &self.writer {
             Inner::Stream(_) => None,
             Inner::File(partial) => partial.kept_path(),
@@ -104,13 +104,13 @@ impl Destination {
 
     /// What messages call it.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Whether it is written as it comes rather than a file.
     #[must_use]
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         matches!(self.writer, Inner::Stream(_))
     }
 
@@ -120,7 +120,7 @@ impl Destination {
     ///
     /// # Errors
     /// [`Kind::Output`] if it cannot be written.
-    pub fn keep(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
+    pub(crate) fn keep(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
         let kept = match &mut self.writer {
             Inner::Stream(stream) => stream.flush().map_err(anyhow::Error::from),
             Inner::File(partial) => partial.keep(counts, now),
@@ -129,12 +129,12 @@ impl Destination {
             .kind(Kind::Output)
     }
 
-    /// Writes out what is buffered and gives the file its name; with an `assembly`, the file that it
-    /// makes of all that was written. The records must have been kept before.
+    /// Writes out what is buffered and gives the file its name; with an `assembly`, the file that
+    /// it makes of all that was written. The records must have been kept before.
     ///
     /// # Errors
     /// [`Kind::Output`] if it cannot be written; the old file is then still there.
-    pub fn finish(self, assembly: Option<&dyn Assembly>) -> Result<()> {
+    pub(crate) fn finish(self, assembly: Option<&dyn Assembly>) -> Result<()> {
         let Self { writer, name } = self;
         let finished = match writer {
             Inner::Stream(mut stream) => stream.flush().kind(Kind::Output),

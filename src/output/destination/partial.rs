@@ -1,5 +1,5 @@
-//! An output file in the making: `FILE.partial` with the records, beside it `FILE.resume` with how far
-//! they go, and `FILE.assembled` for the moment in which a format makes its file of them.
+//! An output file in the making: `FILE.partial` with the records, beside it `FILE.resume` with how
+//! far they go, and `FILE.assembled` for the moment in which a format makes its file of them.
 //!
 //! Records count as kept when their bytes have reached the disk, so neither a kill nor a power cut
 //! leaves a record that is counted and not there.
@@ -20,11 +20,11 @@ use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 
 /// Records are kept this often, as syncing takes a disk some milliseconds.
-pub const KEEP_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const KEEP_EVERY: Duration = Duration::from_millis(200);
 
 /// What becomes of a file that is not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartialPolicy {
+pub(crate) enum PartialPolicy {
     /// It is of no use and is removed.
     Dropped,
     /// It stays, and there must be none from an earlier run.

@@ -1,5 +1,5 @@
-//! The files beside the output, FILE.partial, FILE.resume and FILE.assembled: opened so that nothing
-//! but a file of this program is ever read, changed or removed.
+//! The files beside the output, FILE.partial, FILE.resume and FILE.assembled: opened so that
+//! nothing but a file of this program is ever read, changed or removed.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -226,7 +226,7 @@ fn could_not_create(path: &Path, error: io::Error) -> anyhow::Error {
             anyhow::anyhow!("there is no directory `{directory}`")
         }
         _ => anyhow::Error::from(error)
-            .context(format!("the directory `{directory}` cannot be written")),
+            .context(format!("could not write the directory `{directory}`")),
     }
 }
 

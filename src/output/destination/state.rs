@@ -1,8 +1,8 @@
 //! `FILE.resume`: what an unfinished output is and how much of it is whole.
 //!
 //! Line 1 has the settings, each later line how far the output has come. Every line ends with the
-//! CRC-32 of the file up to there, so a damaged file is refused. Only the last line may be torn, which
-//! an interrupted write leaves.
+//! CRC-32 of the file up to there, so a damaged file is refused. Only the last line may be torn,
+//! which an interrupted write leaves.
 
 use std::fs::TryLockError;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
@@ -18,7 +18,7 @@ use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 
 /// Everything that decides the bytes of an output but the texts: name and value, in order.
-pub type Settings = Vec<(String, String)>;
+pub(crate) type Settings = Vec<(String, String)>;
 
 /// Line 1 begins with this name, so that no file of another program is taken for a state.
 const FIRST_NAME: &str = "bert-embed";

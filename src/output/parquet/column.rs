@@ -1,8 +1,9 @@
-//! Nested lists as one row of values with levels.
+//! Turns nested lists into one list of values with levels.
 //!
 //! A value's repetition level says at which depth of lists it begins a new element, 0 for a new
-//! record; its definition level how much of the way down to it is there. A field is optional and its
-//! elements are not, so lists of depth n are full at level n + 1, empty at 1 and null at 0.
+//! record; its definition level says how many of the levels above it are present. A field is
+//! optional and its elements are not, so lists of depth n are full at level n + 1, empty at 1 and
+//! null at 0.
 //!
 //! Source: Dremel (Melnik et al. 2010), section 4; the format's `LogicalTypes.md`, Lists.
 
@@ -29,7 +30,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// The memory of what waits to be written.
+    /// The bytes of what waits to be written.
     pub(super) fn size_bytes(&self) -> usize {
         size_of_val(&self.definition_levels[..])
             + size_of_val(&self.repetition_levels[..])

@@ -1,4 +1,4 @@
-//! Which tensors a file has, in which order, and the header that says so.
+//! The tensors of a file, their order, and the header that lists them.
 //!
 //! Source: the format's description in the repository huggingface/safetensors.
 
@@ -14,7 +14,8 @@ use crate::record::{Element, Field, Totals};
 /// Bytes of the widest number: the data begin at a multiple of it.
 const ALIGNMENT_BYTES: usize = 8;
 
-/// The tensors of one file in the order of their data: wider numbers first, so that all are aligned.
+/// The tensors of one file in the order of their data: wider numbers first, so that all are
+/// aligned.
 pub(super) struct Layout(Vec<Tensor>);
 
 struct Tensor {
@@ -24,7 +25,7 @@ struct Tensor {
     parts: Vec<Part>,
 }
 
-/// The sizes of what a record has left in the log.
+/// The sizes of a record's parts in the log.
 pub(super) struct Frame {
     /// Its tokens.
     pub(super) tokens: u64,
@@ -86,7 +87,8 @@ impl Layout {
             // A string takes everything.
             let _ = write!(
                 json,
-                ",\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
+                ",\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\
+                 \"data_offsets\":[{start},{end}]}}"
             );
             start = end;
         }

@@ -1,9 +1,9 @@
 //! A worker of `tests/bench/run`: one engine, loaded once, timed on command.
 //!
-//! `engine ours DIR [[DEVICE] f16|bf16]` and `engine stock DIR` answer each line of standard input
-//! with a line of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME
-//! PATH` writes the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR
-//! TEXT` is a whole process on candle's stock BERT, for the cold start.
+//! `engine ours DIR [[DEVICE] DTYPE]` and `engine stock DIR` answer each line of standard input
+//! with a line of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save
+//! NAME PATH` writes the vectors, `fma` and `read BYTES` measure the machine's limits. `engine
+//! sentence DIR TEXT` is a whole process on candle's stock BERT, for the cold start.
 
 mod input;
 mod limits;
@@ -39,18 +39,9 @@ fn main() -> Result<()> {
     bert_embed::ops::device::set_threads(Some(THREADS))?;
     let start = Instant::now();
     let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
-        ["ours", directory] => (
-            Box::new(ours::Ours::load(directory, "cpu", "f32")?),
-            directory,
-        ),
-        ["ours", directory, dtype] => (
-            Box::new(ours::Ours::load(directory, "cpu", dtype)?),
-            directory,
-        ),
-        ["ours", directory, device, dtype] => (
-            Box::new(ours::Ours::load(directory, device, dtype)?),
-            directory,
-        ),
+        ["ours", directory] => (ours(directory, "cpu", "f32")?, directory),
+        ["ours", directory, dtype] => (ours(directory, "cpu", dtype)?, directory),
+        ["ours", directory, device, dtype] => (ours(directory, device, dtype)?, directory),
         ["stock", directory] => (Box::new(stock::Stock::load(directory)?), directory),
         ["sentence", directory, text] => {
             return sentence::print(directory, text, &mut io::stdout());
@@ -66,6 +57,10 @@ fn main() -> Result<()> {
         answer(&obey(&line, &*engine, &mut inputs, &limits).context(line)?)?;
     }
     Ok(())
+}
+
+fn ours(directory: &str, device: &str, dtype: &str) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(ours::Ours::load(directory, device, dtype)?))
 }
 
 /// The answer to one command.

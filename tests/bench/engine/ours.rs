@@ -1,12 +1,13 @@
-//! This crate's encoder, as `run.rs` loads it.
+//! This crate's encoder, loaded without a tokenizer: the peers begin at token ids too.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result};
 use bert_embed::checkpoint::{Config, Tensors};
 use bert_embed::model::{Batch, BertModel, OutputSelection, Outputs};
 use bert_embed::ops::Precision;
 use bert_embed::ops::device::{self, Device};
+use clap::ValueEnum;
 
 use crate::Engine;
 
@@ -23,13 +24,8 @@ impl Ours {
         let config = Config::read(directory)?;
         let tensors = Tensors::open(directory)?;
         tensors.check(&config)?;
-        let dtype = match dtype {
-            "f32" => Precision::F32,
-            "f16" => Precision::F16,
-            "bf16" => Precision::Bf16,
-            other => bail!("no dtype is called {other}"),
-        };
-        let device = device::open(device.parse().map_err(anyhow::Error::msg)?)?;
+        let dtype = Precision::from_str(dtype, false).map_err(Error::msg)?;
+        let device = device::open(device.parse().map_err(Error::msg)?)?;
         let model = BertModel::load(&tensors, &config, &device, dtype)?;
         Ok(Self { model, device })
     }

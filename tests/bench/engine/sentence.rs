@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use bert_embed::Text;
 use bert_embed::checkpoint::Config;
-use bert_embed::input::Text;
 use bert_embed::tokenize::{Detail, Tokenizer};
 use serde_json::json;
 

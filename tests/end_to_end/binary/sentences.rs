@@ -1,4 +1,5 @@
-//! `--pooling model`: the sentence vectors of sentence-transformers in float64 (tests/fixtures/sentences.py).
+//! `--pooling model`: the sentence vectors of sentence-transformers in float64
+//! (tests/fixtures/sentences.py).
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::support::checkpoint::{Checkpoint, fixture};
 use crate::support::command::{bert_embed, run};
 
-/// The encoder may differ by 1e-5 on any value (tests/README.md); the sum of 128 rows by the root of 128
-/// and dense layers of norm 3 make at most 30 of it, measured is 2e-6.
+/// The encoder may differ by 1e-5 on any value (tests/README.md); the sum of 128 rows by the root
+/// of 128 and dense layers of norm 3 make at most 30 of it, measured is 2e-6.
 const LIMIT: f64 = 2e-5;
 
 #[derive(Deserialize)]

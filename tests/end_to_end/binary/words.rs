@@ -13,8 +13,9 @@ use crate::support::goldens::{Errors, numbers};
 /// As in `fidelity.rs`: pooling in f64 adds no more than one rounding.
 const TOLERANCE: f64 = 1e-5;
 
-/// A sum adds up the errors of its rows. The hundred pieces of the longest word are the same piece at
-/// neighbouring places, so their errors may have one sign; each stays below 3e-7 (measured: 1.7e-7).
+/// A sum adds up the errors of its rows. The hundred pieces of the longest word are the same piece
+/// at neighbouring places, so their errors may have one sign; each stays below 3e-7 (measured:
+/// 1.7e-7).
 const SUM_TOLERANCE: f64 = 3e-5;
 
 const POOLINGS: [&str; 5] = ["first", "last", "mean", "max", "sum"];

@@ -1,5 +1,5 @@
-//! The import graph of `src`: no room uses one that stands above it, and no files of a room use each
-//! other in a circle. With `--nocapture` it prints the graph.
+//! The import graph of `src`: no room uses one that stands above it, and no files of a room use
+//! each other in a circle. With `--nocapture` it prints the graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -92,7 +92,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ),
 ];
 
-/// Rooms whose files may use what the file above them defines (`super::Item`), though that uses them.
+/// Rooms whose files may use what the file above them defines (`super::Item`), though that uses
+/// them.
 const MAY_USE_THE_FILE_ABOVE: [&str; 7] =
     ["app", "cli", "input", "model", "ops", "output", "tokenize"];
 

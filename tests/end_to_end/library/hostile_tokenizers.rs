@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use bert_embed::Text;
 use bert_embed::error::{Kind, Result};
-use bert_embed::input::Text;
 use bert_embed::tokenize::{Detail, Tokenizer};
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use bert_embed::Text;
 use bert_embed::error::Kind;
-use bert_embed::input::Text;
 use bert_embed::tokenize::{Detail, Encoding, Tokenizer, model_max_length};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

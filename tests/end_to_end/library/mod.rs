@@ -1,9 +1,11 @@
-//! Tests of the library alone: the import graph, the cache, the hub on loopback, the files of a
-//! model and of its tokenizer.
+//! Tests of the library alone: the import graph, `Embedder`, the cache, the hub on loopback, the
+//! files of a model and of its tokenizer.
 
 mod arrows;
 mod cache;
+mod embedder;
 mod hostile_tokenizers;
+mod house;
 #[cfg(feature = "hub")]
 mod hub;
 mod layouts;

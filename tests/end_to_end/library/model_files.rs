@@ -6,7 +6,7 @@ use bert_embed::checkpoint::{Config, Tensors};
 use bert_embed::error::{Kind, Result};
 use tempfile::TempDir;
 
-use crate::support::broken::Checkpoint;
+use crate::support::broken::Broken;
 
 mod accepted;
 mod config_faults;
@@ -29,10 +29,10 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-/// The tiny checkpoint after `change`, written.
-fn written(change: impl FnOnce(&mut Checkpoint)) -> TempDir {
+/// The smallest checkpoint after `change`, written.
+fn written(change: impl FnOnce(&mut Broken)) -> TempDir {
     let directory = directory();
-    let mut checkpoint = Checkpoint::tiny();
+    let mut checkpoint = Broken::smallest();
     change(&mut checkpoint);
     checkpoint.write(directory.path());
     directory

@@ -1,8 +1,7 @@
 //! Writes the checkpoints of tests/fixtures/checkpoints.json, so that no weights are committed.
 //!
-//! Owns the files of a checkpoint: the weights, config.json, vocab.txt, `tokenizer_config.json`.
 //! The numbers come from [`super::formula`]; tests/fixtures/make.py writes the same bytes, and
-//! transformers has read those.
+//! transformers has read those. [`super::broken`] damages what is built here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,7 +73,7 @@ impl Checkpoint {
         };
         let mut config = self.config.clone();
         config.retain(|_, value| !value.is_null());
-        put("config.json", json!(config).to_string().as_bytes());
+        write_config(directory, &config);
         let vocabulary = fs::read(fixtures().join(&self.vocabulary)).expect("the vocabulary");
         put("vocab.txt", &vocabulary);
         put("tokenizer_config.json", br#"{"do_lower_case": true}"#);
@@ -107,6 +106,16 @@ impl Checkpoint {
 
     /// Every tensor in file order: wider elements first, then by name.
     pub fn tensors(&self) -> Vec<Tensor> {
+        let mut tensors = self.tensors_as_listed();
+        tensors.sort_by(|a, b| {
+            let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
+            widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
+        });
+        tensors
+    }
+
+    /// Every tensor in the order of checkpoints.json, the embeddings first.
+    pub fn tensors_as_listed(&self) -> Vec<Tensor> {
         let table = fixture("checkpoints.json");
         let mut tensors = Vec::new();
         for part in &self.parts {
@@ -133,10 +142,6 @@ impl Checkpoint {
                 spread: 0.0,
             });
         }
-        tensors.sort_by(|a, b| {
-            let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
-            widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
-        });
         tensors
     }
 
@@ -178,7 +183,7 @@ impl Checkpoint {
         }
     }
 
-    /// A dimension from the config; tiny's where the config leaves it out.
+    /// A dimension from the config; tiny's if the config leaves it out.
     fn size(&self, table: &Value, key: &str) -> usize {
         let own = self.config.get(key).and_then(Value::as_u64);
         let size = own.or_else(|| table["checkpoints"]["tiny"]["config"][key].as_u64());
@@ -206,6 +211,12 @@ fn resolve(checkpoints: &Value, name: &str) -> Value {
     merged
 }
 
+/// `config.json` in `directory`.
+pub fn write_config(directory: &Path, config: &Map<String, Value>) {
+    let path = directory.join("config.json");
+    fs::write(path, json!(config).to_string()).expect("config.json can be written");
+}
+
 /// Changes one key of a written config.json; null takes it out.
 pub fn edit_config(directory: &Path, key: &str, value: Value) {
     let path = directory.join("config.json");
@@ -216,5 +227,5 @@ pub fn edit_config(directory: &Path, key: &str, value: Value) {
     } else {
         config.insert(key.to_owned(), value);
     }
-    fs::write(&path, json!(config).to_string()).expect("config.json can be written");
+    write_config(directory, &config);
 }

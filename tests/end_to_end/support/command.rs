@@ -5,8 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The built binary in `directory` with every `HF_*` and proxy variable cleared and `HOME` there, and
-/// no signal ignored, as it would be where the tests run behind a shell's `&`.
+/// The built binary in `directory` with every `HF_*` and proxy variable cleared and `HOME` there,
+/// and no signal ignored, as it would be where the tests run behind a shell's `&`.
 pub fn bert_embed(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bert-embed"));
     command

@@ -1,8 +1,7 @@
 //! The formula that the tests' weights come from; its other half is tests/fixtures/formula.py.
 //!
-//! Owns the numbers of one tensor and their encoding. Which tensors there are is
-//! [`super::checkpoint`]'s affair. Only whole numbers and single additions and multiplications in
-//! f64 are used, so that Rust and numpy give the same bits: the sha256 sums in
+//! [`super::checkpoint`] has the list of tensors. Only whole numbers and single additions and
+//! multiplications in f64 are used, so that Rust and numpy give the same bits: the sha256 sums in
 //! tests/fixtures/goldens prove it.
 
 use std::io::{self, Write};
@@ -16,7 +15,9 @@ pub enum Storage {
     F16,
     #[serde(rename = "BF16")]
     Bf16,
+    F64,
     I64,
+    I8,
 }
 
 impl Storage {
@@ -26,7 +27,9 @@ impl Storage {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
+            Self::F64 => "F64",
             Self::I64 => "I64",
+            Self::I8 => "I8",
         }
     }
 
@@ -35,7 +38,8 @@ impl Storage {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
-            Self::I64 => 8,
+            Self::F64 | Self::I64 => 8,
+            Self::I8 => 1,
         }
     }
 }
@@ -64,6 +68,13 @@ impl Tensor {
         self.count() * self.storage.item_bytes()
     }
 
+    /// The elements as [`Self::write`] has them.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.size_bytes());
+        self.write(&mut bytes).expect("memory takes everything");
+        bytes
+    }
+
     /// Writes the elements little-endian, without holding more than a piece of them.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         /// Enough for writes to cost nothing beside the formula.
@@ -78,8 +89,10 @@ impl Tensor {
                     Storage::F32 => bytes.extend(value().to_le_bytes()),
                     Storage::F16 => bytes.extend(f16_bits(value()).to_le_bytes()),
                     Storage::Bf16 => bytes.extend(bf16_bits(value()).to_le_bytes()),
+                    Storage::F64 => bytes.extend(f64::from(value()).to_le_bytes()),
                     // Positions, the only whole numbers in a checkpoint, count up from zero.
                     Storage::I64 => bytes.extend((element as u64).to_le_bytes()),
+                    Storage::I8 => bytes.push(element as u8),
                 }
             }
             out.write_all(&bytes)?;

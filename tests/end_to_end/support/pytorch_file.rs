@@ -1,5 +1,5 @@
-//! Writes `pytorch_model.bin` in the forms of tests/fixtures/pytorch, which torch itself has made: the
-//! committed part of each file, and between it the numbers of the formula.
+//! Writes `pytorch_model.bin` in the forms of tests/fixtures/pytorch, which torch itself has made:
+//! the committed part of each file, and between it the numbers of the formula.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ struct Form {
 struct Run {
     offset: usize,
     names: Vec<String>,
-    dtype: String,
+    dtype: Storage,
     /// The rows of the table that lies transposed.
     rows: Option<usize>,
 }
@@ -90,31 +90,17 @@ fn whole(form: &Form, twin: &Checkpoint) -> Vec<u8> {
 }
 
 fn numbers(run: &Run, twin: &Checkpoint) -> Vec<u8> {
-    let storage = match run.dtype.as_str() {
-        "F16" => Storage::F16,
-        "BF16" => Storage::Bf16,
-        _ => Storage::F32,
-    };
     let mut bytes = Vec::new();
     for name in &run.names {
         let mut tensors = twin.tensors().into_iter();
         let mut tensor = tensors
             .find(|tensor| tensor.plain_name == *name)
             .expect("a tensor of the formula");
-        tensor.storage = storage;
-        tensor.write(&mut bytes).expect("memory takes everything");
+        tensor.storage = run.dtype;
+        bytes.extend(tensor.bytes());
     }
-    let items: Vec<&[u8]> = bytes.chunks(storage.item_bytes()).collect();
+    let items: Vec<&[u8]> = bytes.chunks(run.dtype.item_bytes()).collect();
     let columns = run.rows.map_or(1, |rows| items.len() / rows);
     let transposed = (0..columns).flat_map(|column| items.iter().skip(column).step_by(columns));
-    match run.dtype.as_str() {
-        "F64" => transposed.flat_map(|item| widened(item)).collect(),
-        _ => transposed.copied().flatten().copied().collect(),
-    }
-}
-
-/// An f32 as f64.
-fn widened(item: &[u8]) -> [u8; 8] {
-    let number = f32::from_le_bytes(item.try_into().expect("4 bytes"));
-    f64::from(number).to_le_bytes()
+    transposed.copied().flatten().copied().collect()
 }

@@ -9,10 +9,11 @@ use super::super::tile::tiles;
 use super::slice::{HeadSlice, Segments, copy, whole_panel};
 use super::{AttentionInput, PanelSlice, QueryRun};
 
-/// Keys whose products are summed from zero before they join the total, to halve the rounding error.
+/// Keys whose products are summed from zero before they join the total, to halve the rounding
+/// error.
 const KEY_BLOCK: usize = 128;
 
-/// A thread's memory: copies of what does not lie in panels of its own, and the scores.
+/// Memory of one thread: the scores, and copies of what does not lie in panels of its own.
 #[derive(Default)]
 pub(super) struct AttentionBuffers {
     queries: Scratch,
@@ -22,7 +23,7 @@ pub(super) struct AttentionBuffers {
     context: Scratch,
 }
 
-/// The context of some queries.
+/// Computes the context of some queries.
 #[allow(clippy::struct_field_names, reason = "head_dim is the config's word")]
 pub(super) struct HeadContext<'a> {
     pub(super) input: AttentionInput<'a>,
@@ -79,7 +80,7 @@ impl Kernel for HeadContext<'_> {
     }
 }
 
-/// The probabilities of some queries.
+/// Computes the probabilities of some queries.
 pub(super) struct HeadProbabilities<'a> {
     pub(super) queries: PanelSlice<'a>,
     pub(super) keys: PanelSlice<'a>,
@@ -187,8 +188,8 @@ unsafe fn mix<S: Simd>(
     }
 }
 
-/// Replaces scores by `e^((score - max) / √head_dim)` down each column, and returns what the columns
-/// must be multiplied by to have the sum 1.
+/// Replaces scores by `e^((score - max) / √head_dim)` down each column, and returns what the
+/// columns must be multiplied by to have the sum 1.
 ///
 /// # Shapes
 /// `scores`: `[keys, width]`, width being one register's lanes or two
@@ -204,7 +205,8 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], width: usize, head_dim: usize) 
     }
 }
 
-/// As [`softmax`], all columns of a row at once: their additions do not wait for each other.
+/// Like [`softmax`], but for all columns of a row at once, so that their additions do not wait for
+/// each other.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -241,7 +243,8 @@ fn softmax_columns<S: Simd, const VECTORS: usize>(
     scales
 }
 
-/// The largest score of each column. Two sets of maxima take turns, for each waits for the one before.
+/// The largest score of each column. Two sets of maxima take turns, because each step waits for the
+/// one before it.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -294,15 +297,15 @@ struct ContextTarget<'a> {
 }
 
 impl ContextTarget<'_> {
-    /// The place itself, if the queries are all tokens of one panel: `size` values, the lanes without
-    /// a token included.
+    /// The place itself, if the queries are all tokens of one panel: `size` values, including the
+    /// lanes without a token.
     #[inline(always)]
     fn in_place<S: Simd>(self, size: usize) -> Option<*mut f32> {
         let span = whole_panel::<S>(self.layout, self.token, self.tokens)?;
         Some(self.out.at(span.start + self.feature * span.width, size))
     }
 
-    /// Copies `context` there, wherever panels part the queries.
+    /// Copies `context` to its place, also if the queries lie in several panels.
     ///
     /// # Shapes
     /// `context`: `[head_dim, width]`
@@ -311,8 +314,8 @@ impl ContextTarget<'_> {
         for span in self.layout.spans::<S>(self.token, self.tokens) {
             for (feature, context) in (self.feature..).zip(context.chunks_exact(width)) {
                 let at = self.out.at(span.start + feature * span.width, span.tokens);
-                // SAFETY: at() checked the end; the tokens of the head are this item's own. What was
-                // there is not read.
+                // SAFETY: at() checked the end; the tokens of the head are this item's own. What
+                // was there is not read.
                 let to = unsafe { std::slice::from_raw_parts_mut(at, span.tokens) };
                 copy(simd, &context[span.before..][..span.tokens], to);
             }

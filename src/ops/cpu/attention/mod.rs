@@ -3,8 +3,9 @@
 //! A work item is some queries of one head of one sequence. Lanes run along queries; scores,
 //! probabilities and context are `[key, query]` and `[head_dim, query]`, so that softmax runs down
 //! columns without crossing lanes. Keys and values are read in the batch's panels. A sequence may
-//! begin at any lane and its vectors must not depend on which: every sum has the order of the keys,
-//! wherever panels part them. The source is `eager_attention_forward` of transformers' BERT.
+//! begin at any lane, and its vectors must not depend on which: every sum follows the order of the
+//! keys, even if they lie in several panels. The source is `eager_attention_forward` of
+//! transformers' BERT.
 
 use self::head::{AttentionBuffers, HeadContext, HeadProbabilities};
 pub(crate) use self::slice::PanelSlice;
@@ -16,7 +17,7 @@ use crate::ops::Sequence;
 mod head;
 mod slice;
 
-/// The fewest work items for each thread, so that a thread held up elsewhere costs little.
+/// The fewest work items for each thread, so that a delayed thread costs little.
 const ITEMS_A_THREAD: usize = 4;
 
 /// The fewest queries of a work item, a multiple of every level's panel.
@@ -49,13 +50,14 @@ pub(crate) struct Heads {
 /// Writes the context: `softmax(query · keyᵀ / √head_dim) · value` of every sequence and head.
 ///
 /// Padding tokens are queries as well, as in transformers. A token's context depends only on its
-/// sequence: the bits are the same whatever lies beside it and however many threads there are.
+/// sequence: its bits do not depend on the other sequences of the batch or on the number of
+/// threads.
 ///
 /// # Shapes
 /// `out`: panels of `[queries, heads * head_dim]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for, or the sequences are not all the tokens.
+/// If the size of a slice does not match its shape, or the sequences do not cover all tokens.
 pub(crate) fn attention(
     input: AttentionInput<'_>,
     sequences: &[Sequence],
@@ -97,8 +99,8 @@ pub(crate) fn attention(
     dispatch(level, ClearPadding { out, panels: to });
 }
 
-/// Writes the probabilities: `softmax(query · keyᵀ / √head_dim)` of every sequence and head; zero for
-/// keys that are not attended to.
+/// Writes the probabilities: `softmax(query · keyᵀ / √head_dim)` of every sequence and head; zero
+/// for keys that are not attended to.
 ///
 /// # Shapes
 /// `out`: `[heads, tokens, tokens]` of one sequence after the other
@@ -139,7 +141,7 @@ pub(crate) fn attention_probs(
     });
 }
 
-/// The tokens of sequences that follow each other.
+/// The tokens of consecutive sequences.
 fn end(sequences: &[Sequence]) -> usize {
     let mut end = 0;
     for sequence in sequences {

@@ -3,7 +3,7 @@
 use super::super::panel::{PanelLayout, TokenSpan, padded_tokens, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::Simd;
-use super::super::tile::{Segment, StridedOperand};
+use super::super::tile::{StridedOperand, TileSegment};
 
 /// The queries, keys or values of all heads: some neighbouring features of a batch's panels.
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ pub(super) struct HeadSlice<'a> {
     /// The first token.
     token: usize,
     pub(super) tokens: usize,
-    /// In a copy, whose tokens no panels part: the distance from one feature to the next.
+    /// The distance from one feature to the next, if this is a copy that is not in panels.
     copied: Option<usize>,
 }
 
@@ -74,14 +74,14 @@ impl<'a> HeadSlice<'a> {
         whole.into_iter().chain(spans.map(of_head))
     }
 
-    /// The same tokens, in panels from the beginning of a register on, or else copied together: spans
-    /// of odd sizes would leave tiles of few outputs.
+    /// The same tokens, in place if they begin at a register, otherwise copied together: spans of
+    /// odd sizes would leave tiles with few outputs.
     #[inline(always)]
     pub(super) fn aligned<S: Simd>(self, simd: S, buffer: &'a mut Scratch) -> Self {
         if self.token.is_multiple_of(S::LANES) {
             return self;
         }
-        // An odd number of cache lines: features do not all fall into the same few sets of a cache.
+        // An odd number of cache lines, so that the features do not share a few sets of the cache.
         let stride = (self.tokens + S::LANES).next_multiple_of(LINE) | LINE;
         let values = buffer.floats(stride * self.head_dim);
         for span in self.spans::<S>() {
@@ -98,8 +98,8 @@ impl<'a> HeadSlice<'a> {
         }
     }
 
-    /// The tokens as a panel of their own, with its width: theirs if it has no others, else a copy.
-    /// Lanes beyond the tokens hold whatever was there before.
+    /// The tokens as a panel of their own, and its width: the panel itself if it holds no other
+    /// tokens, otherwise a copy. Lanes beyond the tokens hold whatever was there before.
     ///
     /// # Shapes
     /// `[head_dim, width]`
@@ -122,8 +122,8 @@ impl<'a> HeadSlice<'a> {
         (&values[..self.head_dim * width], width)
     }
 
-    /// Copies one feature of a span, and whatever follows up to a whole register: `to` is written from
-    /// its beginning to its end, so that the next copy puts that right.
+    /// Copies one feature of a span, and what follows it up to a whole register. `to` is written
+    /// from its beginning to its end, so the next copy overwrites the surplus.
     #[inline(always)]
     fn copy_feature<S: Simd>(self, simd: S, span: TokenSpan, feature: usize, to: &mut [f32]) {
         let from = &self.values[span.start + feature * span.width..];
@@ -136,7 +136,7 @@ impl<'a> HeadSlice<'a> {
     /// For each span of the tokens, taken as keys: the tokens before it, how many it has, and the
     /// operand whose outputs are its keys and whose k is the feature.
     #[inline(always)]
-    pub(super) fn as_keys<S: Simd>(self) -> impl Iterator<Item = (usize, usize, Segment)> {
+    pub(super) fn as_keys<S: Simd>(self) -> impl Iterator<Item = (usize, usize, TileSegment)> {
         self.spans::<S>().map(move |span| {
             let last = span.start + (self.head_dim - 1) * span.width + span.tokens;
             assert!(last <= self.values.len());
@@ -147,7 +147,7 @@ impl<'a> HeadSlice<'a> {
                 prefetch: 0,
             };
             let depth = self.head_dim;
-            (span.before, span.tokens, Segment { operand, depth })
+            (span.before, span.tokens, TileSegment { operand, depth })
         })
     }
 
@@ -171,7 +171,7 @@ impl<'a> HeadSlice<'a> {
                 prefetch: 0,
             };
             let depth = span.tokens;
-            segments.all[segments.count] = Segment { operand, depth };
+            segments.all[segments.count] = TileSegment { operand, depth };
             segments.count += 1;
         }
     }
@@ -179,11 +179,11 @@ impl<'a> HeadSlice<'a> {
 
 /// The segments of one block of keys.
 pub(super) struct Segments {
-    all: [Segment; MAX_SEGMENTS],
+    all: [TileSegment; MAX_SEGMENTS],
     count: usize,
 }
 
-/// A block of 128 keys in the smallest panels, of 8 tokens, and one more if it begins inside of one.
+/// A block of 128 keys in the smallest panels, of 8 tokens, and one more if it begins inside one.
 const MAX_SEGMENTS: usize = 17;
 
 impl Segments {
@@ -195,12 +195,12 @@ impl Segments {
             prefetch: 0,
         };
         Self {
-            all: [Segment { operand, depth: 0 }; MAX_SEGMENTS],
+            all: [TileSegment { operand, depth: 0 }; MAX_SEGMENTS],
             count: 0,
         }
     }
 
-    pub(super) fn get(&self) -> &[Segment] {
+    pub(super) fn get(&self) -> &[TileSegment] {
         &self.all[..self.count]
     }
 }

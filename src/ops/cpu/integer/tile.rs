@@ -84,7 +84,8 @@ pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
             groups,
             first,
         };
-        // SAFETY: the assertions hold for the outputs of this tile; the sums by the caller's promise.
+        // SAFETY: the assertions hold for the outputs of this tile; the sums by the caller's
+        // promise.
         unsafe {
             let sums = sums.add(output * width);
             if width == S::LANES {

@@ -1,9 +1,9 @@
-//! How the outputs of a linear layer are shared out.
+//! How the outputs of a linear layer are divided among threads.
 
-/// Units that each thread should find at least, so that a thread held up elsewhere costs little.
+/// The fewest work items for each thread, so that a delayed thread costs little.
 const UNITS_A_THREAD: usize = 6;
 
-/// Columns of a unit are a multiple of every level's tile.
+/// The columns of a work item are a multiple of every level's tile.
 const COLUMNS_MULTIPLE: usize = 12;
 
 /// A run of output columns of one projection.

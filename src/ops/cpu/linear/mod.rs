@@ -1,8 +1,9 @@
 //! `y = activation(x · Wᵀ + b)`, with the weights where the checkpoint has them.
 //!
-//! Several projections of the same `x` go in one sweep: query, key and value. A unit of work is a
-//! block of panels that stays in L2 against a run of output columns, whose weights pass through L1
-//! one tile at a time, over all panels of the block. The source is `torch.nn.functional.linear`.
+//! Several projections of the same `x`, such as query, key and value, run in one pass. A work item
+//! multiplies a block of panels, which stays in L2, by a run of output columns, whose weights pass
+//! through L1 one tile at a time for all panels of the block. The source is
+//! `torch.nn.functional.linear`.
 
 use half::{bf16, f16};
 
@@ -18,11 +19,11 @@ use crate::ops::Activation;
 mod columns;
 mod work_item;
 
-/// f32 values of `x` in a unit's panels: 768 KB, within the L2 of Cascade Lake (1 MB).
+/// f32 values of `x` in the panels of a work item: 768 KB, within the L2 of Cascade Lake (1 MB).
 const PANELS_FLOATS: usize = 192 * 1024;
 
-/// Weights as the checkpoint stores them. The multiplication is in f32, which every f16 and bf16 is
-/// exactly: narrow weights save time if reading them takes most of it.
+/// Weights as the checkpoint stores them. The multiplication is in f32, which holds every f16 and
+/// bf16 exactly; narrow weights save time only if most of it goes into reading them.
 #[derive(Clone, Copy)]
 pub(crate) enum Weight<'a> {
     F32(&'a [f32]),
@@ -54,14 +55,15 @@ pub(crate) struct WeightMatrix<'a> {
 
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
-/// Every output is summed over k in blocks of 256 from zero, the blocks added in order, then
-/// the bias: whatever the number of tokens and threads, so equal tokens give equal bits.
+/// Every output is summed over k in blocks of 256 from zero, the blocks added in order, then the
+/// bias. This order does not depend on the number of tokens or threads, so equal tokens give equal
+/// bits.
 ///
 /// # Shapes
 /// `x`: panels of `[tokens, in_features]`, `out`: panels of `[tokens, sum of out_features]`
 ///
 /// # Panics
-/// If a slice has not the size that its shape asks for.
+/// If the size of a slice does not match its shape.
 pub(crate) fn linear(
     x: &[f32],
     from: PanelLayout,
@@ -117,7 +119,8 @@ pub(crate) fn linear(
     });
 }
 
-/// Tokens of a unit: as many whole panels as fit, two at least so that weights are read for 64 tokens.
+/// Tokens of a work item: as many whole panels as fit, but at least two, so that weights are read
+/// for 64 tokens.
 fn block_tokens(in_features: usize) -> usize {
     // 32 tokens are a multiple of every level's panel.
     (PANELS_FLOATS / in_features.max(1) / 32).clamp(2, 8) * 32

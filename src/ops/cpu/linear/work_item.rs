@@ -1,4 +1,4 @@
-//! The multiplication of one unit: a run of panels against a run of columns.
+//! One work item of a multiplication: a run of panels by a run of columns.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -8,7 +8,7 @@ use super::super::panel::{Panel, PanelLayout, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{Segment, StridedOperand, tiles};
+use super::super::tile::{StridedOperand, TileSegment, tiles};
 use super::{Columns, Weight, WeightMatrix};
 use crate::ops::Activation;
 
@@ -19,12 +19,12 @@ pub(super) const K_BLOCK: usize = 256;
 /// A cache line.
 const LINE_BYTES: usize = 64;
 
-/// One unit of work.
+/// One work item.
 pub(super) struct WorkItem<'a> {
     /// The panels of all tokens.
     pub(super) x: &'a [f32],
     pub(super) from: PanelLayout,
-    /// The unit's tokens: whole panels.
+    /// Its tokens: whole panels.
     pub(super) first_token: usize,
     pub(super) tokens: usize,
     pub(super) projection: &'a WeightMatrix<'a>,
@@ -53,7 +53,7 @@ impl Kernel for WorkItem<'_> {
 }
 
 impl WorkItem<'_> {
-    /// The unit's panels by their place among all.
+    /// Its panels, by their number among all.
     #[inline(always)]
     fn panels<S: Simd>(&self) -> std::ops::Range<usize> {
         let tokens = panel_tokens::<S>();
@@ -82,18 +82,18 @@ impl WorkItem<'_> {
         let values = self.values(simd, output, outputs, k, depth);
         for index in panels.clone() {
             let (from, to) = (self.from.panel::<S>(index), self.to.panel::<S>(index));
-            // The first panel to use these weights fetches the next outputs' ones.
+            // The first panel that uses these weights prefetches those of the next outputs.
             let prefetch = if index == panels.start {
                 values.prefetch
             } else {
                 0
             };
             let operand = StridedOperand { prefetch, ..values };
-            let segment = Segment { operand, depth };
+            let segment = TileSegment { operand, depth };
             let panel = &self.x[from.start + k * from.width..][..depth * from.width];
             let sums = self.sums(to, output, outputs);
-            // SAFETY: there are values for these outputs and `depth` of k; the sums are this unit's
-            // own, and written from k = 0 on.
+            // SAFETY: there are values for these outputs and `depth` of k; the sums belong to this
+            // work item alone, and written from k = 0 on.
             unsafe { tiles(simd, panel, from.width, &[segment], outputs, k == 0, sums) }
         }
     }
@@ -144,11 +144,11 @@ impl WorkItem<'_> {
 struct WeightRows {
     /// First number of the first row.
     first: usize,
-    /// From one row to the next.
+    /// Distance from one row to the next.
     stride: usize,
     count: usize,
     depth: usize,
-    /// From each number to one that will be read soon.
+    /// Distance from each number to one that will be read soon.
     next: usize,
 }
 
@@ -195,7 +195,7 @@ impl WorkItem<'_> {
     fn finish<S: Simd>(&self, simd: S, output: usize, outputs: usize) {
         for index in self.panels::<S>() {
             let to = self.to.panel::<S>(index);
-            // SAFETY: the sums are this unit's own, and all of them are written.
+            // SAFETY: the sums belong to this work item alone, and all of them are written.
             let sums = unsafe {
                 std::slice::from_raw_parts_mut(self.sums(to, output, outputs), outputs * to.width)
             };

@@ -1,4 +1,4 @@
-//! The kernels as their definitions read, in f64: what the tests compare with.
+//! The kernels written as their definitions, in f64; the tests compare with them.
 
 pub(crate) mod integers;
 

@@ -31,7 +31,7 @@ impl Avx2 {
         fn inner<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: self exists only where detect() found the features.
+        // SAFETY: self exists only if detect() found the features.
         unsafe { inner(self, kernel) }
     }
 
@@ -48,7 +48,8 @@ impl Avx2 {
 /// Calls an intrinsic on behalf of a method of [`Avx2`].
 macro_rules! avx2 {
     ($call:expr) => {
-        // SAFETY: self exists only where detect() found AVX2 and FMA; pointers are the caller's promise.
+        // SAFETY: self exists only if detect() found AVX2 and FMA; pointers are the caller's
+        // promise.
         unsafe { $call }
     };
 }

@@ -35,7 +35,7 @@ impl Avx512 {
         fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: self exists only where detect() found the features.
+        // SAFETY: self exists only if detect() found the features.
         unsafe { inner(self, kernel) }
     }
 }
@@ -43,7 +43,7 @@ impl Avx512 {
 /// Calls an intrinsic on behalf of a method of [`Avx512`].
 macro_rules! avx512 {
     ($call:expr) => {
-        // SAFETY: self exists only where detect() found AVX-512 F; pointers are the caller's promise.
+        // SAFETY: self exists only if detect() found AVX-512 F; pointers are the caller's promise.
         unsafe { $call }
     };
 }

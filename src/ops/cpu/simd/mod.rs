@@ -3,8 +3,8 @@
 //! [`Level`] says which instructions are used. The kernels are written once over [`Simd`] and
 //! instantiated here for AVX-512, AVX2 with FMA, and the baseline of the target.
 //!
-//! The bits of a result may differ between levels (other lane counts, fused or unfused multiply-add),
-//! never within one.
+//! The bits of a result may differ between levels (other lane counts, fused or unfused
+//! multiply-add), never within one.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -24,7 +24,7 @@ pub(crate) use integers::{
 /// The instruction set that the kernels run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Level {
+pub(crate) enum Level {
     /// The target's baseline: SSE2 on x86-64, NEON on aarch64.
     Portable = 1,
     /// AVX2 with FMA and F16C: Haswell and later, Zen.
@@ -38,8 +38,8 @@ static FORCED: AtomicU8 = AtomicU8::new(0);
 
 impl Level {
     /// Every level this machine can run, slowest first.
-    #[must_use]
-    pub fn available() -> Vec<Self> {
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Self> {
         [Self::Portable, Self::Avx2, Self::Avx512]
             .into_iter()
             .filter(|level| *level <= Self::best())
@@ -48,7 +48,7 @@ impl Level {
 
     /// The fastest level this machine can run.
     #[must_use]
-    pub fn best() -> Self {
+    pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if avx512::Avx512::detect().is_some() {
@@ -63,7 +63,7 @@ impl Level {
 
     /// The level in use: the forced one, else the best.
     #[must_use]
-    pub fn current() -> Self {
+    pub(crate) fn current() -> Self {
         match FORCED.load(Ordering::Relaxed) {
             1 => Self::Portable,
             2 => Self::Avx2,
@@ -86,8 +86,9 @@ impl Level {
 
     /// Makes every kernel of the process run on `level` (or on the best again, with `None`).
     ///
-    /// For tests and benchmarks. A level the machine lacks falls back to the baseline.
-    pub fn force(level: Option<Self>) {
+    /// If the machine lacks the level, the baseline runs.
+    #[cfg(test)]
+    pub(crate) fn force(level: Option<Self>) {
         FORCED.store(level.map_or(0, |level| level as u8), Ordering::Relaxed);
     }
 }
@@ -130,8 +131,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type Vector: Copy;
     /// f32 values in one register.
     const LANES: usize;
-    /// Outputs of the register tile: two accumulators for each, two registers of `x` and one for the
-    /// broadcast must fit in the register file.
+    /// Outputs of the register tile: two accumulators for each, two registers of `x` and one for
+    /// the broadcast must fit in the register file.
     const TILE_OUTPUTS: usize;
 
     /// `value` in every lane.
@@ -169,7 +170,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The absolute value.
     fn abs(self, a: Self::Vector) -> Self::Vector;
-    /// `yes` in the lanes where `a < b`, `no` in the others.
+    /// `yes` in the lanes with `a < b`, `no` in the others.
     fn select_less(
         self,
         a: Self::Vector,
@@ -184,8 +185,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
     /// Writes the `LANES` columns of a block of `LANES` rows as rows.
     /// # Safety
-    /// `LANES` values of each of `LANES` rows, the given strides apart, must be readable in `from` and
-    /// writable in `to`.
+    /// `LANES` values of each of `LANES` rows, the given strides apart, must be readable in `from`
+    /// and writable in `to`.
     unsafe fn transpose(self, from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize);
 
     /// Loads from a slice, with zero in the lanes that it does not fill.
@@ -213,5 +214,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     }
 }
 
-/// 1.5 * 2^23: added to a float below 2^22 it rounds it to a whole number, held in the low mantissa bits.
+/// 1.5 * 2^23: added to a float below 2^22 it rounds it to a whole number, held in the low mantissa
+/// bits.
 pub(crate) const EXPONENT_MAGIC: f32 = 12_582_912.0;

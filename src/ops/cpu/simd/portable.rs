@@ -2,7 +2,7 @@
 
 use super::Simd;
 
-/// Needs nothing of the machine.
+/// Runs on every machine.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -13,7 +13,8 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
     std::array::from_fn(|lane| f(a[lane], b[lane]))
 }
 
-/// `a * b + c`: fused where the baseline has the instruction, since the library call is 50 times slower.
+/// `a * b + c`: fused if the baseline has the instruction, because the library call is 50 times
+/// slower.
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {

@@ -103,7 +103,8 @@ fn attention_is_within_rounding_of_the_oracle() {
                 .collect();
             let out = contexts(&qkv, &sequences, heads, head_dim);
             let error = largest_error(&out, &oracle::attention(&qkv, &sequences, heads, head_dim));
-            // Scores carry about 20 * 6e-8 * a few of error, and that is the probabilities' relative error.
+            // Scores carry about 20 * 6e-8 * a few of error, and that is the probabilities'
+            // relative error.
             assert!(
                 error < 1.5e-5,
                 "{level:?} {heads} heads of {head_dim}: {error:e}"

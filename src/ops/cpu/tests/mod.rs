@@ -1,5 +1,5 @@
-//! Every kernel against its f64 oracle, at every level that the machine has, and bit for bit against
-//! itself over rows, neighbours and threads.
+//! Every kernel against its f64 oracle, at every level that the machine has, and bit for bit
+//! against itself over rows, neighbours and threads.
 
 use std::mem::MaybeUninit;
 

@@ -71,8 +71,8 @@ fn error_at(place: usize) -> String {
     )
 }
 
-/// Gives the program `lines`, hands its records to `check` one by one, and tells the most memory that
-/// it has taken by then; `None` where the system does not tell.
+/// Gives the program `lines`, hands its records to `check` one by one, and tells the most memory
+/// that it has taken by then; `None` where the system does not tell.
 fn peak_kib(place: &Place, lines: &[&[u8]], mut check: impl FnMut(usize, &str)) -> Option<u64> {
     let mut child = place
         .command(&OPTIONS)

@@ -47,7 +47,8 @@ fn another_option_is_refused_by_its_name() {
         (&["--limit", "5"], "--limit is 5, but was none"),
     ];
     for (arguments, words) in cases {
-        // The last of an option given twice would be a usage error, so those of `OPTIONS` are replaced.
+        // The last of an option given twice would be a usage error, so those of `OPTIONS` are
+        // replaced.
         let mut typed = OPTIONS.to_vec();
         if let Some(at) = typed.iter().position(|option| *option == arguments[0]) {
             typed[at + 1] = arguments[1];

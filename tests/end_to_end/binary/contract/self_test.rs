@@ -14,8 +14,8 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// What is found at a start of its own, not by `--self-test`, is smaller.
 const HASHED_AT_EACH_START: u64 = 4 << 20;
 
-/// The place's model as the hub's `owner/name` in a cache, its blobs named by their SHA-256; returns
-/// the weights' blob.
+/// The place's model as the hub's `owner/name` in a cache, its blobs named by their SHA-256;
+/// returns the weights' blob.
 fn cache(place: &Place) -> PathBuf {
     let repository = place.path().join("cache/models--owner--name");
     let snapshot = repository.join("snapshots").join(COMMIT);

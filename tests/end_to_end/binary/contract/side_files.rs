@@ -1,5 +1,5 @@
-//! The files beside FILE: what is planted, changed or replaced there is refused by name, and nothing of
-//! somebody else is touched.
+//! The files beside FILE: what is planted, changed or replaced there is refused by name, and
+//! nothing of somebody else is touched.
 
 use std::fs::{self, File};
 use std::io::Write;

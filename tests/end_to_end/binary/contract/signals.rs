@@ -50,7 +50,8 @@ fn without_a_finished_record_nothing_is_kept() {
     let place = Place::new();
     let mut command = place.command(&with(&["--padding", "longest", "-o", "out"]));
     let mut run = Waiting::start(&mut command, b"she\n");
-    // Line 1 is written when the model is about to be loaded; the signal may come before its handler.
+    // Line 1 is written when the model is about to be loaded; the signal may come before its
+    // handler.
     while fs::metadata(place.path().join("out.resume")).map_or(0, |state| state.len()) == 0 {
         assert!(run.child().try_wait().expect("a child").is_none());
     }

@@ -1,5 +1,5 @@
-//! Weights that are cut short or overwritten while a run has them mapped: exit 4, said, and FILE does not
-//! appear.
+//! Weights that are cut short or overwritten while a run has them mapped: exit 4, said, and FILE
+//! does not appear.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};

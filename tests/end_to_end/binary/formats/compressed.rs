@@ -1,5 +1,5 @@
-//! `.jsonl.gz` and `.jsonl.zst`: what is in them, by gzip itself and by the reference implementation
-//! of Zstandard. Their resumption is in `killed.rs`.
+//! `.jsonl.gz` and `.jsonl.zst`: what is in them, by gzip itself and by the reference
+//! implementation of Zstandard. Their resumption is in `killed.rs`.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! SIGKILL at any moment, while the file is assembled too, and `--resume`: in every form that can be
-//! resumed the file has the bytes of a run that was never interrupted.
+//! SIGKILL at any moment, while the file is assembled too, and `--resume`: in every form that can
+//! be resumed the file has the bytes of a run that was never interrupted.
 
 use std::fs;
 use std::process::{Child, Stdio};

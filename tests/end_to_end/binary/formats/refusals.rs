@@ -31,11 +31,11 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (
         &["--format", "safetensors"],
-        "--format safetensors needs a file: it cannot be written to standard output",
+        "--format safetensors needs a file: standard output is a stream",
     ),
     (
         &["--pooling", "mean", "--format", "npy"],
-        "--format npy needs a file: it cannot be written to standard output",
+        "--format npy needs a file: standard output is a stream",
     ),
     (
         &["--pooling", "mean", "--format", "npy", "-o", "/dev/stdout"],

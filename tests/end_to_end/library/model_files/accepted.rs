@@ -4,7 +4,8 @@ use bert_embed::checkpoint::{Config, Dtype, HiddenAct};
 use serde_json::json;
 
 use super::{directory, load, written};
-use crate::support::broken::{Checkpoint, assemble, parts};
+use crate::support::broken::{Broken, assemble, parts};
+use crate::support::formula::Storage;
 
 #[test]
 fn missing_keys_have_the_defaults_of_bert_config() {
@@ -41,7 +42,7 @@ fn every_activation_that_is_one_of_the_three_is_taken() {
     ];
     for (name, expected) in cases {
         let directory = written(|checkpoint| {
-            checkpoint.config.insert("hidden_act".into(), json!(name));
+            checkpoint.config().insert("hidden_act".into(), json!(name));
         });
         let (config, _) = load(directory.path()).expect(name);
         assert_eq!(config.hidden_act, expected, "{name}");
@@ -70,7 +71,7 @@ fn keys_that_change_no_number_are_ignored() {
     ];
     for (key, value) in extra {
         let directory = written(|checkpoint| {
-            checkpoint.config.insert(key.into(), value);
+            checkpoint.config().insert(key.into(), value);
         });
         load(directory.path()).expect(key);
     }
@@ -101,7 +102,7 @@ fn tensors_of_heads_and_position_ids_are_ignored() {
             checkpoint.add(name, &[3]);
         }
         checkpoint.add("bert.embeddings.position_ids", &[1, 8]);
-        checkpoint.tensor("position_ids").dtype = "I64";
+        checkpoint.tensor("position_ids").storage = Storage::I64;
     });
     load(directory.path()).expect("a checkpoint");
 }
@@ -120,8 +121,8 @@ fn a_checkpoint_without_pooler_is_taken_and_says_so() {
 #[test]
 fn half_precision_is_taken_beside_single() {
     let directory = written(|checkpoint| {
-        checkpoint.tensor("word_embeddings.weight").dtype = "F16";
-        checkpoint.tensor("position_embeddings.weight").dtype = "BF16";
+        checkpoint.tensor("word_embeddings.weight").storage = Storage::F16;
+        checkpoint.tensor("position_embeddings.weight").storage = Storage::Bf16;
     });
     let (_, tensors) = load(directory.path()).expect("a checkpoint");
     let words = tensors
@@ -133,7 +134,7 @@ fn half_precision_is_taken_beside_single() {
 
 #[test]
 fn numbers_are_the_same_in_place_and_copied_aligned_or_not() {
-    let checkpoint = Checkpoint::tiny();
+    let checkpoint = Broken::smallest();
     let (header, data) = parts(&checkpoint.tensors);
     let header = serde_json::Value::Object(header).to_string();
     for padding in 0..8 {
@@ -149,13 +150,13 @@ fn numbers_are_the_same_in_place_and_copied_aligned_or_not() {
         assert_eq!(view.as_f32().is_some(), header.len() % 4 == 0);
         let expected: Vec<u8> = view.to_f32().iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(view.bytes(), expected);
-        assert_eq!(view.bytes()[..4], [0, 1, 2, 3]);
+        assert_eq!(view.bytes(), &data[..80]);
     }
 }
 
 #[test]
 fn of_more_layers_than_the_config_says_the_first_are_taken() {
-    let directory = written(|checkpoint| checkpoint.add_layer(2));
+    let directory = written(Broken::add_layer);
     let (config, tensors) = load(directory.path()).expect("a checkpoint");
     assert_eq!(tensors.unused_layers(&config), 1);
     let last = "encoder.layer.1.output.dense.bias";

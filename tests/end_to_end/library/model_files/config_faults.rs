@@ -127,9 +127,9 @@ fn what_would_be_computed_silently_wrong_is_refused_by_name() {
 #[test]
 fn without_model_type_the_architectures_must_be_of_bert() {
     let directory = written(|checkpoint| {
-        checkpoint.config.remove("model_type");
+        checkpoint.config().remove("model_type");
         let other = json!(["RobertaForMaskedLM"]);
-        checkpoint.config.insert("architectures".into(), other);
+        checkpoint.config().insert("architectures".into(), other);
     });
     assert_refused("RoBERTa", directory.path(), &["`RobertaForMaskedLM`"]);
 }
@@ -221,11 +221,11 @@ fn a_config_of_200_mb_is_refused_without_being_read() {
     );
 }
 
-/// The tiny checkpoint with `value` at `key` is refused with `words`.
+/// The smallest checkpoint with `value` at `key` is refused with `words`.
 #[track_caller]
 fn refused_with(key: &str, value: &Value, words: &[&str]) {
     let directory = written(|checkpoint| {
-        checkpoint.config.insert(key.to_owned(), value.clone());
+        checkpoint.config().insert(key.to_owned(), value.clone());
     });
     assert_refused(&format!("{key} {value}"), directory.path(), words);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{assert_refused, directory, load, written};
 
-/// The tiny checkpoint with its file `name` replaced by what `put` makes at its path.
+/// The smallest checkpoint with its file `name` replaced by what `put` makes at its path.
 fn replaced(name: &str, put: impl FnOnce(&Path)) -> tempfile::TempDir {
     let directory = written(|_| ());
     let path = directory.path().join(name);

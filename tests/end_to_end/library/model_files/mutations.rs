@@ -39,10 +39,10 @@ fn random(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
-/// The file `name` of the tiny checkpoint and its bytes.
+/// The file `name` of the smallest checkpoint and its bytes.
 ///
-/// The tests change it in place: ext4 flushes a file to the disk when it is written anew, which would
-/// be a thousand times slower.
+/// The tests change it in place: ext4 flushes a file to the disk when it is written anew, which
+/// would be a thousand times slower.
 fn opened(directory: &Path, name: &str) -> (File, Vec<u8>) {
     let path = directory.join(name);
     let content = fs::read(&path).expect("read");
@@ -50,8 +50,8 @@ fn opened(directory: &Path, name: &str) -> (File, Vec<u8>) {
     (file.expect("opened"), content)
 }
 
-/// 500 bytes flipped and 500 beginnings of a `pytorch_model.bin` in the form `name`: a third of them
-/// in the first 8 KB and a third in the last, where everything but the numbers lies.
+/// 500 bytes flipped and 500 beginnings of a `pytorch_model.bin` in the form `name`: a third of
+/// them in the first 8 KB and a third in the last, where everything but the numbers lies.
 fn damaged_pickles_are_an_answer_or_a_model_error(name: &str) {
     let directory = directory();
     write_pytorch(name, directory.path());

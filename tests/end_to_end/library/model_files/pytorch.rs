@@ -67,7 +67,7 @@ fn aligned_numbers_are_used_in_place_and_strided_ones_are_copied_once() {
 #[test]
 fn f64_is_rounded_to_f32_in_safetensors_too() {
     let directory = written(|checkpoint| {
-        checkpoint.tensor("word_embeddings.weight").dtype = "F64";
+        checkpoint.tensor("word_embeddings.weight").storage = Storage::F64;
     });
     let (_, tensors) = load(directory.path()).expect("a checkpoint");
     let words = tensors

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::{assert_refused, directory, load};
-use crate::support::broken::{Checkpoint, Tensor, file};
+use crate::support::broken::{Broken, file};
 
 const SHARDS: [&str; 2] = [
     "model-00001-of-00002.safetensors",
@@ -15,10 +15,10 @@ const SHARDS: [&str; 2] = [
 ];
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 
-/// The tiny checkpoint in two shards, with `change` made to the index's `weight_map`.
+/// The smallest checkpoint in two shards, with `change` made to the index's `weight_map`.
 fn sharded(change: impl FnOnce(&mut Map<String, Value>)) -> TempDir {
     let directory = directory();
-    let checkpoint = Checkpoint::tiny();
+    let checkpoint = Broken::smallest();
     checkpoint.write_config(directory.path());
     let halves = checkpoint.tensors.split_at(20);
     let mut weight_map = Map::new();
@@ -26,7 +26,7 @@ fn sharded(change: impl FnOnce(&mut Map<String, Value>)) -> TempDir {
         fs::write(directory.path().join(shard), file(tensors)).expect("written");
         let entries = tensors
             .iter()
-            .map(|Tensor { name, .. }| (name.clone(), json!(shard)));
+            .map(|tensor| (tensor.stored_name.clone(), json!(shard)));
         weight_map.extend(entries);
     }
     change(&mut weight_map);
@@ -46,7 +46,7 @@ fn a_checkpoint_in_two_shards_is_taken() {
     let words = tensors
         .get("embeddings.word_embeddings.weight", &[5, 4])
         .expect("a tensor");
-    assert_eq!(words.bytes()[..4], [0, 1, 2, 3]);
+    assert_eq!(words.bytes(), Broken::smallest().tensors[0].bytes());
 }
 
 #[test]

@@ -1,15 +1,17 @@
-//! `model.safetensors`: each damage to its header or its size is refused, and each wrong tensor by name.
+//! `model.safetensors`: each damage to its header or its size is refused, and each wrong tensor by
+//! name.
 
 use serde_json::{Value, json};
 
 use super::{assert_refused, directory, written};
-use crate::support::broken::{Checkpoint, assemble, file, parts};
+use crate::support::broken::{Broken, assemble, file, parts};
+use crate::support::formula::Storage;
 
 const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 
 #[test]
 fn a_file_of_the_wrong_size_is_refused_with_both_sizes() {
-    let whole = file(&Checkpoint::tiny().tensors);
+    let whole = file(&Broken::smallest().tensors);
     let more = [&whole[..], b"x"].concat();
     let huge = [&(1_u64 << 60).to_le_bytes(), &whole[8..]].concat();
     let largest = [&u64::MAX.to_le_bytes(), &whole[8..]].concat();
@@ -60,7 +62,7 @@ fn a_header_over_16_mib_is_refused_without_being_read() {
 
 #[test]
 fn a_header_that_is_not_that_of_safetensors_is_refused() {
-    let (header, data) = parts(&Checkpoint::tiny().tensors);
+    let (header, data) = parts(&Broken::smallest().tensors);
     let good = Value::Object(header).to_string();
     let with = |extra: &str| format!("{},{extra}}}", &good[..good.len() - 1]);
     let twice =
@@ -87,7 +89,7 @@ fn a_header_that_is_not_that_of_safetensors_is_refused() {
             &["header is not that of", words],
         );
     }
-    let mut not_utf8 = file(&Checkpoint::tiny().tensors);
+    let mut not_utf8 = file(&Broken::smallest().tensors);
     not_utf8[12] = 0xff;
     refused_file(
         "not UTF-8",
@@ -126,7 +128,7 @@ fn offsets_and_shapes_that_disagree_are_refused_with_the_tensors_name() {
         ("dtype", json!("F64"), "needs 160 bytes"),
     ];
     for (key, value, words) in cases {
-        let (mut header, data) = parts(&Checkpoint::tiny().tensors);
+        let (mut header, data) = parts(&Broken::smallest().tensors);
         header[WORDS][key] = value;
         let file = assemble(&Value::Object(header).to_string(), &data);
         refused_file(words, &file, &["tensor `bert.", words]);
@@ -135,7 +137,7 @@ fn offsets_and_shapes_that_disagree_are_refused_with_the_tensors_name() {
 
 #[test]
 fn overlapping_tensors_are_refused() {
-    let (mut header, data) = parts(&Checkpoint::tiny().tensors);
+    let (mut header, data) = parts(&Broken::smallest().tensors);
     header["bert.embeddings.LayerNorm.weight"]["data_offsets"] = json!([236, 252]);
     let file = assemble(&Value::Object(header).to_string(), &data);
     refused_file("overlap", &file, &["overlaps the one before it"]);
@@ -143,8 +145,8 @@ fn overlapping_tensors_are_refused() {
 
 #[test]
 fn sums_that_wrap_around_2_to_64_are_refused() {
-    // Eight tensors of 2^61 - 1 bytes and one that brings the sum to 2^64 - 1: added to the header's
-    // size it wraps to the size of a small file.
+    // Eight tensors of 2^61 - 1 bytes and one that brings the sum to 2^64 - 1: added to the
+    // header's size it wraps to the size of a small file.
     let step = (1_u64 << 61) - 1;
     let mut header: serde_json::Map<String, Value> = (0..8)
         .map(|i| {
@@ -167,7 +169,7 @@ fn sums_that_wrap_around_2_to_64_are_refused() {
 
 #[test]
 fn a_wrong_tensor_is_refused_by_name() {
-    type Change = fn(&mut Checkpoint);
+    type Change = fn(&mut Broken);
     let cases: [(Change, &str); 12] = [
         (
             |c| c.remove("word_embeddings"),
@@ -205,11 +207,11 @@ fn a_wrong_tensor_is_refused_by_name() {
             "has shape [6, 4]",
         ),
         (
-            |c| c.tensor("query.bias").dtype = "I8",
+            |c| c.tensor("query.bias").storage = Storage::I8,
             "`bert.encoder.layer.0.attention.self.query.bias` in `model.safetensors` is of type I8",
         ),
         (
-            |c| c.tensor("pooler.dense.bias").dtype = "I64",
+            |c| c.tensor("pooler.dense.bias").storage = Storage::I64,
             "of type I64, supported are F64, F32, F16 and BF16",
         ),
         (
@@ -268,7 +270,7 @@ fn a_file_in_disguise_is_told_as_what_it_is() {
 fn a_header_size_that_looks_like_a_web_page_is_a_header_size() {
     // 15,392 is 0x3C20, the bytes of ` <`; 15,676 is `<=`; 25,660 is `<d`.
     for header_bytes in [15_392_usize, 15_676, 25_660] {
-        let checkpoint = Checkpoint::tiny();
+        let checkpoint = Broken::smallest();
         let directory = directory();
         checkpoint.write_config(directory.path());
         let (header, data) = parts(&checkpoint.tensors);
@@ -279,7 +281,7 @@ fn a_header_size_that_looks_like_a_web_page_is_a_header_size() {
     }
 }
 
-/// The tiny checkpoint with `content` as its `model.safetensors` is refused with `words`.
+/// The smallest checkpoint with `content` as its `model.safetensors` is refused with `words`.
 #[track_caller]
 fn refused_file(sentence: &str, content: &[u8], words: &[&str]) {
     let directory = written(|_| ());

@@ -103,7 +103,8 @@ fn pairs(mut sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
 /// Calls an intrinsic on behalf of a method of [`Avx2`].
 macro_rules! intrinsic {
     ($call:expr) => {
-        // SAFETY: self exists only if detect() found the features; pointers are the caller's promise.
+        // SAFETY: self exists only if detect() found the features; pointers are the caller's
+        // promise.
         unsafe { $call }
     };
 }
@@ -141,7 +142,8 @@ impl Integers for Avx2 {
     }
     #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m256i) -> __m256i {
-        // The intrinsic's constant is of another type at each level; by a register it costs the same.
+        // The intrinsic's constant is of another type at each level; by a register it costs the
+        // same.
         intrinsic!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
     }
     #[inline(always)]

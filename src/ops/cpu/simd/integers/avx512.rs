@@ -103,7 +103,8 @@ fn pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
 /// Calls an intrinsic on behalf of a method of [`Avx512`].
 macro_rules! intrinsic {
     ($call:expr) => {
-        // SAFETY: self exists only if detect() found the features; pointers are the caller's promise.
+        // SAFETY: self exists only if detect() found the features; pointers are the caller's
+        // promise.
         unsafe { $call }
     };
 }
@@ -141,7 +142,8 @@ impl Integers for Avx512 {
     }
     #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m512i) -> __m512i {
-        // The intrinsic's constant is of another type at each level; by a register it costs the same.
+        // The intrinsic's constant is of another type at each level; by a register it costs the
+        // same.
         intrinsic!(_mm512_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
     }
     #[inline(always)]

@@ -1,0 +1,374 @@
+//! Reads the files of a sentence-transformers model beside the encoder: `modules.json` and those
+//! that it names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer};
+use crate::checkpoint::files::ListedModule;
+use crate::checkpoint::local_file::{model_error, read};
+use crate::checkpoint::safetensors_file::shape_text;
+use crate::checkpoint::tensors::wrong_shape;
+use crate::checkpoint::weights;
+use crate::error::{Error, Result};
+
+const MODULES: &str = "modules.json";
+const MODEL: &str = "config_sentence_transformers.json";
+const POOLING: &str = "config.json";
+
+/// All of these files are small; 4 MiB hold thousands of prompts.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// `1_Pooling/config.json`; releases before 6 have a flag for each mode.
+#[derive(Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a key of the file")]
+struct PoolingConfig {
+    pooling_mode: Option<Names>,
+    #[serde(default)]
+    pooling_mode_cls_token: bool,
+    #[serde(default)]
+    pooling_mode_max_tokens: bool,
+    #[serde(default)]
+    pooling_mode_mean_tokens: bool,
+    #[serde(default)]
+    pooling_mode_mean_sqrt_len_tokens: bool,
+    #[serde(default)]
+    pooling_mode_weightedmean_tokens: bool,
+    #[serde(default)]
+    pooling_mode_lasttoken: bool,
+    #[serde(default = "yes")]
+    include_prompt: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`pooling_mode` is neither a name nor a list of names"
+)]
+enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The modes by name, in the order of their vectors if there is a flag for each.
+const POOLING_MODES: [(&str, PoolingMode); 6] = [
+    ("cls", PoolingMode::Cls),
+    ("max", PoolingMode::Max),
+    ("mean", PoolingMode::Mean),
+    ("mean_sqrt_len_tokens", PoolingMode::MeanSqrtLenTokens),
+    ("weightedmean", PoolingMode::WeightedMean),
+    ("lasttoken", PoolingMode::LastToken),
+];
+
+impl PoolingConfig {
+    /// The modes in the order of their vectors; the mean if there is none.
+    ///
+    /// # Errors
+    /// A name that is none of them.
+    fn modes(&self) -> std::result::Result<Vec<PoolingMode>, String> {
+        let flags = [
+            self.pooling_mode_cls_token,
+            self.pooling_mode_max_tokens,
+            self.pooling_mode_mean_tokens,
+            self.pooling_mode_mean_sqrt_len_tokens,
+            self.pooling_mode_weightedmean_tokens,
+            self.pooling_mode_lasttoken,
+        ];
+        let modes = match &self.pooling_mode {
+            Some(Names::One(name)) => vec![by_name(name)?],
+            Some(Names::Many(names)) => names
+                .iter()
+                .map(|name| by_name(name))
+                .collect::<std::result::Result<_, _>>()?,
+            None => {
+                let set = flags.iter().zip(POOLING_MODES).filter(|(set, _)| **set);
+                set.map(|(_, (_, mode))| mode).collect()
+            }
+        };
+        Ok(if modes.is_empty() {
+            vec![PoolingMode::Mean]
+        } else {
+            modes
+        })
+    }
+}
+
+fn by_name(name: &str) -> std::result::Result<PoolingMode, String> {
+    let found = POOLING_MODES.iter().find(|(known, _)| *known == name);
+    found.map(|&(_, mode)| mode).ok_or_else(|| {
+        let known = POOLING_MODES.map(|(known, _)| known).join(", ");
+        format!("its pooling mode `{name}` is not supported: {known} are")
+    })
+}
+
+/// `2_Dense/config.json`.
+#[derive(Deserialize)]
+struct DenseConfig {
+    in_features: usize,
+    out_features: usize,
+    #[serde(default = "yes")]
+    bias: bool,
+    activation_function: Option<String>,
+    #[serde(default)]
+    use_residual: bool,
+    module_input_name: Option<String>,
+    module_output_name: Option<String>,
+}
+
+/// `sentence_bert_config.json`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EncoderConfig {
+    max_seq_length: Option<usize>,
+    do_lower_case: bool,
+}
+
+/// `config_sentence_transformers.json`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ModelConfig {
+    prompts: BTreeMap<String, String>,
+    default_prompt_name: Option<String>,
+    truncate_dim: Option<usize>,
+}
+
+impl ModelConfig {
+    fn prompts(self) -> Prompts {
+        Prompts {
+            by_name: self.prompts,
+            default_name: self.default_prompt_name,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Prompts {
+    /// The prompts of the model in `directory`; none if it has no such file.
+    ///
+    /// # Errors
+    /// [`Kind::Model`](crate::error::Kind::Model): the file cannot be used.
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let config: ModelConfig = ModuleReader { directory }.optional(Path::new(MODEL))?;
+        Ok(config.prompts())
+    }
+}
+
+impl SentenceTransformer {
+    /// Reads the modules of the model in `directory`, whose rows have `hidden` numbers.
+    ///
+    /// # Errors
+    /// [`Kind::Model`](crate::error::Kind::Model): there is no `modules.json`, a module is unknown,
+    /// a file is missing or damaged, or the widths of two modules do not fit.
+    pub(crate) fn read(directory: &Path, hidden: usize) -> Result<Self> {
+        let reader = ModuleReader { directory };
+        let modules: Vec<ListedModule> = reader.required(Path::new(MODULES))?;
+        let [encoder, pooling, behind @ ..] = &modules[..] else {
+            return Err(reader.refuse("it has no pooling behind the encoder"));
+        };
+        reader.expect(encoder, "Transformer")?;
+        reader.expect(pooling, "Pooling")?;
+        let config: PoolingConfig = reader.required(&reader.file(pooling, POOLING)?)?;
+        let pooling_modes = config.modes().map_err(|cause| reader.refuse(&cause))?;
+        let mut width = pooling_modes.len() * hidden;
+        let mut layers = Vec::new();
+        for module in behind {
+            match reader.kind(module)? {
+                "Normalize" => layers.push(SentenceLayer::Normalize),
+                // It only acts while a model is trained.
+                "Dropout" => {}
+                "Dense" => {
+                    let dense = reader.dense(module, width)?;
+                    width = dense.out_features;
+                    layers.push(SentenceLayer::Dense(dense));
+                }
+                other => return Err(reader.unknown(other)),
+            }
+        }
+        let encoder: EncoderConfig =
+            reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?;
+        let model: ModelConfig = reader.optional(Path::new(MODEL))?;
+        Ok(Self {
+            pooling_modes,
+            include_prompt: config.include_prompt,
+            layers,
+            max_seq_length: encoder.max_seq_length,
+            do_lower_case: encoder.do_lower_case,
+            truncate_dim: model.truncate_dim,
+            prompts: model.prompts(),
+        })
+    }
+}
+
+struct ModuleReader<'a> {
+    directory: &'a Path,
+}
+
+impl ModuleReader<'_> {
+    fn required<T: DeserializeOwned>(&self, file: &Path) -> Result<T> {
+        self.parse(file)?.ok_or_else(|| self.missing(file))
+    }
+
+    fn optional<T: DeserializeOwned + Default>(&self, file: &Path) -> Result<T> {
+        Ok(self.parse(file)?.unwrap_or_default())
+    }
+
+    /// The content of `file`, `None` if it is not there.
+    fn parse<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>> {
+        let path = self.directory.join(file);
+        let named = |error: Error| error.context(format!("could not read `{}`", path.display()));
+        match path.symlink_metadata() {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            _ => {}
+        }
+        let content = read(&path, MAX_BYTES).map_err(named)?;
+        serde_json::from_slice(&content).map(Some).map_err(|cause| {
+            named(model_error(format!(
+                "it has another form than sentence-transformers gives it: {cause}"
+            )))
+        })
+    }
+
+    /// `name` in the folder of `module`, which must lie in the model's directory.
+    fn file(&self, module: &ListedModule, name: &str) -> Result<PathBuf> {
+        let path = module.path.trim_end_matches('/');
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if path.starts_with('.') || !path.bytes().all(plain) {
+            return Err(self.refuse(&format!(
+                "the path `{}` is no folder in the model's directory",
+                module.path
+            )));
+        }
+        Ok(Path::new(path).join(name))
+    }
+
+    /// The class of `module` without the package that it lies in.
+    fn kind<'a>(&self, module: &'a ListedModule) -> Result<&'a str> {
+        if module.class.starts_with("sentence_transformers.") {
+            return Ok(module.class());
+        }
+        Err(self.unknown(&module.class))
+    }
+
+    fn expect(&self, module: &ListedModule, wanted: &str) -> Result<()> {
+        match self.kind(module)? {
+            kind if kind == wanted => Ok(()),
+            other => Err(self.unknown(other)),
+        }
+    }
+
+    fn dense(&self, module: &ListedModule, width: usize) -> Result<Dense> {
+        let config: DenseConfig = self.required(&self.file(module, "config.json")?)?;
+        let DenseConfig {
+            in_features,
+            out_features,
+            ..
+        } = config;
+        if in_features != width {
+            return Err(self.refuse(&format!(
+                "`{}` takes {in_features} features, but gets {width}",
+                module.path
+            )));
+        }
+        let sentence = |name: &Option<String>| {
+            name.as_deref()
+                .is_none_or(|name| name == "sentence_embedding")
+        };
+        if !sentence(&config.module_input_name) || !sentence(&config.module_output_name) {
+            return Err(self.refuse(&format!(
+                "`{}` works on something else than `sentence_embedding`",
+                module.path
+            )));
+        }
+        if config.use_residual && in_features != out_features {
+            return Err(self.refuse(&format!(
+                "`{}` has a residual with weights of its own, which is not supported",
+                module.path
+            )));
+        }
+        let activation = self.activation(config.activation_function.as_deref())?;
+        let (weight, bias) = self.dense_weights(module, &config)?;
+        Ok(Dense {
+            weight,
+            bias,
+            in_features,
+            out_features,
+            activation,
+            use_residual: config.use_residual,
+        })
+    }
+
+    /// The weight and the bias, which is empty if there is none.
+    fn dense_weights(
+        &self,
+        module: &ListedModule,
+        config: &DenseConfig,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (_, stored) = weights::open(&self.directory.join(&module.path))?;
+        let numbers = |name: &str, shape: &[usize]| {
+            let tensor = stored
+                .get(name)
+                .ok_or_else(|| self.refuse(&format!("`{}` has no `{name}`", module.path)))?;
+            if tensor.shape != shape {
+                return Err(wrong_shape(name, tensor, &shape_text(shape)));
+            }
+            tensor.view(name).map(|view| view.to_f32())
+        };
+        let weight = numbers("linear.weight", &[config.out_features, config.in_features])?;
+        let bias = if config.bias {
+            numbers("linear.bias", &[config.out_features])?
+        } else {
+            Vec::new()
+        };
+        Ok((weight, bias))
+    }
+
+    fn activation(&self, class: Option<&str>) -> Result<DenseActivation> {
+        let name = class.map_or("Tanh", |class| {
+            let known = class.strip_prefix("torch.nn.modules.");
+            known.and_then(|name| name.rsplit('.').next()).unwrap_or("")
+        });
+        Ok(match name {
+            "Tanh" => DenseActivation::Tanh,
+            "Identity" => DenseActivation::Identity,
+            "ReLU" => DenseActivation::Relu,
+            "GELU" => DenseActivation::Gelu,
+            "Sigmoid" => DenseActivation::Sigmoid,
+            _ => {
+                return Err(self.refuse(&format!(
+                    "the activation `{}` is not supported: Tanh, Identity, ReLU, \
+                     GELU and Sigmoid are",
+                    class.unwrap_or(name)
+                )));
+            }
+        })
+    }
+
+    fn missing(&self, file: &Path) -> Error {
+        let error = self.refuse(&format!("there is no `{}`", file.display()));
+        if file == Path::new(MODULES) {
+            return error
+                .with_tip("use --pooling mean, as sentence-transformers does for such a model");
+        }
+        error
+    }
+
+    fn unknown(&self, kind: &str) -> Error {
+        self.refuse(&format!(
+            "its module `{kind}` is not supported: Transformer, Pooling, Dense, \
+             Normalize and Dropout are"
+        ))
+    }
+
+    fn refuse(&self, cause: &str) -> Error {
+        model_error(cause).context(format!(
+            "could not pool as the model in `{}` says",
+            self.directory.display()
+        ))
+    }
+}

@@ -1,0 +1,152 @@
+//! The rules of the source that no lint checks: one name for one type, lines that fit, one word for
+//! what went wrong.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The longest line, in characters; rustfmt leaves comments and strings as they are.
+const COLUMNS: usize = 100;
+
+/// What an error says in other words than "could not".
+const OTHER_WORDS: [&str; 6] = [
+    "os error",
+    "failed to",
+    "cannot",
+    "can't",
+    "unable to",
+    "couldn't",
+];
+
+/// Lines that may hold one of these words: file, part of the line, and the reason.
+const ALLOWED: [(&str, &str, &str); 1] = [(
+    "error.rs",
+    r#"" (os error ""#,
+    "takes the number of the system's error away",
+)];
+
+/// The files of `src` with one of these endings, tests left out: path and text.
+fn sources(endings: &[&str]) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    find(&root, endings, &mut paths);
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.strip_prefix(&root).expect("below src");
+        let text = fs::read_to_string(path).expect("a file of text");
+        (name.display().to_string(), text)
+    };
+    paths.iter().map(read).collect()
+}
+
+fn find(directory: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        match name.unwrap_or_default() {
+            // The naive versions that the kernels are compared with are tests too.
+            "tests" | "tests.rs" | "oracle" => {}
+            _ if path.is_dir() => find(&path, endings, paths),
+            _ if ending.is_some_and(|it| endings.contains(&it)) => paths.push(path),
+            _ => {}
+        }
+    }
+}
+
+/// The text before the tests at its end.
+fn without_tests(text: &str) -> &str {
+    let parts = text.split_once("#[cfg(test)]\nmod tests {");
+    parts.map_or(text, |(before, _)| before)
+}
+
+/// The type that `line` defines. An associated type is none, and only that is indented.
+fn type_name(line: &str) -> Option<&str> {
+    let line = line.trim_end();
+    let is_indented = line.starts_with(' ');
+    let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let keywords = ["pub", "crate", "super", "unsafe", "", "in"];
+    let keyword = words.by_ref().find(|word| !keywords.contains(word))?;
+    let defines = match keyword {
+        "struct" | "enum" | "trait" | "union" => true,
+        "type" => !is_indented,
+        _ => false,
+    };
+    // A macro has `$name` instead.
+    defines
+        .then(|| words.next())
+        .flatten()
+        .filter(|name| !name.is_empty())
+}
+
+fn other_words(line: &str) -> bool {
+    let code = line.trim_start();
+    let strings = code.split('"').skip(1).step_by(2);
+    let is_comment = code.starts_with("//");
+    let said = |text: &str| OTHER_WORDS.iter().any(|words| text.contains(words));
+    !is_comment && strings.into_iter().any(said)
+}
+
+#[test]
+fn no_type_name_is_defined_twice() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in sources(&["rs"]) {
+        for name in without_tests(&text).lines().filter_map(type_name) {
+            places
+                .entry(name.to_owned())
+                .or_default()
+                .push(path.clone());
+        }
+    }
+    assert!(places.len() > 200, "{} types", places.len());
+    places.retain(|_, paths| paths.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
+fn no_line_is_longer_than_a_hundred_columns() {
+    let mut found = Vec::new();
+    for (path, text) in sources(&["rs", "cu"]) {
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.chars().count() > COLUMNS {
+                found.push(format!("{path}:{number}: {line}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn an_error_says_could_not() {
+    let mut found = Vec::new();
+    for (path, text) in sources(&["rs"]) {
+        let lines = (1..).zip(without_tests(&text).lines());
+        for (number, line) in lines.filter(|(_, line)| other_words(line)) {
+            let mut allowed = ALLOWED.iter();
+            if !allowed.any(|(file, part, _)| path == *file && line.contains(part)) {
+                found.push(format!("{path}:{number}: {line}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_rules_find_what_breaks_them() {
+    for (line, name) in [
+        ("pub(crate) struct Batch<'a> {", Some("Batch")),
+        ("    enum Inner {", Some("Inner")),
+        ("pub unsafe trait Lanes: Copy {", Some("Lanes")),
+        ("type Items = Vec<u8>;", Some("Items")),
+        ("    type Output = u8;", None),
+        ("/// The struct Batch", None),
+        ("    let structure = 1;", None),
+    ] {
+        assert_eq!(type_name(line), name, "{line}");
+    }
+    assert!(other_words(
+        r#"    return refuse("the file cannot be read");"#
+    ));
+    assert!(!other_words("    // It cannot be read."));
+    assert!(!other_words(r#"    cannot("could not read the file")"#));
+}
