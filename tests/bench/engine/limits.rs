@@ -1,6 +1,6 @@
 //! What the machine can do at most: multiply-adds a second, and bytes a second of the mapped file.
 //!
-//! No forward is faster than its multiply-adds at the one rate or its weights at the other.
+//! A forward cannot be faster than its multiply-adds at one rate or its weights at the other.
 
 #![allow(
     clippy::inline_always,

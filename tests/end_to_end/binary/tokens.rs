@@ -1,7 +1,7 @@
 //! The program's tokens against transformers' fast `BertTokenizer`, on texts made to go wrong.
 //!
-//! Owns the comparison with tests/fixtures/tokens.json; everything must be equal, nothing is near.
-//! The model is three matrices thin, because only its vocabulary matters here.
+//! Compares with tests/fixtures/tokens.json; everything must be equal. The model is three matrices
+//! thin, because only its vocabulary matters here.
 
 use std::fs;
 use std::path::Path;

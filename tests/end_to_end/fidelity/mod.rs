@@ -1,6 +1,6 @@
 //! The program's numbers against Hugging Face transformers in float64.
 //!
-//! Owns the tolerances. The checkpoints come from a formula, except all-MiniLM-L6-v2, which is
+//! The tolerances are here. The checkpoints come from a formula, except all-MiniLM-L6-v2, which is
 //! real. Run with `--nocapture` to read our error beside `PyTorch` float32's.
 
 mod integers;
@@ -31,7 +31,7 @@ const MEAN_RATIO: f64 = 1.25;
 /// Below this many numbers, one pooler output say, a ratio of errors is mostly chance.
 const ENOUGH: usize = 1500;
 
-/// Says our figures beside `PyTorch`'s and refuses what is too far off.
+/// Prints our figures beside `PyTorch`'s and fails if they are too far off.
 fn judge(what: &str, ours: Errors, torch: Figures) {
     eprintln!(
         "{what:<50} ours: max {:.2e} mean {:.2e}   PyTorch float32: max {:.2e} mean {:.2e}",

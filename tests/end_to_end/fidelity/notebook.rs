@@ -1,8 +1,7 @@
 //! The notebook that this project follows: its sentence, its tokens, the numbers it printed.
 //!
-//! Owns the comparison with src/app/notebook.json. The tokens need a vocabulary, which is
-//! in the fixtures; the numbers need google-bert/bert-base-uncased, and where a machine has not
-//! got it the test says so.
+//! Compares with src/app/notebook.json. The tokens need a vocabulary, which is in the fixtures; the
+//! numbers need google-bert/bert-base-uncased, and where a machine has not got it the test says so.
 
 use std::env;
 use std::fs;

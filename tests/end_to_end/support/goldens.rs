@@ -1,7 +1,6 @@
 //! transformers' float64 results from tests/fixtures/goldens, and how far ours are from them.
 //!
-//! Owns the reading of the goldens and the arithmetic of differences. What difference is too large
-//! is said in `fidelity.rs`.
+//! `fidelity/` says which difference is too large.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! A safetensors file written tensor by tensor, hashed on the way: base needs no memory for it.
 //!
-//! Owns the file's layout. The library's own writer would want all 440 MB at once.
+//! The safetensors crate's own writer would need all 440 MB at once.
 
 use std::fmt::Write as _;
 use std::fs::File;

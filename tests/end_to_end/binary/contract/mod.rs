@@ -1,7 +1,7 @@
 //! The contract through the built binary: what is typed and piped, what comes back, how it ends.
 //!
-//! Owns what scripts rely on: exit codes, the words on standard error, the JSON, the files. The
-//! numbers themselves are the business of `fidelity.rs`.
+//! These tests hold what scripts rely on: exit codes, the words on standard error, the JSON, the
+//! files. The numbers themselves are tested in `fidelity/`.
 
 use std::fs;
 use std::path::Path;
