@@ -12,8 +12,8 @@ use bert_embed::app::{Outcome, run};
 use bert_embed::cli::Arguments;
 use bert_embed::error::{Error, Kind, Result, exit, one_line};
 use bert_embed::standard_streams;
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser};
 use signal_hook::consts::SIGXFSZ;
 
 #[global_allocator]
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     unsafe {
         bert_embed::hub::disable_telemetry();
     }
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::from_command_line() {
         Ok(arguments) => arguments,
         Err(error) if error.exit_code() == 0 => return ended(help(&error)),
         Err(error) => return ended(Err(usage(&error))),

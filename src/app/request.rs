@@ -70,7 +70,7 @@ impl Request {
             .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
             prompt: match &arguments.prompt {
-                Some(typed) => Some(prompts.resolve(typed)),
+                Some(typed) => Some(prompts.resolve(typed)?),
                 None => prompts.default_prompt(),
             },
             tokens: token_options(arguments, detail, config, directory, sentence.as_ref())?,

@@ -184,6 +184,13 @@ impl SelfTest<'_> {
         {
             return Verdict::NotRun("the vocabulary is not bert-base-uncased's".to_owned());
         }
+        let ends = [encoding.input_ids.first(), notebook.input_ids.first()];
+        if ends[0] != ends[1] {
+            let first = ends[0]
+                .map(|&id| self.tokenizer.token(id))
+                .unwrap_or_default();
+            return Verdict::NotRun(format!("the model's first token is `{first}`, not `[CLS]`"));
+        }
         let attended = notebook.attention_mask.iter().sum::<u32>() as usize;
         if encoding.input_ids == notebook.input_ids && encoding.attended == attended {
             return Verdict::Pass(format!("the notebook's {} ids", encoding.tokens()));

@@ -7,6 +7,8 @@ mod reader;
 
 use std::collections::BTreeMap;
 
+use crate::error::{Error, Kind, Result};
+
 /// How the encoder's rows become a sentence vector.
 #[derive(Debug, Clone)]
 pub(crate) struct SentenceTransformer {
@@ -34,11 +36,33 @@ pub(crate) struct Prompts {
 }
 
 impl Prompts {
-    /// The prompt that `typed` names, or `typed` itself.
-    #[must_use]
-    pub(crate) fn resolve(&self, typed: &str) -> String {
-        let named = self.by_name.get(typed);
-        named.map_or(typed, String::as_str).to_owned()
+    /// The prompt that `typed` names, or `typed` itself. `query` and `document` are always known,
+    /// as in sentence-transformers: they are empty if the model has none.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if `typed` can only be a name, and the model does not know it.
+    pub(crate) fn resolve(&self, typed: &str) -> Result<String> {
+        let looks_like_name = |name: &str| {
+            let is_part = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-' | '.');
+            !name.is_empty() && name.chars().all(is_part)
+        };
+        match (self.by_name.get(typed), typed) {
+            (Some(prompt), _) => Ok(prompt.clone()),
+            (None, "query" | "document") => Ok(String::new()),
+            (None, name) if looks_like_name(name) => {
+                let names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+                let known = match names.as_slice() {
+                    [] => "it has none".to_owned(),
+                    names => format!("it has {}", names.join(", ")),
+                };
+                let error = Error::message(
+                    Kind::Usage,
+                    format!("the model has no prompt `{name}`: {known}"),
+                );
+                Err(error.with_tip(format!("as text, end it with a space: --prompt '{name} '")))
+            }
+            (None, text) => Ok(text.to_owned()),
+        }
     }
 
     /// The prompt of the model if the user asks for none.

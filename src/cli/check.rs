@@ -45,9 +45,13 @@ pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
     "errors_ok",
 ];
 
+/// Options without effect on `--info` that may have a default from the environment, which must not
+/// contradict it.
+pub(super) const NOT_TYPED_WITH_INFO: [&str; 2] = ["device", "threads"];
+
 /// Options without effect on `--info`, which uses neither text nor device but can print JSON.
 pub(super) fn not_for_info() -> impl Iterator<Item = &'static str> {
-    let others = ["dry_run", "device", "threads", "self_test"];
+    let others = ["dry_run", "self_test"];
     let format = |option: &&str| *option != "format";
     NOT_FOR_SELF_TEST.into_iter().filter(format).chain(others)
 }

@@ -51,21 +51,22 @@ pub struct InputArguments {
     #[arg(long, value_name = "NAME")]
     pub words_column: Option<String>,
 
-    /// Columns to carry into the records, comma-separated, as the object `columns`
+    /// Columns to carry into the records, comma-separated, as the object `columns`. Times are in
+    /// UTC; a number that is not finite is null
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub keep_columns: Vec<String>,
 
     /// Skip the first K texts
-    #[arg(long, value_name = "K", default_value_t)]
+    #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
     pub skip: u64,
 
     /// Read at most K texts, after those that --skip leaves out
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub limit: Option<u64>,
 
     /// Embed only every Nth text, from text I on, counted from 0; `index` stays the place in the
     /// whole input
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
     pub shard: Option<Shard>,
 
     /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`

@@ -14,8 +14,11 @@ mod input;
 mod values;
 mod version;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::error::exit;
@@ -145,8 +148,8 @@ pub struct Arguments {
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub pooling: Option<Pooling>,
 
-    /// Put a prompt before each text: one that the model's config_sentence_transformers.json names,
-    /// or any other text as it stands [default with --pooling model: the model's own, if it has
+    /// Put a prompt before each text: the NAME of one in the model's
+    /// config_sentence_transformers.json, or any TEXT with a space or a colon as it stands [default with --pooling model: the model's own, if it has
     /// one]
     #[arg(long, value_name = "NAME|TEXT", help_heading = "Tokens")]
     pub prompt: Option<String>,
@@ -290,7 +293,8 @@ pub struct Arguments {
 
 const ENVIRONMENT: &str = "\
 Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE,
-HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
+HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE; BERT_EMBED_MODEL, BERT_EMBED_DEVICE, BERT_EMBED_THREADS
+as defaults.";
 
 /// The end of the help: exit codes and environment.
 fn after_help() -> String {
@@ -310,6 +314,28 @@ impl Default for Arguments {
 }
 
 impl Arguments {
+    /// What was typed, with the defaults of the environment. A variable that is empty is none.
+    ///
+    /// # Errors
+    /// What clap finds wrong; for `--help` and `--version`, their text.
+    pub fn from_command_line() -> Result<Self, clap::Error> {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let mut command = Self::command().mut_args(|argument| match argument.get_env() {
+            Some(name) if is_empty(name) => argument.env(None),
+            _ => argument,
+        });
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let is_typed =
+            |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        match check::NOT_TYPED_WITH_INFO.iter().find(is_typed) {
+            Some(option) if matches.get_flag("info") => Err(command.error(
+                ErrorKind::ArgumentConflict,
+                format!("the argument '--info' cannot be used with '--{option}'"),
+            )),
+            _ => Self::from_arg_matches(&matches),
+        }
+    }
+
     /// The fields of a record in the contract's order, with those that other options ask for.
     #[must_use]
     pub fn record_fields(&self) -> Vec<Field> {

@@ -9,6 +9,7 @@ use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::{ModelSource, Snapshot};
 use crate::checkpoint::files;
 use crate::error::{Error, Kind, Result};
+use crate::notes;
 
 /// Finds the model's files, and downloads them if they are neither local nor in the cache. A model
 /// in the cache needs no network access.
@@ -50,6 +51,16 @@ fn may_be_there(path: &Path) -> bool {
 }
 
 fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
+    let without_effect = [
+        ("--revision", source.revision != "main"),
+        ("--cache-dir", source.cache_dir.is_some()),
+    ];
+    for (option, _) in without_effect.iter().filter(|it| it.1) {
+        notes::note(&format!(
+            "{option} has no effect: `{}` is a directory, not a model of the hub",
+            source.model
+        ));
+    }
     let root = directory;
     let directory = files::model_directory(&root);
     files::model_files(&directory, source.weights)?;

@@ -39,6 +39,12 @@ impl ColumnNames {
         self.words.as_deref().unwrap_or("words")
     }
 
+    /// The named columns that a text need not have.
+    pub(super) fn optional(&self) -> Vec<String> {
+        let named = [&self.pair, &self.id].into_iter().flatten();
+        named.chain(&self.keep).cloned().collect()
+    }
+
     /// Whether the column called `name` is used.
     #[cfg(feature = "parquet")]
     pub(super) fn uses(&self, name: &str) -> bool {
@@ -46,8 +52,20 @@ impl ColumnNames {
         parts.contains(&name) || self.keep.iter().any(|kept| kept == name)
     }
 
-    /// The first segment of a row that has `text` or `words`.
+    /// Whether `words` is looked at in a row that may have a text. A column that nobody named is
+    /// no list of words unless it `is_list`: it may be their number.
+    pub(super) fn takes_words(&self, has_text: bool, is_list: bool) -> bool {
+        match (&self.text, &self.words) {
+            (_, Some(_)) => true,
+            (Some(_), None) => !has_text,
+            (None, None) => !has_text || is_list,
+        }
+    }
+
+    /// The first segment of a row that has `text` or `words`. A column that was named comes before
+    /// one that was not.
     pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> FirstSegment {
+        let text = text.filter(|_| self.text.is_some() || self.words.is_none() || words.is_none());
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),
@@ -57,9 +75,10 @@ impl ColumnNames {
                 self.words()
             )),
             (Some(_), Some(_)) => Err(format!(
-                "it has both `{}` and `{}`",
-                self.text(),
-                self.words()
+                "it has both `{text}` and `{words}`: name one of them, with --text-column {text} \
+                 or --words-column {words}",
+                text = self.text(),
+                words = self.words()
             )),
         }
     }
@@ -159,6 +178,9 @@ fn missing(name: &str, header: &[String], table: &str) -> Error {
         .join(", ");
     if header.len() > SHOWN {
         columns = format!("{columns} and {} more", header.len() - SHOWN);
+    }
+    if header.len() == 1 && columns.contains(';') {
+        columns.push_str(" (cells are separated by commas or tabs here, not by `;`)");
     }
     Error::message(
         Kind::Usage,

@@ -23,7 +23,7 @@ pub(super) fn read(file: &InputFile) -> InputItem {
             .kind(Kind::Input)
     });
     let size_bytes = bytes.len() as u64;
-    let no_text = |cause: String| format!("`{}` is no text: {cause}", file.name);
+    let no_text = |cause: String| format!("`{}` is not a text: {cause}", file.name);
     let text = match text {
         Err(error) => Err(error.to_string()),
         Ok(_) if size_bytes > MAX_TEXT_BYTES => Err(no_text("it is longer than 16 MiB".to_owned())),
@@ -40,7 +40,11 @@ pub(super) fn read(file: &InputFile) -> InputItem {
             place,
             ..Text::new(text)
         }),
-        Err(message) => Err(BadText { message, id, place }),
+        Err(message) => Err(BadText {
+            id,
+            place,
+            ..BadText::because(message)
+        }),
     };
     InputItem { text, size_bytes }
 }

@@ -32,7 +32,7 @@ impl InputFormat {
     /// The format that the ending of `path` names; `.gz` and `.zst` behind it are ignored.
     #[must_use]
     pub fn by_ending(path: &Path) -> Option<Self> {
-        match ending(path)? {
+        match ending(path)?.to_ascii_lowercase().as_str() {
             "gz" | "zst" => Self::by_ending(Path::new(path.file_stem()?)),
             "jsonl" | "ndjson" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),
@@ -79,6 +79,7 @@ mod tests {
         assert_eq!(format("a/b.csv.gz"), Some(InputFormat::Csv));
         assert_eq!(format("b.jsonl.zst"), Some(InputFormat::Jsonl));
         assert_eq!(format("b.gz"), None);
+        assert_eq!(format("B.CSV.GZ"), Some(InputFormat::Csv));
         assert_eq!(format(".gz"), None);
         assert_eq!(format("csv"), None);
     }

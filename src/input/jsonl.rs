@@ -3,6 +3,7 @@
 //! The user may name other keys. Other keys are ignored.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -44,19 +45,25 @@ pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
     let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
     let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
     let known_id = id.as_ref().ok().cloned().flatten();
+    // Of a line that breaks off, only a part may have been read.
+    let kept = read.is_ok().then(|| columns.kept(values.kept())).flatten();
     let text = || -> Result<Text, String> {
         read?;
-        let text = text.map(|text| value(line, text)).transpose()?;
-        let words = words.map(|words| value(line, words)).transpose()?;
+        let is_list = |words: &&RawValue| words.get().starts_with('[');
+        let words = words.filter(|it| columns.takes_words(text.is_some(), is_list(it)));
+        let text = text.map(|text| value(line, columns.text(), text));
+        let words = words.map(|words| value(line, columns.words(), words));
+        let pair = pair.map(|pair| value(line, columns.pair(), pair));
         Ok(Text {
             id: id?,
-            pair: pair.map(|pair| value(line, pair)).transpose()?,
-            columns: columns.kept(values.kept()),
-            ..Text::of(columns.first(text, words)?)
+            pair: pair.transpose()?,
+            columns: kept.clone(),
+            ..Text::of(columns.first(text.transpose()?, words.transpose()?)?)
         })
     };
     text().map_err(|message| BadText {
         id: known_id,
+        columns: kept.clone(),
         ..BadText::because(message)
     })
 }
@@ -71,6 +78,12 @@ impl<'a> Values<'a> {
         let kept = self.values[PARTS..].iter();
         kept.map(|value| value.map_or("null", RawValue::get))
     }
+}
+
+/// The keys of `line`; none if it is not a JSON object.
+pub(super) fn keys(line: &str) -> BTreeSet<Cow<'_, str>> {
+    let object = serde_json::from_str::<BTreeMap<Cow<str>, &RawValue>>(line);
+    object.unwrap_or_default().into_keys().collect()
 }
 
 /// Fills `values` from `line`; those before an error stay.
@@ -115,11 +128,12 @@ impl<'a> Visitor<'a> for ValuesVisitor<'_, 'a> {
     }
 }
 
-/// The value `written` in `line` as a `T`.
-fn value<T: DeserializeOwned>(line: &str, written: &RawValue) -> Result<T, String> {
+/// The value of `key`, `written` in `line`, as a `T`.
+fn value<T: DeserializeOwned>(line: &str, key: &str, written: &RawValue) -> Result<T, String> {
     let written = written.get();
     let offset = written.as_ptr() as usize - line.as_ptr() as usize;
-    serde_json::from_str(written).map_err(|error| at_byte(&error, offset))
+    serde_json::from_str(written)
+        .map_err(|error| format!("its `{key}` is wrong: {}", at_byte(&error, offset)))
 }
 
 /// serde's words, with the byte of the line. The JSON begins after `offset` bytes.
@@ -147,6 +161,28 @@ mod tests {
         assert_eq!(text, expected);
         let words = plain(r#"{"words":["a","b"],"id":"x"}"#).expect("words");
         assert_eq!(words.first, Segment::Words(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn words_beside_a_text_are_taken_only_if_they_are_meant() {
+        let first = |line, names: &ColumnNames| parse(line, names).map(|text| text.first);
+        let default = ColumnNames::default();
+        let text = Segment::Text("a b".into());
+        let list = Segment::Words(vec!["a".into(), "b".into()]);
+        assert_eq!(
+            first(r#"{"text":"a b","words":2}"#, &default),
+            Ok(text.clone())
+        );
+        let both = r#"{"text":"a b","words":["a","b"]}"#;
+        assert!(first(both, &default).is_err());
+        let named = |text: Option<&str>, words: Option<&str>| ColumnNames {
+            text: text.map(str::to_owned),
+            words: words.map(str::to_owned),
+            ..ColumnNames::default()
+        };
+        assert_eq!(first(both, &named(Some("text"), None)), Ok(text));
+        assert_eq!(first(both, &named(None, Some("words"))), Ok(list));
+        assert!(first(both, &named(Some("text"), Some("words"))).is_err());
     }
 
     #[test]
@@ -190,7 +226,8 @@ mod tests {
             ("{}", "it has neither `text` nor `words`"),
             (
                 r#"{"text":"a","words":[]}"#,
-                "it has both `text` and `words`",
+                "it has both `text` and `words`: name one of them, with --text-column text or \
+                 --words-column words",
             ),
             (
                 r#"{"text":"a","text":"b"}"#,
@@ -199,11 +236,11 @@ mod tests {
             (r#"{"text":"a"} x"#, "trailing characters at byte 14"),
             (
                 r#"{"text":"\ud800"}"#,
-                "unexpected end of hex escape at byte 16",
+                "its `text` is wrong: unexpected end of hex escape at byte 16",
             ),
             (
                 r#"{"text":1}"#,
-                "invalid type: integer `1`, expected a string at byte 9",
+                "its `text` is wrong: invalid type: integer `1`, expected a string at byte 9",
             ),
         ];
         for (line, message) in cases {

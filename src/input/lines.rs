@@ -36,16 +36,23 @@ pub(super) struct TextLines {
     format: LineFormat,
     /// Number of the line read last, from 1.
     line_number: u64,
+    /// Keys that the user named and no line has had yet.
+    unseen_keys: Vec<String>,
     finished: bool,
 }
 
 impl TextLines {
     /// The lines of `source`, read as `format`.
     pub(super) fn new(source: NamedReader, format: LineFormat) -> Self {
+        let unseen_keys = match &format {
+            LineFormat::Json(columns) => columns.optional(),
+            LineFormat::Text { .. } => Vec::new(),
+        };
         Self {
             source,
             format,
             line_number: 0,
+            unseen_keys,
             finished: false,
         }
     }
@@ -75,6 +82,7 @@ impl TextLines {
             .read_until(end, &mut bytes)
             .map_err(|cause| self.source.failed(cause))? as u64;
         if read == 0 {
+            self.warn_of_unseen_keys();
             return Ok(None);
         }
         if bytes.last() == Some(&end) {
@@ -91,6 +99,14 @@ impl TextLines {
             text: self.text(bytes),
             size_bytes: read,
         }))
+    }
+
+    /// A name that is mistyped would be no key of any line.
+    fn warn_of_unseen_keys(&self) {
+        for key in self.unseen_keys.iter().filter(|_| self.line_number > 1) {
+            let name = &self.source.name;
+            notes::warning(&format!("no line of `{name}` has the key `{key}`"));
+        }
     }
 
     /// Notes what the source seems to hold instead of lines of text.
@@ -115,7 +131,7 @@ impl TextLines {
         Ok(())
     }
 
-    fn text(&self, bytes: Vec<u8>) -> TextOrBad<Text> {
+    fn text(&mut self, bytes: Vec<u8>) -> TextOrBad<Text> {
         let text = utf_8(bytes).map_err(BadText::because);
         text.and_then(|line| self.parse(line))
             .map(|text| Text {
@@ -125,12 +141,18 @@ impl TextLines {
             .map_err(|bad| self.bad(bad))
     }
 
-    fn parse(&self, line: String) -> TextOrBad<Text> {
+    fn parse(&mut self, line: String) -> TextOrBad<Text> {
         match &self.format {
             LineFormat::Text { pair_separator, .. } => {
                 Ok(Text::split(line, pair_separator.as_deref()))
             }
-            LineFormat::Json(columns) => jsonl::parse(&line, columns),
+            LineFormat::Json(columns) => {
+                if !self.unseen_keys.is_empty() {
+                    let keys = jsonl::keys(&line);
+                    self.unseen_keys.retain(|key| !keys.contains(key.as_str()));
+                }
+                jsonl::parse(&line, columns)
+            }
         }
     }
 
@@ -146,9 +168,9 @@ impl TextLines {
     fn bad(&self, bad: BadText) -> BadText {
         let (line, name) = (self.line_number, &self.source.name);
         BadText {
-            message: format!("line {line} of `{name}` is no text: {}", bad.message),
-            id: bad.id,
+            message: format!("line {line} of `{name}` is not a text: {}", bad.message),
             place: self.place(),
+            ..bad
         }
     }
 
@@ -235,7 +257,7 @@ mod tests {
     fn texts(bytes: &[u8]) -> Vec<String> {
         let text = |line: TextOrBad<Text>| match line.map(|text| text.first) {
             Ok(Segment::Text(text)) => text,
-            other => panic!("the line is no text: {other:?}"),
+            other => panic!("the line is not a text: {other:?}"),
         };
         lines(bytes).into_iter().map(text).collect()
     }
@@ -260,7 +282,7 @@ mod tests {
         let bad = lines[1].as_ref().expect_err("the byte 0xff is not UTF-8");
         assert_eq!(
             bad.message,
-            "line 2 of `x` is no text: it is not UTF-8 at byte 2"
+            "line 2 of `x` is not a text: it is not UTF-8 at byte 2"
         );
         assert_eq!(bad.place.line, Some(2));
         assert_eq!(lines[2], Ok(at_line(3, "also good")));

@@ -11,7 +11,7 @@ use parquet::schema::types::Type;
 
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::source::InputFile;
-use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
+use super::{BadText, Id, InputItem, Place, Text, TextOrBad, lines};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
@@ -89,12 +89,12 @@ impl ParquetRows {
         };
         let text = match self.text(row) {
             Ok(text) => Ok(Text { place, ..text }),
-            Err(BadText { message, id, .. }) => {
+            Err(bad) => {
                 let (row, name) = (self.row_number, &self.file.name);
                 Err(BadText {
-                    message: format!("row {row} of `{name}` is no text: {message}"),
-                    id,
+                    message: format!("row {row} of `{name}` is not a text: {}", bad.message),
                     place,
+                    ..bad
                 })
             }
         };
@@ -118,23 +118,33 @@ impl ParquetRows {
             .map(|cell| id(names.id(), cell))
             .transpose();
         let known_id = id.as_ref().ok().cloned().flatten();
+        let keep = names.keep.iter().zip(&self.places.keep);
+        let kept = keep.map(|(name, &place)| {
+            json(&cells[place]).map_err(|cause| format!("in its `{name}`, {cause}"))
+        });
+        let kept = kept.collect::<std::result::Result<Vec<_>, _>>();
+        let kept = kept.map(|kept| names.kept(kept.iter().map(String::as_str)));
+        let columns = kept.as_ref().ok().cloned().flatten();
         let string = |place: Option<usize>, name: &str| {
             not_null(place).map(|cell| string(name, cell)).transpose()
         };
         let text = || -> std::result::Result<Text, String> {
-            let words = not_null(self.places.words).map(|cell| words(names.words(), cell));
-            let kept = self.places.keep.iter().map(|&place| json(&cells[place]));
-            let kept: Vec<_> = kept.collect();
-            let first = names.first(string(self.places.text, names.text())?, words.transpose()?)?;
+            kept?;
+            let text = string(self.places.text, names.text())?;
+            let is_list = |cell: &&Field| matches!(cell, Field::ListInternal(_));
+            let list = not_null(self.places.words)
+                .filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
+            let list = list.map(|cell| words(names.words(), cell));
             Ok(Text {
                 id: id?,
                 pair: string(self.places.pair, names.pair())?,
-                columns: names.kept(kept.iter().map(String::as_str)),
-                ..Text::of(first)
+                columns: columns.clone(),
+                ..Text::of(names.first(text, list.transpose()?)?)
             })
         };
         text().map_err(|message| BadText {
             id: known_id,
+            columns: columns.clone(),
             ..BadText::because(message)
         })
     }
@@ -171,15 +181,25 @@ fn refuse_other_types(column: Option<&Type>, table: &str) -> Result<()> {
 
 /// Runs `work` of the parquet crate, which panics on some damaged files: a panic becomes an error.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    guard::guarded(work).unwrap_or_else(|| Err(anyhow::anyhow!("it is damaged")))
+    let done = guard::guarded(work).unwrap_or_else(|| Err(anyhow::anyhow!("it is damaged")));
+    done.map_err(|cause| {
+        let words = cause.to_string();
+        match words.split_once("Disabled feature at compile time: ") {
+            Some((_, codec)) => anyhow::anyhow!(
+                "it is compressed with {codec}, and only snappy, gzip and zstd are read"
+            ),
+            None => cause,
+        }
+    })
 }
 
 fn string(name: &str, cell: &Field) -> std::result::Result<String, String> {
     match cell {
         Field::Str(text) => Ok(text.clone()),
         // Old writers do not say that bytes are text.
-        Field::Bytes(bytes) => super::lines::utf_8(bytes.data().to_vec())
-            .map_err(|cause| format!("in its `{name}`, {cause}")),
+        Field::Bytes(bytes) => {
+            lines::utf_8(bytes.data().to_vec()).map_err(|cause| format!("in its `{name}`, {cause}"))
+        }
         _ => Err(format!("its `{name}` is no string")),
     }
 }
@@ -194,7 +214,8 @@ fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
         .collect()
 }
 
-/// Whole numbers and strings are ids; nothing else is.
+/// Whole numbers and strings are ids; nothing else is. pandas stores whole numbers as floats if one
+/// is missing.
 fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     match cell {
         Field::Byte(_)
@@ -205,6 +226,8 @@ fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
         | Field::UShort(_)
         | Field::UInt(_)
         | Field::ULong(_) => Ok(Id::Number(cell.to_string())),
+        Field::Float(number) if number.fract() == 0.0 => Ok(Id::Number(format!("{number:.0}"))),
+        Field::Double(number) if number.fract() == 0.0 => Ok(Id::Number(format!("{number:.0}"))),
         Field::Str(_) | Field::Bytes(_) => string(name, cell).map(Id::String),
         _ => Err(format!(
             "its `{name}` is neither a string nor a whole number"
@@ -212,10 +235,13 @@ fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     }
 }
 
-/// The cell as JSON; dates and times as text.
-fn json(cell: &Field) -> String {
+/// The cell as JSON; dates and times as text. Numbers that are not finite are null, as JSON has none.
+///
+/// # Errors
+/// It holds bytes that are not text.
+fn json(cell: &Field) -> std::result::Result<String, String> {
     let number = |number: f64| serde_json::Value::from(number).to_string();
-    match cell {
+    Ok(match cell {
         Field::Null => "null".to_owned(),
         Field::Bool(_)
         | Field::Byte(_)
@@ -231,15 +257,18 @@ fn json(cell: &Field) -> String {
         Field::Float(value) => serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()),
         Field::Double(value) => number(*value),
         Field::Str(text) => json_string(text),
-        Field::Bytes(bytes) => json_string(&String::from_utf8_lossy(bytes.data())),
+        Field::Bytes(bytes) => json_string(&lines::utf_8(bytes.data().to_vec())?),
         Field::ListInternal(list) => {
-            let elements: Vec<_> = list.elements().iter().map(json).collect();
+            let elements = list.elements().iter().map(json);
+            let elements = elements.collect::<std::result::Result<Vec<_>, _>>()?;
             format!("[{}]", elements.join(","))
         }
         Field::Group(row) => {
-            let entry =
-                |(name, cell): (&String, &Field)| format!("{}:{}", json_string(name), json(cell));
-            let entries: Vec<_> = row.get_column_iter().map(entry).collect();
+            let entry = |(name, cell): (&String, &Field)| {
+                json(cell).map(|value| format!("{}:{value}", json_string(name)))
+            };
+            let entries = row.get_column_iter().map(entry);
+            let entries = entries.collect::<std::result::Result<Vec<_>, _>>()?;
             format!("{{{}}}", entries.join(","))
         }
         Field::Decimal(_)
@@ -249,7 +278,7 @@ fn json(cell: &Field) -> String {
         | Field::TimestampMillis(_)
         | Field::TimestampMicros(_)
         | Field::MapInternal(_) => as_text(cell),
-    }
+    })
 }
 
 /// The cell as the parquet crate prints it, which panics on dates beyond the calendar.

@@ -62,8 +62,8 @@ impl InputFile {
 
     /// How many bytes of text it holds, if that is known without reading it.
     pub(super) fn text_bytes(&self, format: InputFormat) -> Option<u64> {
-        let ending = self.path.extension().and_then(OsStr::to_str);
-        let is_compressed = matches!(ending, Some("gz" | "zst"));
+        let ending = self.path.extension().map(OsStr::to_ascii_lowercase);
+        let is_compressed = ending.is_some_and(|ending| ending == "gz" || ending == "zst");
         let is_known = !is_compressed && format != InputFormat::Parquet;
         self.size_bytes.filter(|_| is_known)
     }

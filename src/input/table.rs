@@ -77,10 +77,13 @@ impl Table {
             .and_then(|cells| read.text(&cells))
         {
             Ok(text) => Ok(Text { place, ..text }),
-            Err(BadText { message, id, .. }) => Err(BadText {
-                message: format!("line {line_number} of `{name}` is no text: {message}"),
-                id,
+            Err(bad) => Err(BadText {
+                message: format!(
+                    "line {line_number} of `{name}` is not a text: {}",
+                    bad.message
+                ),
                 place,
+                ..bad
             }),
         };
         Ok(Some(InputItem { text, size_bytes }))
@@ -134,24 +137,26 @@ impl Cells<'_> {
         };
         let names = self.names;
         let id = filled(self.places.id, names.id())?.map(Id::String);
+        let keep = names.keep.iter().zip(&self.places.keep);
+        let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
+        let kept = kept.collect::<TextOrBad<Vec<_>>>();
+        let kept = kept.map(|kept| names.kept(kept.iter().map(String::as_str)));
+        let columns = kept.as_ref().ok().cloned().flatten();
         let text = || {
-            let first = self.places.text.map(|place| cell(place, names.text()));
-            let keep = names.keep.iter().zip(&self.places.keep);
-            let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
-            let kept = kept.collect::<TextOrBad<Vec<_>>>()?;
-            Ok(Text {
-                pair: filled(self.places.pair, names.pair())?,
-                columns: names.kept(kept.iter().map(String::as_str)),
-                ..Text::of(
-                    names
-                        .first(first.transpose()?, None)
-                        .map_err(BadText::because)?,
-                )
-            })
+            kept?;
+            let text = self.places.text.map(|place| cell(place, names.text()));
+            let first = names.first(text.transpose()?, None);
+            let first = first.map_err(BadText::because)?;
+            Ok((first, filled(self.places.pair, names.pair())?))
         };
         match text() {
-            Ok(text) => Ok(Text { id, ..text }),
-            Err(bad) => Err(BadText { id, ..bad }),
+            Ok((first, pair)) => Ok(Text {
+                id,
+                pair,
+                columns,
+                ..Text::of(first)
+            }),
+            Err(bad) => Err(BadText { id, columns, ..bad }),
         }
     }
 }

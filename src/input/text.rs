@@ -107,6 +107,7 @@ impl Text {
         BadText {
             message,
             id: self.id,
+            columns: self.columns,
             place: self.place,
         }
     }
@@ -131,6 +132,8 @@ pub(crate) struct BadText {
     pub message: String,
     /// The input's own name for the text, if it could be read.
     pub id: Option<Id>,
+    /// The columns of `--keep-columns`, if they could be read.
+    pub columns: Option<String>,
     /// Where it was read.
     pub place: Place,
 }

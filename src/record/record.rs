@@ -172,9 +172,9 @@ impl BadRecord {
         match field {
             Field::Index => Some(Value::Number(self.index)),
             Field::Id => self.bad.id.as_ref().map(Value::Id),
+            Field::Columns => self.bad.columns.as_deref().map(Value::Json),
             Field::Text
             | Field::TextPair
-            | Field::Columns
             | Field::Tokens
             | Field::InputIds
             | Field::TokenTypeIds
@@ -195,11 +195,19 @@ impl BadRecord {
 
 impl Serialize for BadRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let BadText { message, id, place } = &self.bad;
+        let BadText {
+            message,
+            id,
+            columns,
+            place,
+        } = &self.bad;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("index", &self.index)?;
         if let Some(id) = id {
             map.serialize_entry("id", id)?;
+        }
+        if let Some(columns) = columns {
+            map.serialize_entry(Field::Columns.name(), &Value::Json(columns))?;
         }
         let error = ErrorValue {
             kind: "input",

@@ -48,7 +48,7 @@ fn what_is_no_id_is_told() {
         place.write("in.jsonl", format!("{{\"id\":{id},\"text\":\"she\"}}"));
         let (code, stdout, _) = place.run(&["-f", "in.jsonl", "--fields", "id"]);
         assert_eq!(code, 9, "{stdout}");
-        let message = format!("line 1 of `in.jsonl` is no text: {cause}");
+        let message = format!("line 1 of `in.jsonl` is not a text: {cause}");
         let record: serde_json::Value = serde_json::from_str(&stdout).expect("a record");
         assert_eq!(record["error"]["message"], message);
     }
@@ -78,7 +78,7 @@ fn an_error_record_keeps_the_id_the_line_and_one_file_of_several() {
         "\n",
         r#"{"index":1,"dropped_tokens":0}"#,
         "\n",
-        r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"line 2 of `b.jsonl` is no text: "#,
+        r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"line 2 of `b.jsonl` is not a text: "#,
         r#"invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
         "\n",
     );

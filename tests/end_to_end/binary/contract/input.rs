@@ -90,7 +90,7 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
     bytes.resize(bytes.len() + 20_000_000, b'a');
     bytes.extend_from_slice(b"\nthe\n");
     let (code, stdout, stderr) = place.run_with_input(&TEXTS, &bytes);
-    let words = "warning: 2 of 5 texts are errors, the first: text 1: line 2 of `standard input` is no text: it is not UTF-8 at byte 2\n";
+    let words = "warning: 2 of 5 texts are errors, the first: text 1: line 2 of `standard input` is not a text: it is not UTF-8 at byte 2\n";
     assert_eq!((code, stderr.as_str()), (9, words));
     let records = json_lines(&stdout);
     let bad = |index: usize, message: &str| {
@@ -101,14 +101,14 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
         records[1],
         bad(
             1,
-            "line 2 of `standard input` is no text: it is not UTF-8 at byte 2"
+            "line 2 of `standard input` is not a text: it is not UTF-8 at byte 2"
         )
     );
     assert_eq!(
         records[3],
         bad(
             3,
-            "line 4 of `standard input` is no text: it is longer than 16 MiB"
+            "line 4 of `standard input` is not a text: it is longer than 16 MiB"
         )
     );
     let alone = place.records(&[
@@ -185,7 +185,7 @@ fn a_json_line_that_is_no_text_says_why() {
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);
     for (index, (line, cause)) in cases.iter().enumerate() {
-        let message = format!("line {} of `in.jsonl` is no text: {cause}", index + 1);
+        let message = format!("line {} of `in.jsonl` is not a text: {cause}", index + 1);
         let told = json!({"kind": "input", "message": message, "line": index + 1});
         let mut bad = json!({"index": index, "error": told});
         if line.contains("\"id\"") {

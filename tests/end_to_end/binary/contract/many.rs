@@ -23,7 +23,7 @@ const OPTIONS: [&str; 5] = [
     "index,tokens,last_hidden_state,pooler_output",
 ];
 
-/// A line that is no text.
+/// A line that is not a text.
 const BAD: &[u8] = b"no \xff UTF-8";
 
 /// Different lines: awkward ones, and many more from 0 words to more than the 131 tokens that fit.
@@ -67,7 +67,7 @@ fn record_of(place: &Place, line: &[u8]) -> String {
 fn error_at(place: usize) -> String {
     let line = place + 1;
     format!(
-        "\"error\":{{\"kind\":\"input\",\"message\":\"line {line} of `standard input` is no text: it is not UTF-8 at byte 4\",\"line\":{line}}}}}\n"
+        "\"error\":{{\"kind\":\"input\",\"message\":\"line {line} of `standard input` is not a text: it is not UTF-8 at byte 4\",\"line\":{line}}}}}\n"
     )
 }
 
