@@ -233,8 +233,10 @@ pub struct Arguments {
     pub batch_tokens: Option<u32>,
 
     /// Go on where an interrupted run with the same -o stopped. Fails if the model, a relevant option
-    /// or the input has changed, or if what was kept is damaged. If nothing was interrupted, a FILE
-    /// that is there stays, whichever run made it; otherwise the run starts from the beginning
+    /// or the input has changed, or if what was kept is damaged. A FILE that the same run has
+    /// completed stays as it is (exit 0); one of another run is refused (exit 7), told by the file's
+    /// attribute `user.bert-embed`, which a plain copy loses. If there is neither, the run starts
+    /// from the beginning
     #[arg(long, requires = "output", help_heading = "Execution")]
     pub resume: bool,
 

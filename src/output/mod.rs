@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 
 pub use compressed::Compression;
-pub use destination::{Destination, KEEP_EVERY, PartialPolicy, Settings};
+pub use destination::{Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings};
 pub use float::Float;
 pub use format::{Ending, Fields, FormatSpec, NotResumable, OutputFormat};
 pub use jsonl::JsonLines;
