@@ -1,12 +1,16 @@
 //! The build script: tells the program the commit that it is built from, for `--version`.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rerun-if-env-changed=BERT_EMBED_COMMIT");
-    let commit = std::env::var("BERT_EMBED_COMMIT").ok().or_else(from_git);
+    let commit = std::env::var("BERT_EMBED_COMMIT").ok().or_else(|| {
+        watch_head();
+        git(&["rev-parse", "--short=10", "HEAD"])
+    });
     // Without a repository, as in a package, the version must do.
     println!(
         "cargo:rustc-env=BERT_EMBED_COMMIT={}",
@@ -14,11 +18,43 @@ fn main() {
     );
 }
 
-fn from_git() -> Option<String> {
-    let output = Command::new("git")
-        .args(["rev-parse", "--short=10", "HEAD"])
-        .output()
-        .ok()?;
-    let commit = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| commit.trim().to_owned())
+/// Lets Cargo run this script again after a commit or a checkout. Git says where the files are: in a
+/// worktree `.git` is no directory.
+fn watch_head() {
+    watch(git(&["rev-parse", "--git-path", "HEAD"]));
+    let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) else {
+        return;
+    };
+    let Some(file) = git(&["rev-parse", "--git-path", &branch]) else {
+        return;
+    };
+    if watch(Some(file.clone())) {
+        return;
+    }
+    // The branch is a line of `packed-refs`. The next commit creates its file in this directory.
+    watch(git(&["rev-parse", "--git-path", "packed-refs"]));
+    let mut directories = Path::new(&file).ancestors().skip(1);
+    let directory = directories.find(|path| is_there(path));
+    watch(directory.map(|path| path.display().to_string()));
+}
+
+/// Whether `path` is there and is watched: Cargo would run this script in every build for one that
+/// is not there.
+fn watch(path: Option<String>) -> bool {
+    let Some(path) = path.filter(|path| is_there(Path::new(path))) else {
+        return false;
+    };
+    println!("cargo:rerun-if-changed={path}");
+    true
+}
+
+fn is_there(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(true))
+}
+
+/// What git answers; `None` without git or a repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let answer = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| answer.trim().to_owned())
 }

@@ -12,6 +12,7 @@ use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};
 use crate::hub::{self, Environment, Snapshot};
 use crate::output::OutputFormat;
+use crate::standard_streams;
 
 /// A file, and its size if that is known.
 #[derive(Serialize)]
@@ -51,7 +52,7 @@ struct ModelInfo {
 /// The model is not available or cannot be used, or standard output cannot be written.
 pub(super) fn info(arguments: &Arguments) -> Result<()> {
     let info = describe(arguments)?;
-    let mut to = io::stdout();
+    let mut to = standard_streams::output()?;
     let printed = if arguments.format == Some(OutputFormat::Json) {
         serde_json::to_writer(&mut to, &info)
             .map_err(io::Error::from)

@@ -64,6 +64,7 @@ pub(crate) fn tokenizer_for(
         && !sentence.include_prompt
     {
         let prompt = Text::new(prompt.clone());
+        // One with a token that has no row is refused with each text.
         let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
         // All but the `[SEP]` at its end.
         request.vectors.prompt_tokens = encoding.tokens() - 1;

@@ -8,33 +8,69 @@ use crate::cli::Arguments;
 use crate::error::Result;
 use crate::hex::hex;
 use crate::hub::{self, Snapshot};
+use crate::input::Texts;
 use crate::notes;
 use crate::ops::device::{self, Device};
-use crate::output::{Destination, Settings};
+use crate::output::{Begun, Destination, Finished, Settings};
+use crate::pipeline::{self, Plan};
 use crate::record::RunCounts;
 
-/// Opens `destination` for records. Returns what an interrupted run has already written of them, or
-/// `None` if that run had completed the output.
+/// Opens `destination` for records, if it is not complete.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] if that run had other settings, [`crate::error::Kind::Output`] if
-/// its files are damaged or cannot be used, [`crate::error::Kind::Model`] if those of the model
-/// cannot be read.
+/// [`crate::error::Kind::Usage`] if an interrupted run had other settings;
+/// [`crate::error::Kind::Output`] if the run that completed the output had, or if files are damaged
+/// or cannot be used; [`crate::error::Kind::Model`] if those of the model cannot be read.
 pub(crate) fn begin(
     arguments: &Arguments,
     settings: &[Setting],
     snapshot: &Snapshot,
     device: &Device,
     destination: &mut Destination,
-) -> Result<Option<RunCounts>> {
+) -> Result<Begun> {
     if destination.partial_path().is_none() {
-        return Ok(Some(RunCounts::default()));
+        return Ok(Begun::Open(RunCounts::default()));
     }
-    let done = destination.begin(&compared(settings, snapshot, device)?)?;
-    if arguments.resume && done.as_ref().is_some_and(|done| done.records == 0) {
+    let begun = destination.begin(&compared(settings, snapshot, device)?)?;
+    if arguments.resume && begun == Begun::Open(RunCounts::default()) {
         notes::note("nothing to resume: starting from the beginning");
     }
-    Ok(done)
+    Ok(begun)
+}
+
+/// Leaves the complete output as it is, if it has the records of `texts`.
+///
+/// # Errors
+/// [`crate::error::Kind::Output`] if it has others; those of reading and tokenizing.
+pub(crate) fn leave(
+    finished: Option<Finished>,
+    destination: &Destination,
+    plan: Plan,
+    texts: Texts,
+) -> Result<()> {
+    let name = destination.name();
+    let Some(Finished {
+        records,
+        texts: hash,
+    }) = finished
+    else {
+        notes::note(&format!(
+            "{name} is there and is left as it is: its file system does not keep which run made it"
+        ));
+        return Ok(());
+    };
+    let counts = pipeline::count(plan, texts)?;
+    if counts.records != records {
+        let texts = counts.records;
+        let cause = format!("it has {records} records, and this input has {texts} texts");
+        return Err(destination.of_another_run(&cause));
+    }
+    if counts.texts != hash {
+        let cause = "its texts are not those of this input";
+        return Err(destination.of_another_run(cause));
+    }
+    notes::note(&format!("{name} is complete: it is left as it is"));
+    Ok(())
 }
 
 /// Every setting that the records depend on, by the name that the user knows.

@@ -24,7 +24,7 @@ use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
-use crate::output::{self, Context, Destination, OutputFormat, PartialPolicy};
+use crate::output::{self, Begun, Context, Destination, OutputFormat, PartialPolicy};
 use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
@@ -69,9 +69,6 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
 fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
-    if arguments.resume && destination.is_complete()? {
-        return Ok(left_as_it_is(&destination));
-    }
     let device = device::open(arguments.device_choice())?;
     let snapshot = locate(arguments, true)?;
     let config = Config::read(&snapshot.directory)?;
@@ -82,9 +79,16 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         device::batch_tokens(&device),
     )?;
     let options = settings(arguments, &request);
-    let done = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
-    let Some(done) = done else {
-        return Ok(left_as_it_is(&destination));
+    let begun = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
+    let done = match begun {
+        Begun::Open(done) => done,
+        Begun::Complete(finished) => {
+            let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
+            let nothing_done = RunCounts::default();
+            let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+            resume::leave(finished, &destination, plan, texts)?;
+            return Ok(Outcome::Done);
+        }
     };
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(&snapshot, &config)?;
@@ -129,14 +133,6 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         warn_of_input(arguments, counts);
     }
     outcome(ended, arguments, &signals, resumable)
-}
-
-fn left_as_it_is(destination: &Destination) -> Outcome {
-    notes::note(&format!(
-        "{} is there and no interrupted run was found: it is left as it is",
-        destination.name()
-    ));
-    Outcome::Done
 }
 
 fn outcome(

@@ -141,6 +141,9 @@ impl SelfTest<'_> {
         let text = Text::new(notebook.sentence.clone());
         let tokens = notebook.input_ids.len();
         let mut encoding = self.tokenizer.encode(&text, tokens, Detail::default())?;
+        if let Some(cause) = self.tokenizer.without_row(&encoding) {
+            return Err(Error::message(Kind::Model, cause));
+        }
         self.tokenizer.pad(&mut encoding, tokens);
         let mut batch = Batch::default();
         batch.push(

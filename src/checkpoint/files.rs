@@ -26,7 +26,7 @@ pub(crate) const OPTIONAL: [&str; 6] = [
     "config_sentence_transformers.json",
 ];
 /// The modules of sentence-transformers.
-const MODULES: &str = "modules.json";
+pub(crate) const MODULES: &str = "modules.json";
 /// An adapter beside the weights, which PEFT adds to them.
 pub(crate) const ADAPTER: &str = "adapter_config.json";
 

@@ -249,9 +249,10 @@ pub struct Arguments {
     pub batch_tokens: Option<u32>,
 
     /// Continue an interrupted run with the same -o. Fails if the model, a relevant option or the
-    /// input has changed, or if what was kept is damaged. If nothing was interrupted, an existing
-    /// FILE is left as it is, whichever run wrote it; without one, the run starts from the
-    /// beginning
+    /// input has changed, or if what was kept is damaged. A FILE that the same run has completed
+    /// stays as it is (exit 0). One of another run is refused (exit 7): the file's attribute
+    /// `user.bert-embed` tells it, which a plain copy loses. If there is neither, the run starts
+    /// from the beginning
     #[arg(long, requires = "output", help_heading = "Execution")]
     pub resume: bool,
 

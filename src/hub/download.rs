@@ -3,7 +3,8 @@
 //! Files arrive in a directory of ours, and only verified ones enter the cache: `hf-hub`'s own way
 //! into the cache checks neither status nor length nor hash, and joins an unchecked etag and commit
 //! into paths. `config.json` comes first: it gives the commit that all other files are asked for,
-//! so that a snapshot is never mixed.
+//! so that a snapshot is never mixed. A repository in the first layout of sentence-transformers has
+//! the model in a folder, perhaps without a `config.json` beside it: then `modules.json` is first.
 //!
 //! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
 //! For a local directory it follows redirects first, and a content network sends no such header: so
@@ -26,7 +27,7 @@ use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
 use crate::checkpoint::files::{self, WeightFormat};
-use crate::error::{Classify, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result};
 
 /// A file that arrives damaged or not at all is tried once more.
 const TRIES: u32 = 2;
@@ -45,28 +46,46 @@ pub(super) fn fetch(
     let hub = Hub::new(environment)?;
     runtime()?.block_on(async {
         // Checked before writing, so that an unavailable model leaves no files.
-        let config = hub.metadata(id, revision, files::CONFIG).await?;
-        let config = config.ok_or_else(|| no_file(hub.host(), "`config.json`"))?;
+        let first = first_file(&hub, id, revision).await?;
         let installer = Installer::lock(cache, id)?;
         if let Ok(commit) = cache.find(revision, source.weights) {
             return Ok(commit);
         }
         let download = ModelDownload {
             id,
-            commit: config.commit.clone(),
+            commit: first.metadata.commit.clone(),
             repository: repository(&hub, environment, id)?,
             environment,
             installer: &installer,
             hub: &hub,
             draw: source.progress,
         };
-        download.run(config, source.weights).await?;
+        download.run(first, source.weights).await?;
         installer.refer(revision, &download.commit)?;
         Ok(download.commit)
     })
 }
 
-/// The weights of `commit` on the hub, by name, with their sizes.
+/// The file that gives the commit.
+struct FirstFile {
+    name: &'static str,
+    metadata: FileMetadata,
+}
+
+async fn first_file(hub: &Hub, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
+    for name in [files::CONFIG, files::MODULES] {
+        if let Some(metadata) = hub.metadata(id, revision, name).await? {
+            return Ok(FirstFile { name, metadata });
+        }
+    }
+    Err(no_config(hub))
+}
+
+fn no_config(hub: &Hub) -> Error {
+    no_file(hub.host(), "`config.json`")
+}
+
+/// The weights of `commit` in `folder` on the hub, by name, with their sizes.
 ///
 /// # Errors
 /// [`Kind::HubRefused`] or [`Kind::Hub`].
@@ -74,13 +93,15 @@ pub(super) fn weights_on_hub(
     environment: &Environment,
     id: &RepositoryId,
     commit: &Commit,
+    folder: &Path,
 ) -> Result<Vec<(String, Option<u64>)>> {
     let hub = Hub::new(environment)?;
     runtime()?.block_on(async {
         for format in WeightFormat::ALL {
             for file in [format.whole(), format.index()] {
-                if let Some(found) = hub.metadata(id, &commit.revision(), file).await? {
-                    return Ok(vec![(file.to_owned(), found.size_bytes)]);
+                let file = folder.join(file).display().to_string();
+                if let Some(found) = hub.metadata(id, &commit.revision(), &file).await? {
+                    return Ok(vec![(file, found.size_bytes)]);
                 }
             }
         }
@@ -148,22 +169,56 @@ struct ModelDownload<'a> {
 }
 
 impl ModelDownload<'_> {
-    async fn run(&self, config: FileMetadata, weights: bool) -> Result<()> {
-        if self.metadata(files::ADAPTER).await?.is_some() {
-            return Err(files::has_adapter());
-        }
-        self.add(files::CONFIG, &config).await?;
-        if !self.get(files::TOKENIZER).await? && !self.get(files::VOCABULARY).await? {
+    async fn run(&self, first: FirstFile, weights: bool) -> Result<()> {
+        self.refuse_adapter("").await?;
+        self.add(first.name, &first.metadata).await?;
+        let folder = self.model_folder(&first).await?;
+        let of_model = |file: &str| format!("{folder}{file}");
+        if !self.get(&of_model(files::TOKENIZER)).await?
+            && !self.get(&of_model(files::VOCABULARY)).await?
+        {
             return Err(no_file(self.hub.host(), "`tokenizer.json` or `vocab.txt`"));
         }
         for file in files::OPTIONAL {
             self.get(file).await?;
+            if !folder.is_empty() {
+                self.get(&of_model(file)).await?;
+            }
         }
         self.get_modules(weights).await?;
         if weights {
-            self.get_weights("").await?;
+            self.get_weights(&folder, true).await?;
         }
         Ok(())
+    }
+
+    async fn refuse_adapter(&self, folder: &str) -> Result<()> {
+        match self
+            .metadata(&format!("{folder}{}", files::ADAPTER))
+            .await?
+        {
+            Some(_) => Err(files::has_adapter()),
+            None => Ok(()),
+        }
+    }
+
+    /// The folder of the model, with a slash behind it; empty if the model is no folder of its
+    /// repository.
+    async fn model_folder(&self, first: &FirstFile) -> Result<String> {
+        self.get(files::MODULES).await?;
+        let modules = files::modules(&self.installer.snapshot(&self.commit));
+        let module = modules.first().filter(|module| !module.path.is_empty());
+        if let Some(module) = module {
+            let folder = format!("{}/", module.path);
+            if self.get(&format!("{folder}{}", files::CONFIG)).await? {
+                self.refuse_adapter(&folder).await?;
+                return Ok(folder);
+            }
+        }
+        if first.name == files::CONFIG {
+            return Ok(String::new());
+        }
+        Err(no_config(self.hub))
     }
 
     /// The modules of sentence-transformers that follow the model itself, if it has any.
@@ -174,33 +229,34 @@ impl ModelDownload<'_> {
                 continue;
             }
             if weights && module.has_weights() {
-                self.get_weights(&format!("{}/", module.path)).await?;
+                self.get_weights(&format!("{}/", module.path), false)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// The weights in `folder`, in the order of transformers.
-    async fn get_weights(&self, folder: &str) -> Result<()> {
+    /// The weights in `folder`, in the order of transformers; only the model itself is large enough
+    /// for shards.
+    async fn get_weights(&self, folder: &str, may_have_shards: bool) -> Result<()> {
         for format in WeightFormat::ALL {
             if self.get(&format!("{folder}{}", format.whole())).await? {
                 return Ok(());
             }
-            // Only the model itself is large enough for shards.
-            if folder.is_empty() && self.get(format.index()).await? {
-                return self.get_shards(format).await;
+            if may_have_shards && self.get(&format!("{folder}{}", format.index())).await? {
+                return self.get_shards(folder, format).await;
             }
         }
         let weights = "`model.safetensors` or `pytorch_model.bin`";
         Err(no_file(self.hub.host(), weights))
     }
 
-    async fn get_shards(&self, format: WeightFormat) -> Result<()> {
-        let snapshot = self.installer.snapshot(&self.commit);
-        let weight_map = files::read_index(&snapshot, format)?;
+    async fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
+        let directory = self.installer.snapshot(&self.commit).join(folder);
+        let weight_map = files::read_index(&directory, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
-            if !self.get(&shard).await? {
+            if !self.get(&format!("{folder}{shard}")).await? {
                 return Err(no_file(self.hub.host(), &format!("`{shard}`")));
             }
         }

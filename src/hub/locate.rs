@@ -83,7 +83,9 @@ pub(crate) fn weights_on_hub(
     #[cfg(feature = "hub")]
     if let Some(commit) = snapshot.commit.as_deref().and_then(Commit::parse) {
         let id = RepositoryId::parse(&snapshot.model)?;
-        return super::download::weights_on_hub(environment, &id, &commit);
+        let folder = snapshot.directory.strip_prefix(&snapshot.root);
+        let folder = folder.unwrap_or(Path::new(""));
+        return super::download::weights_on_hub(environment, &id, &commit, folder);
     }
     #[cfg(not(feature = "hub"))]
     let _ = (environment, snapshot);

@@ -25,6 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::input::{Text, TextOrBad, Texts};
 use crate::model::{BertModel, OutputSelection};
 use crate::record::RunCounts;
+use crate::tokenize::Padding;
 use crate::vectors::VectorOptions;
 pub(crate) use batch::Plan;
 pub(crate) use progress::{RunProgress, has_terminal};
@@ -121,6 +122,33 @@ pub(crate) fn tokenize_only(
         take(texts.into_iter().collect::<Result<_>>()?)?;
     }
     Ok(())
+}
+
+/// Counts `texts` as a run does that writes their records.
+///
+/// # Errors
+/// Those of reading and tokenizing; [`Kind::Device`] if the system refuses a thread.
+pub(crate) fn count(plan: Plan, texts: Texts) -> Result<RunCounts> {
+    let mut counts = RunCounts::default();
+    let mut held_back = Vec::new();
+    tokenize_only(plan, texts, |texts| {
+        if plan.options.padding == Padding::Longest {
+            held_back.extend(texts);
+        } else {
+            count_all(&mut counts, &texts);
+        }
+        Ok(())
+    })?;
+    plan.text_tokenizer().pad_to_longest(&mut held_back);
+    count_all(&mut counts, &held_back);
+    Ok(counts)
+}
+
+fn count_all(counts: &mut RunCounts, texts: &[TextOrBad<TokenizedText>]) {
+    for text in texts {
+        let text = text.as_ref();
+        counts.count(text.map(|text| (&text.text, &text.encoding)));
+    }
 }
 
 /// Embeds `texts`, all in memory at once on the calling thread.

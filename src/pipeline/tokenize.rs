@@ -62,7 +62,8 @@ impl TextTokenizer<'_> {
             OnLong::Truncate | OnLong::Error => options.max_length,
         };
         let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
-        if let Some(message) = self.why_too_long(&text, &encoding) {
+        let refusal = self.tokenizer.without_row(&encoding);
+        if let Some(message) = refusal.or_else(|| self.why_too_long(&text, &encoding)) {
             return Ok(Err(text.refused(message)));
         }
         let left_out = self.prompt.map_or(0, |prompt| prompt.left_out);

@@ -146,7 +146,8 @@ impl<'a> Writer<'a> {
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        self.destination.finish(self.output.assembly())?;
+        self.destination
+            .finish(&self.counts, self.output.assembly())?;
         Ok(self.counts)
     }
 }

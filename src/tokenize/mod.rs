@@ -24,7 +24,7 @@ mod words;
 use anyhow::anyhow;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::input::{self, Text};
 use cuts::Cuts;
 pub use load::model_max_length;
@@ -85,7 +85,7 @@ impl Encoding {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: SpecialTokens,
-    /// Rows of the word embeddings; every id is below it.
+    /// Rows of the word embeddings; only ids of added tokens may lie beyond them.
     rows: usize,
     cuts: Cuts,
     truncates_left: bool,
@@ -110,10 +110,11 @@ impl Tokenizer {
         normalizer.normalize(&mut letter).is_ok() && letter.get() == "A"
     }
 
-    /// `text` as at most `max_length` tokens.
+    /// `text` as at most `max_length` tokens. [`Tokenizer::without_row`] tells whether the encoder
+    /// can take them.
     ///
     /// # Errors
-    /// [`Kind::Model`]: the tokenizer fails, or a token has no word embedding.
+    /// [`Kind::Model`]: the tokenizer fails.
     pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
         let keep = Keep {
             tokens: max_length,
@@ -134,9 +135,7 @@ impl Tokenizer {
         let (first, second) = segments
             .kind(Kind::Model)
             .map_err(|error| error.context("could not tokenize a text"))?;
-        let encoding = self.special.assemble(first, second, keep);
-        self.check_ids(&encoding.input_ids)?;
-        Ok(encoding)
+        Ok(self.special.assemble(first, second, keep))
     }
 
     /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers
@@ -158,15 +157,17 @@ impl Tokenizer {
             .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
     }
 
-    /// An added token may lie beyond the word embeddings.
-    fn check_ids(&self, input_ids: &[u32]) -> Result<()> {
+    /// The first token of `encoding` that has no row of the word embeddings, in words: an added token
+    /// may lie beyond them.
+    #[must_use]
+    pub fn without_row(&self, encoding: &Encoding) -> Option<String> {
         let rows = self.rows;
-        let Some(&id) = input_ids.iter().find(|id| **id as usize >= rows) else {
-            return Ok(());
-        };
-        let token = self.token(id);
-        let cause = format!("token `{token}` is number {id}, but there are {rows} word embeddings");
-        Err(Error::message(Kind::Model, cause).context("could not use the tokenizer"))
+        let mut ids = encoding.input_ids.iter();
+        let &id = ids.find(|id| **id as usize >= rows)?;
+        let token = one_line(&self.token(id));
+        Some(format!(
+            "its token `{token}` is number {id}, but there are {rows} word embeddings"
+        ))
     }
 
     /// Whether texts can be padded as `padding` says.

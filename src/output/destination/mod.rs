@@ -1,6 +1,7 @@
 //! Where the output goes: standard output, a stream, or a file that appears complete or not at all.
 
 mod fingerprint;
+mod origin;
 mod partial;
 mod side_file;
 mod state;
@@ -12,11 +13,12 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::Assembly;
-use crate::error::{Classify, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 use crate::standard_streams;
+pub(crate) use origin::Finished;
 use partial::Partial;
-pub(crate) use partial::{KEEP_EVERY, PartialPolicy};
+pub(crate) use partial::{Begun, KEEP_EVERY, PartialPolicy};
 pub(crate) use state::Settings;
 use target::Target;
 
@@ -65,32 +67,29 @@ impl Destination {
         Ok(Self { writer, name })
     }
 
-    /// Prepares for writing records of `settings`. Returns what an interrupted run has already
-    /// written of them, or `None` if that run had only to remove its side files.
+    /// Prepares for writing records of `settings`, behind those that an interrupted run has already
+    /// written, if the output is not complete.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if that run had other settings, [`Kind::Output`] if its files are damaged or
-    /// cannot be read or written.
-    pub(crate) fn begin(&mut self, settings: &Settings) -> Result<Option<RunCounts>> {
+    /// [`Kind::Usage`] if the interrupted run had other settings; [`Kind::Output`] if the run that
+    /// completed the output had, if it cannot be told, or if files are damaged or cannot be read or
+    /// written.
+    pub(crate) fn begin(&mut self, settings: &Settings) -> Result<Begun> {
         match &mut self.writer {
-            Inner::Stream(_) => Ok(Some(RunCounts::default())),
+            Inner::Stream(_) => Ok(Begun::Open(RunCounts::default())),
             Inner::File(partial) => partial
                 .begin(settings)
                 .map_err(|error| error.context(format!("could not resume {}", self.name))),
         }
     }
 
-    /// Whether the file is there and no interrupted run is.
-    ///
-    /// # Errors
-    /// [`Kind::Output`] if it could not be looked for.
-    pub(crate) fn is_complete(&self) -> Result<bool> {
-        match &self.writer {
-            Inner::Stream(_) => Ok(false),
-            Inner::File(partial) => partial
-                .is_complete()
-                .map_err(|error| error.context(format!("could not resume {}", self.name))),
-        }
+    /// The error if the output is complete, but of another run, because of `cause`.
+    #[must_use]
+    pub(crate) fn of_another_run(&self, cause: &str) -> Error {
+        let message = format!("it is complete, of another run: {cause}");
+        Error::message(Kind::Output, message)
+            .context(format!("could not resume {}", self.name))
+            .with_tip(origin::REPLACE)
     }
 
     /// Where the records are kept if the run is interrupted.
@@ -129,16 +128,17 @@ impl Destination {
             .kind(Kind::Output)
     }
 
-    /// Writes out what is buffered and gives the file its name; with an `assembly`, the file that
-    /// it makes of all that was written. The records must have been kept before.
+    /// Writes out what is buffered and gives the file, with the records of `counts`, its name; with
+    /// an `assembly`, the file that it makes of all that was written. The records must have been
+    /// kept before.
     ///
     /// # Errors
     /// [`Kind::Output`] if it cannot be written; the old file is then still there.
-    pub(crate) fn finish(self, assembly: Option<&dyn Assembly>) -> Result<()> {
+    pub(crate) fn finish(self, counts: &RunCounts, assembly: Option<&dyn Assembly>) -> Result<()> {
         let Self { writer, name } = self;
         let finished = match writer {
             Inner::Stream(mut stream) => stream.flush().kind(Kind::Output),
-            Inner::File(partial) => partial.finish(assembly),
+            Inner::File(partial) => partial.finish(counts, assembly),
         };
         finished.map_err(|error| error.context(format!("could not write {name}")))
     }
@@ -194,7 +194,9 @@ mod tests {
         assert_eq!(entries(), 1);
         let mut finished = Destination::open(&path, PartialPolicy::Dropped).expect("it opens");
         finished.write_all(b"new").expect("it writes");
-        finished.finish(None).expect("it finishes");
+        finished
+            .finish(&RunCounts::default(), None)
+            .expect("it finishes");
         assert_eq!(fs::read(&path).expect("it is there"), b"new");
         assert_eq!(entries(), 1);
     }
@@ -209,7 +211,9 @@ mod tests {
         std::os::unix::fs::symlink("target", &link).expect("a link");
         let mut output = Destination::open(&link, PartialPolicy::Dropped).expect("it opens");
         output.write_all(b"x").expect("it writes");
-        output.finish(None).expect("it finishes");
+        output
+            .finish(&RunCounts::default(), None)
+            .expect("it finishes");
         assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());
         assert_eq!(fs::read(&target).expect("the target"), b"x");
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::fingerprint::Fingerprint;
+use super::origin::{Finished, Origin, difference, finished};
 use super::side_file::{SideFile, beside, remove_if_there, sync_directory};
 use super::state::{self, Mark, Settings, State};
 use super::{Assembly, BUFFER_BYTES};
@@ -31,6 +32,16 @@ pub(crate) enum PartialPolicy {
     Kept,
     /// It stays, and one from an earlier run is continued.
     Resumed,
+}
+
+/// What a run finds when it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// An output that already has these records, or none.
+    Open(RunCounts),
+    /// A complete output. Its run had the same settings; `None` if its file system keeps no
+    /// attributes, so that it cannot tell.
+    Complete(Option<Finished>),
 }
 
 /// A file that is written where an interrupted run stopped, and takes its name when all is there.
@@ -88,6 +99,11 @@ impl Partial {
         Ok(this)
     }
 
+    /// Whether the file stays if it is not finished.
+    fn is_kept(&self) -> bool {
+        self.policy != PartialPolicy::Dropped
+    }
+
     fn kept_records(&self) -> u64 {
         self.state.mark().counts.records
     }
@@ -100,23 +116,28 @@ impl Partial {
     }
 
     /// Whether there is an output and nothing that was interrupted.
-    pub(super) fn is_complete(&self) -> Result<bool> {
-        let is_there = self.target.try_exists().kind(Kind::Output)?;
-        Ok(is_there && self.state.file().is_new())
+    fn is_complete(&self) -> io::Result<bool> {
+        Ok(self.state.file().is_new() && self.target.try_exists()?)
     }
 
-    /// Prepares for writing records of `settings`; what is kept of an interrupted run, or `None` if
-    /// that run had only to remove its side files.
-    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Option<RunCounts>> {
+    /// Prepares for writing records of `settings`, if the output is not complete.
+    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Begun> {
         let resumes = self.policy == PartialPolicy::Resumed;
         let is_begun = self.kept_records() > 0 || self.state.finished().is_some();
         if resumes && is_begun {
             self.check_settings(settings)?;
         }
+        if resumes && self.is_complete().kind(Kind::Output)? {
+            let finished = finished(&self.target, settings)?;
+            return self.leave(finished);
+        }
         if resumes && self.is_target().kind(Kind::Output)? {
-            self.is_finished = true;
-            self.remove_side_files().kind(Kind::Output)?;
-            return Ok(None);
+            let counts = self.state.finished().map(|file| &file.counts);
+            let finished = counts.map(|counts| Finished {
+                records: counts.records,
+                texts: counts.texts.clone(),
+            });
+            return self.leave(finished);
         }
         if self.kept_records() > 0 {
             self.go_on()?;
@@ -124,7 +145,14 @@ impl Partial {
             self.begin_anew(settings).kind(Kind::Output)?;
         }
         sync_directory(&self.target).kind(Kind::Output)?;
-        Ok(Some(self.state.mark().counts.clone()))
+        Ok(Begun::Open(self.state.mark().counts.clone()))
+    }
+
+    /// Leaves a complete output as it is, without side files.
+    fn leave(&mut self, finished: Option<Finished>) -> Result<Begun> {
+        self.is_finished = true;
+        self.remove_side_files().kind(Kind::Output)?;
+        Ok(Begun::Complete(finished))
     }
 
     /// The data come first: without a first line in the state there may be none.
@@ -152,7 +180,7 @@ impl Partial {
 
     /// Whether the output is already the file that an earlier run had completed.
     fn is_target(&self) -> io::Result<bool> {
-        let Some(finished) = self.state.finished() else {
+        let Some(&Mark { data: finished, .. }) = self.state.finished() else {
             return Ok(false);
         };
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -172,20 +200,12 @@ impl Partial {
     }
 
     fn check_settings(&self, settings: &Settings) -> Result<()> {
-        let Some(before) = self.state.settings() else {
-            return Ok(());
-        };
-        let value = |of: &Settings, name: &str| {
-            let found = of.iter().find(|(other, _)| other == name);
-            found.map_or("unknown", |(_, value)| value).to_owned()
-        };
-        let names = settings.iter().chain(before).map(|(name, _)| name);
-        let mut values = names.map(|name| (name, value(settings, name), value(before, name)));
-        let Some((name, now, then)) = values.find(|(_, now, then)| now != then) else {
+        let before = self.state.settings();
+        let Some(difference) = before.and_then(|before| difference(settings, before)) else {
             return Ok(());
         };
         let path = self.data.get_ref().path().display();
-        let cause = format!("{name} is {now}, but was {then} in the interrupted run");
+        let cause = format!("{difference} in the interrupted run");
         let tip = format!("use the same again, or remove `{path}` to start anew");
         Err(Error::message(Kind::Usage, cause).with_tip(tip))
     }
@@ -194,7 +214,7 @@ impl Partial {
     pub(super) fn keep(&mut self, counts: &RunCounts, now: bool) -> anyhow::Result<()> {
         let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
         let is_new = counts.records != self.kept_records();
-        if self.policy == PartialPolicy::Dropped || !is_new || (early && !now) {
+        if !self.is_kept() || !is_new || (early && !now) {
             return Ok(());
         }
         self.data.flush()?;
@@ -221,15 +241,20 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives the complete file its name; with an `assembly`, the file that it makes of the data.
-    pub(super) fn finish(mut self: Box<Self>, assembly: Option<&dyn Assembly>) -> Result<()> {
+    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the file
+    /// that it makes of the data.
+    pub(super) fn finish(
+        mut self: Box<Self>,
+        counts: &RunCounts,
+        assembly: Option<&dyn Assembly>,
+    ) -> Result<()> {
         self.data.flush().kind(Kind::Output)?;
         self.check_size().kind(Kind::Output)?;
         match assembly {
-            None => self.rename(None)?,
+            None => self.rename(None, counts)?,
             Some(assembly) => {
                 let assembled = self.assemble(assembly)?;
-                self.rename(Some(&assembled))
+                self.rename(Some(&assembled), counts)
                     .inspect_err(|_| assembled.file.remove_if_new())?;
             }
         }
@@ -238,13 +263,20 @@ impl Partial {
     }
 
     /// Gives `assembled` or the data the output's name.
-    fn rename(&mut self, assembled: Option<&Assembled>) -> Result<()> {
+    fn rename(&mut self, assembled: Option<&Assembled>, counts: &RunCounts) -> Result<()> {
         let (file, fingerprint) = match assembled {
             Some(Assembled { file, fingerprint }) => (file, *fingerprint),
             None => (self.data.get_ref(), self.written),
         };
+        if let (true, Some(settings)) = (self.is_kept(), self.state.settings()) {
+            Origin::new(fingerprint.size_bytes, settings, counts).write(file.file());
+        }
+        let mark = Mark {
+            data: fingerprint,
+            counts: counts.clone(),
+        };
         file.make_durable(self.permissions.as_ref())
-            .and_then(|()| self.state.finish(fingerprint))
+            .and_then(|()| self.state.finish(mark))
             .kind(Kind::Output)?;
         if !file.is_in_place().kind(Kind::Output)? {
             let path = file.path().display();
@@ -288,7 +320,7 @@ impl Partial {
 
     /// Where the records are if the run is interrupted.
     pub(super) fn kept_path(&self) -> Option<&Path> {
-        (self.policy != PartialPolicy::Dropped).then(|| self.data.get_ref().path())
+        self.is_kept().then(|| self.data.get_ref().path())
     }
 
     /// The state goes last: without it nobody could tell that the data are ours.

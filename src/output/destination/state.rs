@@ -29,10 +29,10 @@ const MAX_LINE_BYTES: u64 = 4 << 20;
 /// Bytes of a line's checksum, with the space before and the newline after it.
 const CHECKSUM_BYTES: usize = " 00000000\n".len();
 
-/// A point that the output has reached.
+/// A point that the output has reached, or its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
-    /// The first bytes of the partial output, which hold whole records only.
+    /// The first bytes of the partial output, which hold whole records only, or the whole file.
     pub(super) data: Fingerprint,
     /// What these records are.
     pub(super) counts: RunCounts,
@@ -44,8 +44,8 @@ pub(super) struct Mark {
 enum Entry {
     /// These records would outlive an interruption.
     Kept(Mark),
-    /// All records are there, and the file with this fingerprint takes the output's name.
-    Finished(Fingerprint),
+    /// All records are there, and the file with these bytes takes the output's name.
+    Finished(Mark),
 }
 
 /// An open state, locked by this process.
@@ -62,7 +62,7 @@ struct Progress {
     /// The last mark that the partial output is long enough for.
     mark: Mark,
     /// The file that an earlier run had completed.
-    finished: Option<Fingerprint>,
+    finished: Option<Mark>,
     /// The lines up to the mark's.
     lines: Fingerprint,
 }
@@ -107,7 +107,7 @@ impl State {
         &self.file
     }
 
-    /// Line 1, `None` if none is whole.
+    /// Line 1, `None` if none is there or it is torn.
     pub(super) fn settings(&self) -> Option<&Settings> {
         self.progress.settings.as_ref()
     }
@@ -118,8 +118,8 @@ impl State {
     }
 
     /// The file that an earlier run had completed, if it came so far.
-    pub(super) fn finished(&self) -> Option<Fingerprint> {
-        self.progress.finished
+    pub(super) fn finished(&self) -> Option<&Mark> {
+        self.progress.finished.as_ref()
     }
 
     /// Starts anew with `settings`.
@@ -127,6 +127,7 @@ impl State {
         self.progress = Progress::default();
         self.file.cut(0)?;
         self.append(&(FIRST_NAME, settings))?;
+        self.progress.settings = Some(settings.clone());
         self.file.file().sync_all()?;
         Ok(())
     }
@@ -147,8 +148,8 @@ impl State {
         Ok(())
     }
 
-    /// Says that the output is complete as the file with this fingerprint.
-    pub(super) fn finish(&mut self, file: Fingerprint) -> anyhow::Result<()> {
+    /// Says that the output is complete as the file with these bytes.
+    pub(super) fn finish(&mut self, file: Mark) -> anyhow::Result<()> {
         self.append(&Entry::Finished(file))
     }
 

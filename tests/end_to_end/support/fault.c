@@ -1,7 +1,7 @@
 // Makes one system call of a process fail, be cut short, or be its last. Preloaded; the environment
 // says which:
 //   FAULT_CALL    the kind of call: open, stat, read, write, seek, sync, truncate, rename, unlink,
-//                 chmod, lock, mmap, readlink, opendir
+//                 chmod, lock, mmap, readlink, opendir, getxattr, setxattr
 //   FAULT_UNDER   only calls about files whose absolute path begins so are counted
 //   FAULT_NTH     the number of the call, from 1
 //   FAULT_ERROR   the errno, 0 for half of the bytes, -1 for SIGKILL before the call
@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { NONE = 0, FAIL = 1, SHORT = 2 };
@@ -161,4 +162,9 @@ HOOK(void *, MAP_FAILED, "mmap", fd, NULL, mmap64,
 HOOK(ssize_t, -1, "readlink", 0, path, readlink, (const char *path, char *to, size_t size),
      (path, to, size))
 HOOK(char *, NULL, "readlink", 0, path, realpath, (const char *path, char *to), (path, to))
+HOOK(ssize_t, -1, "getxattr", fd, NULL, fgetxattr,
+     (int fd, const char *name, void *to, size_t size), (fd, name, to, size))
+HOOK(int, -1, "setxattr", fd, NULL, fsetxattr,
+     (int fd, const char *name, const void *from, size_t size, int flags),
+     (fd, name, from, size, flags))
 HOOK(DIR *, NULL, "opendir", 0, path, opendir, (const char *path), (path))

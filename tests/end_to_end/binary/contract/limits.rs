@@ -1,6 +1,9 @@
 //! Limits of the system: memory that cannot be had and threads that cannot start are errors of the
 //! device, never a panic or an abort.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::{Place, as_lines};
@@ -61,4 +64,74 @@ fn threads_that_cannot_start_are_a_device_error() {
         "{stderr}"
     );
     assert!(stderr.contains("\n  tip: use fewer --threads"), "{stderr}");
+}
+
+/// The program with at most `limit` processes and threads of its user, who is not root: root may
+/// start as many as there are.
+#[cfg(target_os = "linux")]
+fn with_processes(place: &Place, limit: u64, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(place.path().join("program"));
+    command.args(["--offline", "-m", "model"]).args(arguments);
+    command.current_dir(place.path()).env_clear();
+    if is_root() {
+        // Nobody else has this number, so that only these processes count.
+        let user = 50_000 + std::process::id() % 10_000;
+        command.uid(user).gid(user);
+    }
+    // SAFETY: between fork and exec it makes a system call that a signal's handler may make too.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit {
+                rlim_cur: limit,
+                rlim_max: limit,
+            };
+            match libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    run(&mut command)
+}
+
+#[cfg(target_os = "linux")]
+fn is_root() -> bool {
+    // SAFETY: the call has no argument and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_processes_is_a_device_error_wherever_it_is_met() {
+    let place = Place::new();
+    let program = place.path().join("program");
+    fs::copy(env!("CARGO_BIN_EXE_bert-embed"), &program).expect("copied");
+    for path in [program.as_path(), place.path()] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("permissions");
+    }
+    let arguments: [&[&str]; 3] = [
+        &["she"],
+        &["--threads", "1", "she"],
+        &["--threads", "3", "she"],
+    ];
+    let (mut done, mut refused) = (0, 0);
+    for arguments in arguments {
+        for limit in 1..=12 {
+            let (code, stdout, stderr) = with_processes(&place, limit, arguments);
+            let what = format!("{arguments:?}, {limit} processes: {code} {stderr}");
+            match code {
+                0 => done += 1,
+                8 => {
+                    refused += 1;
+                    assert!(stderr.starts_with("error: could not start "), "{what}");
+                    assert!(!stderr.contains("os error"), "{what}");
+                    assert!(stderr.lines().count() <= 2 && stdout.is_empty(), "{what}");
+                }
+                _ => panic!("{what}"),
+            }
+        }
+    }
+    eprintln!("{done} runs had enough processes, {refused} had not");
+    // Without root, whatever else the user runs counts too.
+    assert!(refused > 6 && (done > 6 || !is_root()), "{done} {refused}");
 }

@@ -27,10 +27,13 @@ mod models;
 mod output;
 mod records;
 mod resume;
+#[cfg(target_os = "linux")]
+mod resume_complete;
 mod resume_refusals;
 mod same_bits;
 mod selection;
 mod self_test;
+mod shrinking;
 mod side_files;
 mod signals;
 mod streams;

@@ -97,6 +97,32 @@ fn a_pair_for_a_model_of_one_segment_is_an_error_of_its_record() {
 }
 
 #[test]
+fn a_text_with_a_token_beyond_the_embeddings_is_an_error_of_its_own() {
+    let place = Place::new();
+    // The checkpoint has 163 rows.
+    let added = json!({"<e1>": 163, "<e2>": 164});
+    let model = place.path().join("model");
+    fs::write(model.join("added_tokens.json"), added.to_string()).expect("written");
+    let (code, stdout, stderr) = place.run(&["she", "<e1> is <e2>", "is", "--fields", "index"]);
+    let message = "its token `<e1>` is number 163, but there are 163 word embeddings";
+    let words = format!("warning: 1 of 3 texts are errors, the first: text 1: {message}\n");
+    assert_eq!((code, stderr), (9, words));
+    let expected = [
+        json!({"index": 0, "dropped_tokens": 0}),
+        json!({"index": 1, "error": {"kind": "input", "message": message}}),
+        json!({"index": 2, "dropped_tokens": 0}),
+    ];
+    assert_eq!(json_lines(&stdout), expected);
+    // In the half of a pair, and cut away.
+    let (code, stdout, _) = place.run(&["--pair", "<e2>", "she"]);
+    assert!(code == 9 && stdout.contains("`<e2>`"), "{stdout}");
+    let cut = ["--max-length", "3", "she <e1>"];
+    assert_eq!(place.run(&cut).0, 0);
+    let (code, stdout, _) = place.run(&["--dry-run", "--format", "json", "she", "<e1>"]);
+    assert!(code == 9 && stdout.contains("\"errors\":1"), "{stdout}");
+}
+
+#[test]
 fn quantized_weights_are_refused_by_name() {
     let place = Place::new();
     let quantization = json!({"quant_method": "bitsandbytes", "load_in_8bit": true});

@@ -134,7 +134,7 @@ fn nothing_to_resume_is_no_error() {
     let note = "note: nothing to resume: starting from the beginning\n";
     assert_eq!(place.run(&resume), (0, String::new(), note.to_owned()));
     let first = place.read("out");
-    let note = "note: `out` is there and no interrupted run was found: it is left as it is\n";
+    let note = "note: `out` is complete: it is left as it is\n";
     assert_eq!(place.run(&resume), (0, String::new(), note.to_owned()));
     assert_eq!(
         (place.read("out"), place.names()),

@@ -39,8 +39,13 @@ fn a_closed_standard_output_is_an_output_error() {
         "--version",
         "--man",
         "-m model --dry-run she",
+        "-m model --info",
+        "-m model --info --format json",
+        "-m model --self-test",
         "she",
         "-o - she",
+        "--preview she",
+        "--format json she",
     ] {
         assert_ends(&place, &format!("\"$0\" {options} >&-"), 7, words);
     }
@@ -52,7 +57,15 @@ fn a_closed_standard_output_is_an_output_error() {
 fn a_closed_standard_input_is_an_input_error() {
     let place = Place::new();
     let words = "error: could not read standard input: it is closed\n";
-    for options in ["-f -", "", "--dry-run -f -"] {
+    for options in [
+        "-f -",
+        "",
+        "--dry-run -f -",
+        "-0 -f -",
+        "--input-format jsonl -f -",
+        "--input-format csv --text-column text -f -",
+        "-o out -f -",
+    ] {
         assert_ends(&place, &format!("\"$0\" \"$@\" {options} <&-"), 3, words);
     }
     assert_ends(&place, "\"$0\" \"$@\" -o out she <&-", 0, "");

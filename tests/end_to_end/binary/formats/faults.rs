@@ -5,8 +5,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::Place;
 use super::killed::FORMS;
+use super::{Place, TEXTS};
 use crate::support::command::{bert_embed, run};
 use crate::support::fault::{Failure, Fault, failed_path};
 use crate::support::random::Random;
@@ -59,7 +59,12 @@ struct Trial {
 impl Trial {
     /// A run with an old file there, which is to be replaced.
     fn new(form: &str, fields: &str) -> Self {
+        Self::of(TEXTS, form, fields)
+    }
+
+    fn of(texts: &str, form: &str, fields: &str) -> Self {
         let place = Place::new();
+        place.write("in.txt", texts);
         let output = format!("out.{form}");
         let options = [
             "-f",
@@ -85,11 +90,17 @@ impl Trial {
         this
     }
 
-    /// The same behind a run that was killed after its first two texts.
+    /// The same behind a run that was killed after its first texts. A compressed file is continued
+    /// behind a member, which has 64 records.
     fn resumed(form: &str, fields: &str) -> Self {
-        let mut this = Self::new(form, fields);
-        let texts = fs::read(this.place.path("in.txt")).expect("the texts");
-        this.place.write("in.txt", "she is old\n\n");
+        let (repeats, first) = match form {
+            "jsonl.gz" | "jsonl.zst" => (14, 66),
+            _ => (1, 2),
+        };
+        let texts = TEXTS.repeat(repeats);
+        let mut this = Self::of(&texts, form, fields);
+        let lines: String = texts.split_inclusive('\n').take(first).collect();
+        this.place.write("in.txt", lines);
         let kill = ("rename", 1, Failure::Kill);
         assert_eq!(this.run(&[], Some(kill)).0, 137);
         this.place.write("in.txt", texts);
@@ -285,6 +296,26 @@ fn every_call_may_fail_in_a_new_jsonl_run() {
 #[test]
 fn every_call_may_fail_in_a_resumed_jsonl_run() {
     Trial::resumed("jsonl", fields("jsonl")).try_all("resumed");
+}
+
+#[test]
+fn every_call_may_fail_in_a_new_gzip_run() {
+    Trial::new("jsonl.gz", fields("jsonl.gz")).try_all("new");
+}
+
+#[test]
+fn every_call_may_fail_in_a_resumed_gzip_run() {
+    Trial::resumed("jsonl.gz", fields("jsonl.gz")).try_all("resumed");
+}
+
+#[test]
+fn every_call_may_fail_in_a_new_zstd_run() {
+    Trial::new("jsonl.zst", fields("jsonl.zst")).try_all("new");
+}
+
+#[test]
+fn every_call_may_fail_in_a_resumed_zstd_run() {
+    Trial::resumed("jsonl.zst", fields("jsonl.zst")).try_all("resumed");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bert_embed::error::Kind;
 use bert_embed::hub::{ModelSource, locate, verify};
 
 use super::Stage;
-use crate::support::loopback::{COMMIT, Size, etag, weights};
+use crate::support::loopback::{COMMIT, LoopbackHub, Size, etag, weights};
 
 #[test]
 fn a_downloaded_model_still_works_when_the_hub_is_gone() {
@@ -222,6 +222,75 @@ fn the_modules_of_sentence_transformers_come_with_their_folders() {
         assert_eq!(read, file.as_bytes());
     }
     stage.is_clean();
+}
+
+#[test]
+fn the_old_layout_of_sentence_transformers_is_downloaded_from_its_folder() {
+    let modules = br#"[{"idx":0,"name":"0","path":"0_Transformer","type":"sentence_transformers.models.Transformer"},
+        {"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"}]"#;
+    let config = b"{\"model_type\":\"bert\"}";
+    for (root_config, weights) in [
+        (None, "pytorch_model.bin"),
+        // As the first releases wrote it.
+        (Some(b"{\"__version__\":\"0.2.0\"}"), "model.safetensors"),
+    ] {
+        let stage = Stage::with(LoopbackHub::empty());
+        stage.hub.add("modules.json", modules, Size::Small);
+        stage.fails(Kind::HubRefused, "`config.json`");
+        if let Some(config) = root_config {
+            stage.hub.add("config.json", config, Size::Small);
+        }
+        let small = [
+            ("0_Transformer/config.json", &config[..]),
+            ("0_Transformer/vocab.txt", b"[PAD]\n"),
+            (
+                "0_Transformer/sentence_bert_config.json",
+                b"{\"max_seq_length\":128}",
+            ),
+            ("1_Pooling/config.json", b"{}"),
+        ];
+        for (file, content) in small {
+            stage.hub.add(file, content, Size::Small);
+        }
+        let weights = format!("0_Transformer/{weights}");
+        stage.fails(
+            Kind::HubRefused,
+            "`model.safetensors` or `pytorch_model.bin`",
+        );
+        stage.hub.add(&weights, b"weights", Size::Large);
+        let snapshot = stage.get().expect("a download");
+        assert_eq!(snapshot.directory, snapshot.root.join("0_Transformer"));
+        for (file, content) in small {
+            assert_eq!(fs::read(snapshot.root.join(file)).expect(file), content);
+        }
+        assert_eq!(
+            fs::read(snapshot.root.join(weights)).expect("weights"),
+            b"weights"
+        );
+        stage.is_clean();
+        let asked = stage.hub.requests().len();
+        assert_eq!(stage.get().ok(), Some(snapshot));
+        assert_eq!(
+            stage.hub.requests().len(),
+            asked,
+            "a cached model asks nothing"
+        );
+    }
+}
+
+#[test]
+fn an_adapter_in_the_folder_of_the_model_is_refused() {
+    let stage = Stage::with(LoopbackHub::empty());
+    let modules =
+        br#"[{"path":"0_Transformer","type":"sentence_transformers.models.Transformer"}]"#;
+    stage.hub.add("modules.json", modules, Size::Small);
+    stage
+        .hub
+        .add("0_Transformer/config.json", b"{}", Size::Small);
+    stage
+        .hub
+        .add("0_Transformer/adapter_config.json", b"{}", Size::Small);
+    stage.fails(Kind::Model, "it has an adapter (`adapter_config.json`)");
 }
 
 #[test]
