@@ -226,7 +226,7 @@ fn could_not_create(path: &Path, error: io::Error) -> anyhow::Error {
             anyhow::anyhow!("there is no directory `{directory}`")
         }
         _ => anyhow::Error::from(error)
-            .context(format!("could not write the directory `{directory}`")),
+            .context(format!("the directory `{directory}` could not be written")),
     }
 }
 
