@@ -18,8 +18,8 @@ fn main() {
     );
 }
 
-/// Lets Cargo run this script again after a commit or a checkout. Git says where the files are: in a
-/// worktree `.git` is no directory.
+/// Lets Cargo run this script again after a commit or a checkout. Git says where the files are: in
+/// a worktree `.git` is no directory.
 fn watch_head() {
     watch(git(&["rev-parse", "--git-path", "HEAD"]));
     let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) else {

@@ -149,8 +149,8 @@ pub struct Arguments {
     pub pooling: Option<Pooling>,
 
     /// Put a prompt before each text: the NAME of one in the model's
-    /// config_sentence_transformers.json, or any TEXT with a space or a colon as it stands [default with --pooling model: the model's own, if it has
-    /// one]
+    /// config_sentence_transformers.json, or any TEXT with a space or a colon as it stands [default
+    /// with --pooling model: the model's own, if it has one]
     #[arg(long, value_name = "NAME|TEXT", help_heading = "Tokens")]
     pub prompt: Option<String>,
 

@@ -235,7 +235,8 @@ fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     }
 }
 
-/// The cell as JSON; dates and times as text. Numbers that are not finite are null, as JSON has none.
+/// The cell as JSON; dates and times as text. Numbers that are not finite are null, as JSON has
+/// none.
 ///
 /// # Errors
 /// It holds bytes that are not text.

@@ -157,8 +157,8 @@ impl Tokenizer {
             .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
     }
 
-    /// The first token of `encoding` that has no row of the word embeddings, in words: an added token
-    /// may lie beyond them.
+    /// The first token of `encoding` that has no row of the word embeddings, in words: an added
+    /// token may lie beyond them.
     #[must_use]
     pub fn without_row(&self, encoding: &Encoding) -> Option<String> {
         let rows = self.rows;

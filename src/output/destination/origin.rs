@@ -1,7 +1,8 @@
 //! Which run made a finished file: an extended attribute of the file itself, so that nothing lies
 //! beside it and no format has to have room for it.
 //!
-//! A file that is copied without its attributes, or lies on a file system that has none, cannot tell.
+//! A file that is copied without its attributes, or lies on a file system that has none, cannot
+//! tell.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -241,8 +241,8 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the file
-    /// that it makes of the data.
+    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the
+    /// file that it makes of the data.
     pub(super) fn finish(
         mut self: Box<Self>,
         counts: &RunCounts,

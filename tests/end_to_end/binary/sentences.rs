@@ -136,6 +136,25 @@ fn refusal(layout: &Value, options: &[&str]) -> String {
 }
 
 #[test]
+fn a_prompt_that_can_only_be_a_name_must_be_known() {
+    let goldens: Goldens = serde_json::from_value(fixture("sentences.json")).expect("the goldens");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    write(place.path(), &goldens.layouts["prompts"]);
+    let ids = |prompt: &[&str]| {
+        let mut command = bert_embed(place.path());
+        command.args(["-m", ".", "--fields", "input_ids", "snow"]);
+        run(command.args(prompt))
+    };
+    let (code, _, stderr) = ids(&["--prompt", "qeury"]);
+    let words = "error: the model has no prompt `qeury`: it has empty, query\n  \
+                 tip: as text, end it with a space: --prompt 'qeury '\n";
+    assert_eq!((code, stderr.as_str()), (2, words));
+    // sentence-transformers knows it as an empty prompt in every model.
+    assert_eq!(ids(&["--prompt", "document"]), ids(&[]));
+    assert_eq!(ids(&["--prompt", "river "]).0, 0);
+}
+
+#[test]
 fn modules_that_are_not_known_are_refused_by_name() {
     let goldens: Goldens = serde_json::from_value(fixture("sentences.json")).expect("the goldens");
     let layout = |edit: &dyn Fn(&mut Value)| {

@@ -242,6 +242,17 @@ fn defaults_come_from_the_environment_and_an_option_is_stronger() {
         (0, ""),
         "a default is no contradiction"
     );
+    let (code, _, stderr) = run_with("BERT_EMBED_DEVICE", "cpu", &["-m", "model", "--info"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, _, stderr) = run_with("BERT_EMBED_THREADS", "", &["-m", "model", "a"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, ""),
+        "an empty variable is none"
+    );
+    let typed = ["-m", "model", "--info", "--threads", "2"];
+    let (code, _, stderr) = run_with("BERT_EMBED_THREADS", "2", &typed);
+    assert_eq!(code, 2, "{stderr}");
 }
 
 #[test]

@@ -159,11 +159,52 @@ fn errors_are_summed_up_and_may_be_no_failure() {
     );
     let arguments = ["-f", "in.jsonl", "--fields", "index"];
     let (code, stdout, stderr) = place.run(&arguments);
-    let words = "warning: 2 of 4 texts are errors, the first: text 1, id `a7`: line 2 of `in.jsonl` is not a text: invalid type: integer `3`, expected a string at byte 9\n";
+    let words = "warning: 2 of 4 texts are errors, the first: text 1, id `a7`: line 2 of `in.jsonl` is not a text: its `text` is wrong: invalid type: integer `3`, expected a string at byte 9\n";
     assert_eq!((code, stderr.as_str()), (9, words));
     let more = |option| place.run(&[&arguments[..], &[option]].concat());
     assert_eq!(more("-q"), (9, stdout.clone(), String::new()));
     assert_eq!(more("--errors-ok"), (0, stdout, words.to_owned()));
+}
+
+#[test]
+fn a_key_that_no_line_has_is_told() {
+    let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "{\"text\":\"she\",\"id\":1}\n{\"text\":\"is\"}\n",
+    );
+    let keys = [
+        "--pair-column",
+        "question",
+        "--id-column",
+        "id",
+        "--keep-columns",
+        "scoer",
+    ];
+    let arguments = [&["-f", "in.jsonl", "--fields", "index"], &keys[..]].concat();
+    let (code, _, stderr) = place.run(&arguments);
+    let words = "warning: no line of `in.jsonl` has the key `question`\n\
+                 warning: no line of `in.jsonl` has the key `scoer`\n";
+    assert_eq!((code, stderr.as_str()), (0, words));
+}
+
+#[test]
+fn an_ending_is_known_in_any_case() {
+    let place = Place::new();
+    place.write("IN.CSV", "id,text\n7,she\n");
+    let record = place.record(&["-f", "IN.CSV", "--fields", "id,text"]);
+    assert_eq!(
+        (&record["id"], &record["text"]),
+        (&json!("7"), &json!("she"))
+    );
+}
+
+#[test]
+fn options_for_the_hub_are_told_to_have_no_effect_on_a_directory() {
+    let place = Place::new();
+    let (code, _, stderr) = place.run(&["she", "--revision", "v2", "--fields", "index"]);
+    let words = "note: --revision has no effect: `model` is a directory, not a model of the hub\n";
+    assert_eq!((code, stderr.as_str()), (0, words));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn an_error_record_keeps_the_id_the_line_and_one_file_of_several() {
         r#"{"index":1,"dropped_tokens":0}"#,
         "\n",
         r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"line 2 of `b.jsonl` is not a text: "#,
-        r#"invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
+        r#"its `text` is wrong: invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
         "\n",
     );
     assert_eq!(stdout, expected);

@@ -163,16 +163,17 @@ fn a_json_line_that_is_no_text_says_why() {
         (r#"{"id":9}"#, "it has neither `text` nor `words`"),
         (
             r#"{"text":"a","words":["b"]}"#,
-            "it has both `text` and `words`",
+            "it has both `text` and `words`: name one of them, with --text-column text or \
+             --words-column words",
         ),
         (r#"{"text":"a"} x"#, "trailing characters at byte 14"),
         (
             r#"{"text":3}"#,
-            "invalid type: integer `3`, expected a string at byte 9",
+            "its `text` is wrong: invalid type: integer `3`, expected a string at byte 9",
         ),
         (
             r#"{"text":"\ud800"}"#,
-            "unexpected end of hex escape at byte 16",
+            "its `text` is wrong: unexpected end of hex escape at byte 16",
         ),
         (
             r#"{"text":"a","text":"b"}"#,

@@ -106,6 +106,34 @@ fn a_bad_row_is_an_error_and_a_quote_that_stays_open_is_told() {
 }
 
 #[test]
+fn a_bad_row_keeps_its_columns() {
+    let place = Place::new();
+    place.write("in.csv", b"id,text,label\n1,\xff,p\n2,she,q\n".as_slice());
+    place.write(
+        "in.jsonl",
+        "{\"id\":\"1\",\"text\":3,\"label\":\"p\"}\n{\"text\":\"she\"}\n",
+    );
+    for file in ["in.csv", "in.jsonl"] {
+        let arguments = [
+            "-q",
+            "-f",
+            file,
+            "--fields",
+            "index",
+            "--keep-columns",
+            "label",
+        ];
+        let (code, stdout, _) = place.run(&arguments);
+        let bad = json_lines(&stdout).remove(0);
+        assert_eq!(code, 9, "{file}");
+        assert_eq!(bad["columns"], json!({"label": "p"}), "{file}");
+        assert_eq!(bad["error"]["kind"], json!("input"), "{file}");
+        let more = ["-o", "out.parquet", "--format", "parquet"];
+        assert_eq!(place.run(&[&arguments[..], &more].concat()).0, 9, "{file}");
+    }
+}
+
+#[test]
 fn columns_may_have_other_names() {
     let place = Place::new();
     place.write("in.csv", "title,body,n\nshe,is,7\n");
