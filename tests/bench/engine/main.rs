@@ -1,6 +1,6 @@
 //! A worker of `tests/bench/run`: one engine, loaded once, timed on command.
 //!
-//! `engine ours DIR [[DEVICE] f16|bf16]` and `engine stock DIR` answer each line of standard input
+//! `engine ours DIR [[DEVICE] DTYPE]` and `engine stock DIR` answer each line of standard input
 //! with a line of JSON: `input NAME PATH` reads token ids, `time NAME REPEATS` runs them, `save NAME
 //! PATH` writes the vectors, `fma` and `read BYTES` measure the machine's limits. `engine sentence DIR
 //! TEXT` is a whole process on candle's stock BERT, for the cold start.

@@ -27,6 +27,8 @@ impl Ours {
             "f32" => Precision::F32,
             "f16" => Precision::F16,
             "bf16" => Precision::Bf16,
+            "int16" => Precision::Int16,
+            "int8" => Precision::Int8,
             other => bail!("no dtype is called {other}"),
         };
         let device = device::open(device.parse().map_err(anyhow::Error::msg)?)?;
