@@ -110,7 +110,7 @@ def quantized(to=GRAPHS):
 
 
 def has_vnni():
-    """Whether int8 products are summed in 32 bits; if not, onnxruntime advises 7 bits of weights."""
+    """Whether int8 products are summed in 32 bits; onnxruntime advises weights of 7 bits if not."""
     flags = Path("/proc/cpuinfo").read_text().split()
     return "avx512_vnni" in flags or "avx_vnni" in flags
 

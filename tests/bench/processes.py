@@ -154,7 +154,7 @@ def compare_lines(ours, other):
 def programs(binary, count, rounds):
     """{dtype: [{"json", "npy": seconds, "tokenizing", "encoding", "printing": processor seconds}]}
 
-    A dry run only tokenizes. npy holds one mean a text, so that next to nothing is printed: what JSON
+    A dry run only tokenizes. npy holds one mean a text, so next to nothing is printed: what JSON
     with all vectors takes more is for printing.
     """
     folder, source = bulk_files(count)

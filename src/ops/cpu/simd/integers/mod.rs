@@ -65,8 +65,9 @@ pub(crate) trait Integers: Simd {
         }
     }
 
-    /// Adds the products of `steps` times [`WORDS_STEP`] words to the sums, if the level has a loop of
-    /// its own for that; whether it has. The words at `prefetch` from each one are brought into L2.
+    /// Adds the products of `steps` times [`WORDS_STEP`] words to the sums, if the level has a loop
+    /// of its own for that; whether it has. The words at `prefetch` from each one are brought into
+    /// L2.
     ///
     /// # Shapes
     /// `panel`: `[words, VECTORS * LANES]`, `weights`: `[words, OUTPUTS]`, of pairs
