@@ -99,7 +99,10 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
              start, a model.safetensors is not",
         );
     }
-    tensors.populate_beside(&config);
+    // Integers are made of the weights once, and leave no page behind.
+    if !request.dtype.is_integer() {
+        tensors.populate_beside(&config);
+    }
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // we do.
     let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);

@@ -142,6 +142,19 @@ impl TensorView {
         }
     }
 
+    /// Gives the tensor's pages back to the system. They count no more as the program's memory; who
+    /// reads the tensor once more has them mapped again.
+    pub(crate) fn release(&self) {
+        #[cfg(target_os = "linux")]
+        if let Data::Mapped(mapping) = &self.data {
+            let (start, size_bytes) = (self.range.start, self.range.len());
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: mappings are of files and never written to: the pages that come back are the
+            // file's, as those that go are.
+            let _ = unsafe { mapping.unchecked_advise_range(advice, start, size_bytes) };
+        }
+    }
+
     /// Whether every number is finite; reads every page of the tensor.
     #[must_use]
     pub fn is_finite(&self) -> bool {

@@ -331,7 +331,7 @@ impl Arguments {
         match check::NOT_TYPED_WITH_INFO.iter().find(is_typed) {
             Some(option) if matches.get_flag("info") => Err(command.error(
                 ErrorKind::ArgumentConflict,
-                format!("the argument '--info' cannot be used with '--{option}'"),
+                format!("--info reads no weights: --{option} would have no effect"),
             )),
             _ => Self::from_arg_matches(&matches),
         }

@@ -15,6 +15,7 @@ import agreement
 import cases
 import figure
 import half
+import integers
 import prepare
 import processes
 import report
@@ -22,7 +23,8 @@ import settings
 import workers
 from workers import OURS, PEERS, STOCK
 
-PARTS = ["agreement", "half", "first", "cold", "memory", "bulk"]
+INTEGERS = ["integers", "fidelity", "programs"]
+PARTS = ["agreement", "half", "first", "cold", "memory", "bulk", *INTEGERS]
 
 
 def arguments():
@@ -34,6 +36,9 @@ def arguments():
     )
     parser.add_argument(
         "--cases", help=f"comma-separated, of {', '.join(names + PARTS)}; default: all"
+    )
+    parser.add_argument(
+        "--only", choices=["integers"], help="int16 and int8, over the cases, and nothing else"
     )
     parser.add_argument("--rounds", type=int, help="rounds of each case; heavy ones get a third")
     parser.add_argument("--stock-rounds", type=int, default=3, help="rounds that include candle")
@@ -48,6 +53,8 @@ def arguments():
     unknown = set(given.cases) - set(names + PARTS)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    if given.only:
+        given.cases = [*(name for name in given.cases if name in names), *INTEGERS]
     return given
 
 
@@ -80,7 +87,7 @@ def processor():
 def live_engines(given, record, engine):
     """The parts in which every engine stays loaded."""
     chosen = [case for case in cases.all_cases() if case.name in given.cases]
-    if not chosen and "agreement" not in given.cases:
+    if given.only or not (chosen or "agreement" in given.cases):
         return
     with contextlib.ExitStack() as stack:
         running = []
@@ -124,8 +131,7 @@ def whole_processes(given, record, binary, engine):
         record.keep("cold", figures, report.processes_table("one sentence", "ms", figures))
     if "memory" in given.cases:
         prepare.tell("memory")
-        commands = processes.sentence_commands(binary, engine)
-        figures = {name: processes.peak_memory(command) for name, command in commands.items()}
+        figures = processes.memory(binary, engine)
         record.keep("memory", figures, report.memory_table(figures))
     if "bulk" in given.cases:
         lines = 200 if given.quick else 2000
@@ -133,6 +139,24 @@ def whole_processes(given, record, binary, engine):
         figures = processes.bulk(binary, lines, 1 if given.quick else 3)
         shown = report.processes_table(f"{lines} lines, all-MiniLM", "s", figures)
         record.keep("bulk", figures, shown)
+
+
+def integer_parts(given, record, binary, engine):
+    """What concerns `--dtype int16` and `int8`."""
+    chosen = [case for case in cases.all_cases() if case.name in given.cases]
+    if "integers" in given.cases and chosen:
+        results = integers.speed(engine, chosen, given.rounds)
+        figures = {case.name: rounds for case, rounds in results}
+        record.keep("integers", figures, integers.speed_table(results))
+    if "fidelity" in given.cases:
+        prepare.tell("fidelity of integers")
+        figures = integers.fidelity(engine)
+        record.keep("fidelity", figures, integers.fidelity_table(figures))
+    if "programs" in given.cases:
+        lines = 200 if given.quick else 2000
+        prepare.tell(f"{lines} lines in each dtype")
+        figures = processes.programs(binary, lines, max(1, given.rounds // 3))
+        record.keep("programs", figures, report.programs_table(lines, figures))
 
 
 def main():
@@ -154,6 +178,7 @@ def main():
     print(f"{record.figures['processor']}; f32, two threads; {versions}.")
     live_engines(given, record, engine)
     whole_processes(given, record, binary, engine)
+    integer_parts(given, record, binary, engine)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ class Torch:
     def run(self, prepared):
         """last_hidden_state `[batch, seq, hidden]`."""
         with self.torch.inference_mode():
-            return self.model(**prepared).last_hidden_state.numpy()
+            states = self.model(**prepared).last_hidden_state
+            # numpy has no bfloat16.
+            return (states.float() if states.dtype == self.torch.bfloat16 else states).numpy()
 
     def run_all(self, prepared):
         """Every batch, one after the other."""
@@ -202,9 +204,11 @@ PEERS = {
     "torch": Torch,
     "torch-always-mask": lambda directory: Torch(directory, always_mask=True),
     "torch-float64": lambda directory: Torch(directory, "float64"),
+    "torch-bfloat16": lambda directory: Torch(directory, "bfloat16"),
     "onnxruntime": OnnxRuntime,
     "onnxruntime-as-exported": lambda directory: OnnxRuntime(directory, "model.onnx"),
     "onnxruntime-no-spinning": lambda directory: OnnxRuntime(directory, spin=False),
+    "onnxruntime-int8": lambda directory: OnnxRuntime(directory, "int8.onnx"),
     "openvino": OpenVino,
     "openvino-two-streams": lambda directory: OpenVino(directory, streams=2),
 }

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "target" / "bench"
 BASE = WORK / "base"
-GRAPHS = WORK / "onnx"
+GRAPHS, MINILM_GRAPHS = WORK / "onnx", WORK / "onnx-minilm"
 MINILM = ROOT / "target" / "all-MiniLM-L6-v2"
 FIXTURES = HERE.parent / "fixtures"
 
@@ -65,31 +65,61 @@ def minilm():
     return Path(os.environ.get("BERT_EMBED_MINILM", MINILM))
 
 
-def graphs():
+def graphs(directory=BASE, to=GRAPHS):
     """model.onnx as torch exports it, and fused.onnx as onnxruntime's own optimizer leaves it."""
-    if (GRAPHS / "fused.onnx").exists():
+    if (to / "fused.onnx").exists():
         return
-    tell("exporting to ONNX")
-    GRAPHS.mkdir(parents=True, exist_ok=True)
-    export(GRAPHS / "model.onnx")
+    tell(f"exporting {directory.name} to ONNX")
+    to.mkdir(parents=True, exist_ok=True)
+    export(directory, to / "model.onnx")
     from onnxruntime.transformers import optimizer
 
     # Only the fusions: onnxruntime does the rest itself when it opens the file.
+    config = json.loads((directory / "config.json").read_text())
     fused = optimizer.optimize_model(
-        str(GRAPHS / "model.onnx"), "bert", num_heads=12, hidden_size=768, opt_level=0
+        str(to / "model.onnx"),
+        "bert",
+        num_heads=config["num_attention_heads"],
+        hidden_size=config["hidden_size"],
+        opt_level=0,
     )
     tell(f"fused {fused.get_fused_operator_statistics()}")
     # Written last: it says that everything before it is complete.
-    fused.save_model_to_file(str(GRAPHS / "unchecked.onnx"))
-    check(GRAPHS / "unchecked.onnx")
-    (GRAPHS / "unchecked.onnx").rename(GRAPHS / "fused.onnx")
+    fused.save_model_to_file(str(to / "unchecked.onnx"))
+    check(directory, to / "unchecked.onnx")
+    (to / "unchecked.onnx").rename(to / "fused.onnx")
 
 
-def model():
-    """transformers' model of the base-shaped checkpoint, with the attention that fuses."""
+def quantized(to=GRAPHS):
+    """int8.onnx: fused.onnx after onnxruntime's dynamic quantization, per channel."""
+    if (to / "int8.onnx").exists():
+        return
+    tell("quantizing the ONNX graph")
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(
+        to / "fused.onnx",
+        to / "unfinished.onnx",
+        per_channel=True,
+        reduce_range=not has_vnni(),
+        # What the fused operators give, which shape inference does not know.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    (to / "unfinished.onnx").rename(to / "int8.onnx")
+
+
+def has_vnni():
+    """Whether int8 products are summed in 32 bits; onnxruntime advises weights of 7 bits if not."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    return "avx512_vnni" in flags or "avx_vnni" in flags
+
+
+def model(directory):
+    """transformers' model of a checkpoint, with the attention that fuses."""
     from transformers import BertModel
 
-    return BertModel.from_pretrained(BASE, attn_implementation="eager").eval()
+    return BertModel.from_pretrained(directory, attn_implementation="eager").eval()
 
 
 def example():
@@ -102,7 +132,7 @@ def example():
     return input_ids, attention_mask, torch.zeros_like(input_ids)
 
 
-def export(path):
+def export(directory, path):
     """Writes the graph with batch and seq left open."""
     import torch
 
@@ -113,7 +143,7 @@ def export(path):
 
         def __init__(self):
             super().__init__()
-            self.model = model()
+            self.model = model(directory)
 
         def forward(self, *values):
             outputs = self.model(**dict(zip(names, values, strict=True)))
@@ -134,14 +164,14 @@ def export(path):
         )
 
 
-def check(path):
+def check(directory, path):
     """Refuses a graph that does not give the model's numbers."""
     import onnxruntime
     import torch
 
     batch = dict(zip(["input_ids", "attention_mask", "token_type_ids"], example(), strict=True))
     with torch.inference_mode():
-        expected = model()(**batch).last_hidden_state.numpy()
+        expected = model(directory)(**batch).last_hidden_state.numpy()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(None, {name: value.numpy() for name, value in batch.items()})[0]
     # Padded rows mean nothing.

@@ -4,6 +4,7 @@ Times have the process to itself; memory is watched in runs that are not timed.
 """
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ SCRIPT, SORTED_SCRIPT = "transformers", "transformers, sorted"
 # In JSON both sides print what f32 holds; the vectors differ by the engines' errors.
 TOLERANCE = 1e-4
 STATUS_SECONDS = 0.002
+DTYPES = ["f32", "int16", "int8"]
 
 
 def timed(command):
@@ -34,6 +36,18 @@ def timed(command):
     return seconds, done.stdout
 
 
+def timed_twice(command):
+    """Seconds from start to end of a process, and its processor time."""
+
+    def processor():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = processor()
+    seconds = timed(command)[0]
+    return seconds, processor() - before
+
+
 def sentence_commands(binary, engine):
     """One sentence to JSON, three ways."""
     ours = [binary, "--model", prepare.BASE, "--device", "cpu", "--threads", "2", SENTENCE]
@@ -42,6 +56,14 @@ def sentence_commands(binary, engine):
         STOCK: [engine, "sentence", prepare.BASE, SENTENCE],
         SCRIPT: [sys.executable, SCRIPTS / "sentence.py", prepare.BASE, SENTENCE],
     }
+
+
+def memory(binary, engine):
+    """{engine: {peak, above_files}} of one sentence."""
+    commands = sentence_commands(binary, engine)
+    for dtype in DTYPES[1:]:
+        commands[f"{OURS} {dtype}"] = [*commands[OURS], "--dtype", dtype]
+    return {name: peak_memory(command) for name, command in commands.items()}
 
 
 def largest_difference(one, other):
@@ -127,3 +149,30 @@ def compare_lines(ours, other):
             states = [record["last_hidden_state"] for record in (one, two)]
             if not (same and largest_difference(*states) <= TOLERANCE):
                 sys.exit(f"bench: line {number} differs between ours and the script")
+
+
+def programs(binary, count, rounds):
+    """{dtype: [{"json", "npy": seconds, "tokenizing", "encoding", "printing": processor seconds}]}
+
+    A dry run only tokenizes. npy holds one mean a text, so next to nothing is printed: what JSON
+    with all vectors takes more is for printing.
+    """
+    folder, source = bulk_files(count)
+    json_file, npy_file = folder / "program.jsonl", folder / "program.npy"
+    command = [binary, "--model", prepare.minilm(), "--file", source, "--quiet", "--device", "cpu"]
+    command += ["--threads", "2"]
+    to_json = ["--fields", "last_hidden_state", "--output", json_file]
+    to_npy = ["--pooling", "mean", "--format", "npy", "--output", npy_file]
+    results = {dtype: [] for dtype in DTYPES}
+    for _ in range(rounds):
+        for dtype, samples in results.items():
+            run = [*command, "--dtype", dtype]
+            json_seconds, json_time = timed_twice([*run, *to_json])
+            npy_seconds, npy_time = timed_twice([*run, *to_npy])
+            tokenizing = timed_twice([*run, "--dry-run"])[1]
+            sample = {"json": json_seconds, "npy": npy_seconds, "tokenizing": tokenizing}
+            sample |= {"encoding": npy_time - tokenizing, "printing": json_time - npy_time}
+            samples.append(sample)
+    json_file.unlink()
+    npy_file.unlink()
+    return results

@@ -98,6 +98,21 @@ def processes_table(what, unit, rounds):
     return table(["whole process", f"ours, {unit}", *others], [row])
 
 
+def programs_table(lines, results):
+    """Files of lines: seconds, and shares of the processor time of JSON with all vectors."""
+    parts = ["tokenizing", "encoding", "printing"]
+    rows = []
+    for dtype, samples in results.items():
+        seconds = [cell([it[name] for it in samples], 1) for name in ("json", "npy")]
+        times = [median(it[part] for it in samples) for part in parts]
+        shares = [f"{100 * it / sum(times):.0f} %" for it in times]
+        mean = 100 * times[0] / sum(times[:2])
+        rows.append([dtype, *seconds, *shares, f"{mean:.0f} %"])
+    header = [f"{lines} lines, all-MiniLM", "to JSON, s", "means to npy, s"]
+    shares = [f"{part} in JSON" for part in parts]
+    return table([*header, *shares, "tokenizing in npy"], rows)
+
+
 def memory_table(figures):
     """{engine: {peak, above_files}} in MB."""
     rows = [

@@ -17,6 +17,8 @@ from cases import WEIGHT_BYTES
 
 OURS, STOCK = "bert-embed", "stock candle"
 PEERS = {"PyTorch": "torch", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino"}
+ORT_INT8, TORCH_BF16 = "ONNX Runtime int8", "PyTorch bfloat16"
+MODES = PEERS | {ORT_INT8: "onnxruntime-int8", TORCH_BF16: "torch-bfloat16"}
 # Any other mode of peer.py goes by its own name.
 REFERENCE = "torch-float64"
 # What a thread pool may still do after its last run.
@@ -26,17 +28,17 @@ SETTLE_SECONDS = 0.03
 class Worker:
     """One engine in one process."""
 
-    def __init__(self, engine, name):
+    def __init__(self, engine, name, model=prepare.BASE, graphs=prepare.GRAPHS):
         """Starts the process and waits until the model is loaded."""
         self.name = name
         if name == STOCK:
-            command = [engine, "stock", prepare.BASE]
+            command = [engine, "stock", model]
         elif name.startswith(OURS):
             # The device and the type of the weights may follow.
-            command = [engine, "ours", prepare.BASE, *name.removeprefix(OURS).split()]
+            command = [engine, "ours", model, *name.removeprefix(OURS).split()]
         else:
-            peer = PEERS.get(name, name)
-            directory = prepare.BASE if peer.startswith(("torch", "products")) else prepare.GRAPHS
+            peer = MODES.get(name, name)
+            directory = model if peer.startswith(("torch", "products")) else graphs
             command = [sys.executable, Path(__file__).with_name("peer.py"), peer, directory]
         log = open(prepare.WORK / f"{name.replace(' ', '-')}.log", "w")
         self.process = subprocess.Popen(

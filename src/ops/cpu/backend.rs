@@ -90,10 +90,12 @@ impl IntegerProjection {
         let view = &projection.weight;
         let in_features = view.shape().last().copied().unwrap_or_default();
         let quantize = |weight: &[f32]| IntegerWeight::quantize(weight, in_features, scheme);
+        let weight = view
+            .as_f32()
+            .map_or_else(|| quantize(&view.to_f32()), quantize);
+        view.release();
         Self {
-            weight: view
-                .as_f32()
-                .map_or_else(|| quantize(&view.to_f32()), quantize),
+            weight,
             bias: Parameter::load(&projection.bias, dtype),
         }
     }

@@ -61,7 +61,7 @@ pub(crate) unsafe fn tiles<S: Simd>(
     );
     let mut output = 0;
     while output < outputs {
-        let count = tile_outputs::<S>(outputs - output);
+        let count = tile_outputs(outputs - output, S::TILE_OUTPUTS);
         let tile = Tile {
             panel: panel.as_ptr(),
             segments,
@@ -82,13 +82,13 @@ pub(crate) unsafe fn tiles<S: Simd>(
     }
 }
 
-/// The largest compiled tile for `outputs` remaining ones.
+/// The largest compiled tile for `outputs` remaining ones, of `most` outputs at most.
 #[inline(always)]
-pub(crate) fn tile_outputs<S: Simd>(outputs: usize) -> usize {
+pub(crate) fn tile_outputs(outputs: usize, most: usize) -> usize {
     let sizes = [12, 8, 6, 4, 2];
     sizes
         .into_iter()
-        .find(|size| *size <= outputs && *size <= S::TILE_OUTPUTS)
+        .find(|size| *size <= outputs && *size <= most)
         .unwrap_or(1)
 }
 

@@ -4,9 +4,9 @@
 //! of a group stay in registers; at its end they are scaled and added to what is in memory.
 
 use super::super::panel::panel_tokens;
-use super::super::simd::{Integers, Products};
+use super::super::simd::{Integers, Products, WORDS_STEP};
 use super::super::tile::{opaque, tile_outputs};
-use super::weight::{WORDS_MULTIPLE, WeightScale};
+use super::weight::WeightScale;
 
 /// Words in a cache line.
 const LINE: usize = 16;
@@ -24,20 +24,23 @@ pub(super) struct PanelGroups<'a> {
     pub(super) width: usize,
 }
 
-/// The same groups of some outputs, from the first one's first word on.
+/// The same groups of some outputs: one tile, or several small ones.
 #[derive(Clone, Copy)]
 pub(super) struct WeightGroups<'a> {
-    /// `row_words` from one output to the next.
+    /// From the first tile on, `[row_words, outputs]` each.
     pub(super) words: &'a [i32],
     pub(super) row_words: usize,
-    /// `row_groups` from one output to the next.
+    /// The groups' first word.
+    pub(super) first_word: usize,
+    /// From the first tile on, `[row_groups, outputs]` each.
     pub(super) scales: &'a [WeightScale],
     pub(super) row_groups: usize,
+    pub(super) first_group: usize,
     pub(super) outputs: usize,
     /// Words of a group; the last one may have less.
     pub(super) group_words: usize,
-    /// Words from each one to one that will be read soon and is brought into L2; zero for none.
-    pub(super) prefetch: usize,
+    /// Whether the same words of the next tile are brought into L2.
+    pub(super) prefetch: bool,
 }
 
 /// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to what
@@ -62,22 +65,25 @@ pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
 ) {
     let width = panel.width;
     let (words, groups) = (panel.words.len() / width, panel.scales.len() / width);
-    let last = weights.outputs - 1;
-    assert!(words <= groups * weights.group_words && words % WORDS_MULTIPLE == 0);
+    assert!(words <= groups * weights.group_words && words % WORDS_STEP == 0);
     assert!(words > (groups - 1) * weights.group_words);
-    assert!(weights.words.len() >= last * weights.row_words + words);
-    assert!(weights.scales.len() >= last * weights.row_groups + groups);
+    assert!(weights.first_word + words <= weights.row_words);
+    assert!(weights.first_group + groups <= weights.row_groups);
+    assert!(weights.words.len() >= weights.outputs * weights.row_words);
+    assert!(weights.scales.len() >= weights.outputs * weights.row_groups);
     if P::PACKED > 2 {
         assert!(panel.corrections.len() >= groups * width);
     }
     let mut output = 0;
     while output < weights.outputs {
-        let outputs = tile_outputs::<S>(weights.outputs - output);
+        let outputs = tile_outputs(weights.outputs - output, S::TILE_OUTPUTS);
+        let first_word = output * weights.row_words + weights.first_word * outputs;
+        let first_scale = output * weights.row_groups + weights.first_group * outputs;
         let tile = IntegerTile {
             panel,
             weights: WeightGroups {
-                words: &weights.words[output * weights.row_words..],
-                scales: &weights.scales[output * weights.row_groups..],
+                words: &weights.words[first_word..],
+                scales: &weights.scales[first_scale..],
                 ..weights
             },
             words,
@@ -142,41 +148,61 @@ impl IntegerTile<'_> {
         products: P,
         sums: *mut f32,
     ) {
-        let stride = self.weights.row_words;
-        // A pointer for every third output: x86 addresses two more by the stride and its double.
-        let mut thirds: [*const i32; 4] = std::array::from_fn(|third| {
-            opaque(self.weights.words.as_ptr().wrapping_add(3 * third * stride))
-        });
+        let mut weights = self.weights.words.as_ptr();
         let mut panel: *const i32 = self.panel.words.as_ptr().cast();
         for group in 0..self.groups {
             // SAFETY: the group is below `groups`.
             let mut integers = unsafe { self.start::<S, P, VECTORS, OUTPUTS>(simd, group) };
             let group_words = self.weights.group_words;
             let words = group_words.min(self.words - group * group_words);
-            for index in 0..words / WORDS_MULTIPLE {
-                if self.weights.prefetch > 0 && index % (LINE / WORDS_MULTIPLE) == 0 {
-                    for output in 0..OUTPUTS {
-                        let at = thirds[output / 3].wrapping_add(output % 3 * stride);
-                        simd.prefetch(at.wrapping_add(self.weights.prefetch).cast());
-                    }
-                }
-                // SAFETY: these words are in the group.
-                unsafe {
-                    step(simd, products, &mut integers, panel, thirds, stride, 0);
-                    step(simd, products, &mut integers, panel, thirds, stride, 1);
-                    step(simd, products, &mut integers, panel, thirds, stride, 2);
-                    step(simd, products, &mut integers, panel, thirds, stride, 3);
-                }
-                thirds = [
-                    opaque(thirds[0].wrapping_add(WORDS_MULTIPLE)),
-                    opaque(thirds[1].wrapping_add(WORDS_MULTIPLE)),
-                    opaque(thirds[2].wrapping_add(WORDS_MULTIPLE)),
-                    opaque(thirds[3].wrapping_add(WORDS_MULTIPLE)),
-                ];
-                panel = panel.wrapping_add(WORDS_MULTIPLE * VECTORS * S::LANES);
-            }
+            // SAFETY: these words are in the group.
+            unsafe { self.multiply(simd, products, &mut integers, panel, weights, words) }
+            weights = opaque(weights.wrapping_add(words * OUTPUTS));
+            panel = panel.wrapping_add(words * VECTORS * S::LANES);
             // SAFETY: the group is below `groups`; sums by the caller's promise.
             unsafe { self.finish(simd, group, integers, sums) }
+        }
+    }
+
+    /// Adds the products of some words to the sums.
+    ///
+    /// # Safety
+    /// As [`IntegerTile::run`]; there must be so many `words` left at `panel` and `weights`.
+    #[inline(always)]
+    unsafe fn multiply<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        simd: S,
+        products: P,
+        integers: &mut [[S::Words; VECTORS]; OUTPUTS],
+        mut panel: *const i32,
+        mut weights: *const i32,
+        words: usize,
+    ) {
+        let steps = words / WORDS_STEP;
+        let next = if self.weights.prefetch {
+            OUTPUTS * self.weights.row_words
+        } else {
+            0
+        };
+        // SAFETY: the caller's promise.
+        if unsafe { products.products_loop(simd, integers, panel, weights, steps, next) } {
+            return;
+        }
+        for _ in 0..steps {
+            if next > 0 {
+                for line in (0..WORDS_STEP * OUTPUTS).step_by(LINE) {
+                    simd.prefetch(weights.wrapping_add(next + line).cast());
+                }
+            }
+            // SAFETY: the caller's promise.
+            unsafe {
+                step(simd, products, integers, panel, weights, 0);
+                step(simd, products, integers, panel, weights, 1);
+                step(simd, products, integers, panel, weights, 2);
+                step(simd, products, integers, panel, weights, 3);
+            }
+            weights = opaque(weights.wrapping_add(WORDS_STEP * OUTPUTS));
+            panel = panel.wrapping_add(WORDS_STEP * VECTORS * S::LANES);
         }
     }
 
@@ -210,7 +236,7 @@ impl IntegerTile<'_> {
             // SAFETY: output < OUTPUTS and group is below the groups.
             let weight = simd.splat_word(unsafe {
                 let scales = self.weights.scales;
-                let place = output * self.weights.row_groups + group;
+                let place = group * OUTPUTS + output;
                 scales.get_unchecked(place).correction
             });
             for vector in 0..VECTORS {
@@ -250,7 +276,7 @@ impl IntegerTile<'_> {
             // SAFETY: output < OUTPUTS and group is below the groups.
             let weight = simd.splat(unsafe {
                 let scales = self.weights.scales;
-                let place = output * self.weights.row_groups + group;
+                let place = group * OUTPUTS + output;
                 scales.get_unchecked(place).scale
             });
             for vector in 0..VECTORS {
@@ -277,7 +303,7 @@ impl IntegerTile<'_> {
 /// Adds the products of one word to every sum.
 ///
 /// # Safety
-/// As [`IntegerTile::run`], `word` being below what is left of the group at `panel` and `thirds`.
+/// As [`IntegerTile::run`], `word` being below what is left of the group at `panel` and `weights`.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -288,8 +314,7 @@ unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS:
     products: P,
     integers: &mut [[S::Words; VECTORS]; OUTPUTS],
     panel: *const i32,
-    thirds: [*const i32; 4],
-    stride: usize,
+    weights: *const i32,
     word: usize,
 ) {
     let mut tokens = [simd.splat_word(0); VECTORS];
@@ -303,13 +328,9 @@ unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS:
         ($($output:literal)*) => { $(
             if $output < OUTPUTS {
                 // SAFETY: the output is there, and the word in the group, by the caller's promise.
-                let weight = unsafe { *thirds[$output / 3].add($output % 3 * stride + word) };
+                let weight = unsafe { *weights.add(word * OUTPUTS + $output) };
                 let weight = simd.splat_word(weight);
-                for vector in 0..VECTORS {
-                    let sum = integers[$output][vector];
-                    integers[$output][vector] =
-                        products.add_products(simd, sum, tokens[vector], weight);
-                }
+                products.add_products(simd, &mut integers[$output], tokens, weight);
             }
         )* };
     }

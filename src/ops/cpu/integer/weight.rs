@@ -3,7 +3,8 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::super::simd::{EXPONENT_MAGIC, Packing, has_vnni};
+use super::super::simd::{EXPONENT_MAGIC, Level, Packing, WORDS_STEP, has_vnni};
+use super::super::tile::tile_outputs;
 
 /// How numbers become integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +32,13 @@ pub(super) const STEPS: f32 = 255.0;
 /// A group without a number above this is all zeros: scales would leave f32.
 pub(super) const TINY: f32 = 1e-30;
 
-/// Rows of words are padded to this many, the steps that the tile unrolls.
-pub(super) const WORDS_MULTIPLE: usize = 4;
-
 /// How the integers of a linear layer lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     scheme: Scheme,
     packing: Packing,
+    /// The most outputs of a tile.
+    tile_outputs: usize,
 }
 
 impl Format {
@@ -47,7 +47,11 @@ impl Format {
             Scheme::Int8 if has_vnni() => Packing::Bytes,
             Scheme::Int8 | Scheme::Int16 => Packing::Pairs,
         };
-        Self { scheme, packing }
+        Self {
+            scheme,
+            packing,
+            tile_outputs: Level::current().tile_outputs(),
+        }
     }
 
     pub(crate) fn scheme(self) -> Scheme {
@@ -73,7 +77,7 @@ impl Format {
     /// Words of one token or output.
     pub(super) fn row_words(self, features: usize) -> usize {
         let words = features.div_ceil(self.packing.packed());
-        words.next_multiple_of(WORDS_MULTIPLE)
+        words.next_multiple_of(WORDS_STEP)
     }
 
     pub(super) fn groups(self, features: usize) -> usize {
@@ -81,7 +85,10 @@ impl Format {
     }
 }
 
-/// A quantized weight matrix.
+/// A quantized weight matrix, in tiles of outputs as the kernel takes them (`tile_outputs`).
+///
+/// The tiles follow each other. A tile's words lie in the order in which they are multiplied, the
+/// outputs of one word side by side, and so do its scales.
 ///
 /// It takes 2 bytes a number in int16 and 1 in int8, 2 if the machine has no VNNI, and 8 bytes a
 /// group.
@@ -89,9 +96,9 @@ pub(crate) struct IntegerWeight {
     format: Format,
     in_features: usize,
     out_features: usize,
-    /// `[out_features, row_words]`, zero past the last number.
+    /// `[row_words, outputs]` of each tile, zero past the last number.
     words: Vec<i32>,
-    /// `[out_features, groups]`
+    /// `[groups, outputs]` of each tile.
     scales: Vec<WeightScale>,
 }
 
@@ -124,15 +131,24 @@ impl IntegerWeight {
         let (row_words, groups) = (format.row_words(in_features), format.groups(in_features));
         let mut words = vec![0; out_features * row_words];
         let mut scales = vec![WeightScale::default(); out_features * groups];
+        let most = format.tile_outputs;
         weight
-            .par_chunks_exact(in_features)
-            .zip(words.par_chunks_exact_mut(row_words))
-            .zip(scales.par_chunks_exact_mut(groups))
-            .for_each(|((row, words), scales)| {
-                let groups = row.chunks(format.group());
-                let words = words.chunks_mut(format.group_words());
-                for ((values, words), scale) in groups.zip(words).zip(scales) {
-                    *scale = quantize_group(values, format, words);
+            .par_chunks(most * in_features)
+            .zip(words.par_chunks_mut(most * row_words))
+            .zip(scales.par_chunks_mut(most * groups))
+            .for_each(|((mut weight, mut words), mut scales)| {
+                while !weight.is_empty() {
+                    let outputs = tile_outputs(weight.len() / in_features, most);
+                    let rows;
+                    (rows, weight) = weight.split_at(outputs * in_features);
+                    let tile = WeightTile {
+                        words: words
+                            .split_off_mut(..outputs * row_words)
+                            .unwrap_or_default(),
+                        scales: scales.split_off_mut(..outputs * groups).unwrap_or_default(),
+                        outputs,
+                    };
+                    tile.quantize(rows, in_features, format);
                 }
             });
         Self {
@@ -162,6 +178,35 @@ impl IntegerWeight {
 
     pub(super) fn scales(&self) -> &[WeightScale] {
         &self.scales
+    }
+}
+
+/// The words and scales of one tile.
+struct WeightTile<'a> {
+    /// `[row_words, outputs]`
+    words: &'a mut [i32],
+    /// `[groups, outputs]`
+    scales: &'a mut [WeightScale],
+    outputs: usize,
+}
+
+impl WeightTile<'_> {
+    /// # Shapes
+    /// `rows`: `[outputs, in_features]`
+    fn quantize(self, rows: &[f32], in_features: usize, format: Format) {
+        let mut room = [0; GROUP_INT16 / 2];
+        for (output, row) in rows.chunks_exact(in_features).enumerate() {
+            let words = self.words.chunks_mut(format.group_words() * self.outputs);
+            let scales = self.scales.chunks_exact_mut(self.outputs);
+            for ((values, words), scales) in row.chunks(format.group()).zip(words).zip(scales) {
+                let quantized = &mut room[..words.len() / self.outputs];
+                quantized.fill(0);
+                scales[output] = quantize_group(values, format, quantized);
+                for (words, word) in words.chunks_exact_mut(self.outputs).zip(quantized) {
+                    words[output] = *word;
+                }
+            }
+        }
     }
 }
 

@@ -211,23 +211,20 @@ impl WorkItem<'_> {
 /// Replaces `sums` by `activation(sums + bias)`.
 #[inline(always)]
 pub(crate) fn finish<S: Simd>(simd: S, activation: Activation, bias: S::Vector, sums: &mut [f32]) {
-    match activation {
-        Activation::None => map(simd, sums, |sum| simd.add(sum, bias)),
-        Activation::Gelu => map(simd, sums, |sum| math::gelu(simd, simd.add(sum, bias))),
-        Activation::GeluTanh => {
-            map(simd, sums, |sum| math::gelu_tanh(simd, simd.add(sum, bias)));
-        }
-        Activation::Relu => map(simd, sums, |sum| {
-            simd.max(simd.splat(0.0), simd.add(sum, bias))
-        }),
-        Activation::Tanh => map(simd, sums, |sum| math::tanh(simd, simd.add(sum, bias))),
+    // No closure: one that is not inlined loses the target features.
+    macro_rules! replace {
+        ($sum:ident => $value:expr) => {
+            for sums in sums.chunks_exact_mut(S::LANES) {
+                let $sum = simd.add(simd.load_slice(sums), bias);
+                simd.store_slice($value, sums);
+            }
+        };
     }
-}
-
-/// Replaces whole registers of `values` by `function` of them.
-#[inline(always)]
-fn map<S: Simd>(simd: S, values: &mut [f32], function: impl Fn(S::Vector) -> S::Vector) {
-    for values in values.chunks_exact_mut(S::LANES) {
-        simd.store_slice(function(simd.load_slice(values)), values);
+    match activation {
+        Activation::None => replace!(sum => sum),
+        Activation::Gelu => replace!(sum => math::gelu(simd, sum)),
+        Activation::GeluTanh => replace!(sum => math::gelu_tanh(simd, sum)),
+        Activation::Relu => replace!(sum => simd.max(simd.splat(0.0), sum)),
+        Activation::Tanh => replace!(sum => math::tanh(simd, sum)),
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[cfg(test)]
 pub(crate) use integers::forbid_vnni;
 pub(crate) use integers::{
-    IntegerKernel, Integers, Packing, Products, dispatch_integers, has_vnni,
+    IntegerKernel, Integers, Packing, Products, WORDS_STEP, dispatch_integers, has_vnni,
 };
 
 /// The instruction set that the kernels run on.
@@ -81,6 +81,18 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 if avx2::Avx2::detect().is_some() => avx2::Avx2::LANES,
             _ => portable::Portable::LANES,
+        }
+    }
+
+    /// Outputs of the register tile.
+    #[must_use]
+    pub(crate) fn tile_outputs(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 if avx512::Avx512::detect().is_some() => avx512::Avx512::TILE_OUTPUTS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 if avx2::Avx2::detect().is_some() => avx2::Avx2::TILE_OUTPUTS,
+            _ => portable::Portable::TILE_OUTPUTS,
         }
     }
 

@@ -43,9 +43,17 @@ impl Products<Avx2> for FusedPairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products(self, _: Avx2, sums: __m256i, x: __m256i, weights: __m256i) -> __m256i {
-        // SAFETY: self exists only if the machine has the instruction.
-        unsafe { fused_pairs(sums, x, weights) }
+    fn add_products<const VECTORS: usize>(
+        self,
+        _: Avx2,
+        sums: &mut [__m256i; VECTORS],
+        x: [__m256i; VECTORS],
+        weight: __m256i,
+    ) {
+        for vector in 0..VECTORS {
+            // SAFETY: self exists only if the machine has the instruction.
+            sums[vector] = unsafe { fused_pairs(sums[vector], x[vector], weight) };
+        }
     }
 }
 
@@ -53,9 +61,17 @@ impl Products<Avx2> for FusedBytes {
     const PACKED: usize = 4;
 
     #[inline(always)]
-    fn add_products(self, _: Avx2, sums: __m256i, x: __m256i, weights: __m256i) -> __m256i {
-        // SAFETY: self exists only if the machine has the instruction.
-        unsafe { _mm256_dpbusd_avx_epi32(sums, x, weights) }
+    fn add_products<const VECTORS: usize>(
+        self,
+        _: Avx2,
+        sums: &mut [__m256i; VECTORS],
+        x: [__m256i; VECTORS],
+        weight: __m256i,
+    ) {
+        for vector in 0..VECTORS {
+            // SAFETY: self exists only if the machine has the instruction.
+            sums[vector] = unsafe { _mm256_dpbusd_avx_epi32(sums[vector], x[vector], weight) };
+        }
     }
 }
 
@@ -98,6 +114,87 @@ fn pairs(mut sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
         );
     }
     sums
+}
+
+/// The products of one word: six outputs by two registers of tokens.
+macro_rules! word {
+    ($x:literal $y:literal: $a:literal $b:literal $c:literal $d:literal $e:literal $f:literal) => {
+        concat!(
+            "vmovups ymm12, [{panel} + ", $x, "]\n",
+            "vmovups ymm13, [{panel} + ", $y, "]\n",
+            word!($a "ymm0" "ymm1"),
+            word!($b "ymm2" "ymm3"),
+            word!($c "ymm4" "ymm5"),
+            word!($d "ymm6" "ymm7"),
+            word!($e "ymm8" "ymm9"),
+            word!($f "ymm10" "ymm11"),
+        )
+    };
+    ($weight:literal $one:literal $two:literal) => {
+        concat!(
+            "vpbroadcastd ymm14, [{weights} + ", $weight, "]\n",
+            "vpmaddwd ymm15, ymm12, ymm14\n",
+            "vpmaddwd ymm14, ymm13, ymm14\n",
+            "vpaddd ", $one, ", ", $one, ", ymm15\n",
+            "vpaddd ", $two, ", ", $two, ", ymm14\n",
+        )
+    };
+}
+
+/// Adds the products of `steps` times four words to the sums of six outputs and two registers of
+/// tokens.
+///
+/// By name as a whole: sums, tokens and products fill the sixteen registers, and the compiler keeps
+/// one or two sums in memory.
+///
+/// # Safety
+/// As [`Integers::pairs_loop`].
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn pairs_loop(
+    sums: &mut [[__m256i; 2]; 6],
+    panel: *const i32,
+    weights: *const i32,
+    steps: usize,
+    prefetch: usize,
+) {
+    // SAFETY: the caller's promise; all registers are named.
+    unsafe {
+        asm!(
+            "2:",
+            "prefetcht1 [{weights} + {prefetch}]",
+            "prefetcht1 [{weights} + {prefetch} + 64]",
+            word!("0" "32": "0" "4" "8" "12" "16" "20"),
+            word!("64" "96": "24" "28" "32" "36" "40" "44"),
+            word!("128" "160": "48" "52" "56" "60" "64" "68"),
+            word!("192" "224": "72" "76" "80" "84" "88" "92"),
+            "add {panel}, 256",
+            "add {weights}, 96",
+            "dec {steps}",
+            "jnz 2b",
+            panel = inout(reg) panel => _,
+            weights = inout(reg) weights => _,
+            steps = inout(reg) steps => _,
+            prefetch = in(reg) prefetch * size_of::<i32>(),
+            inout("ymm0") sums[0][0],
+            inout("ymm1") sums[0][1],
+            inout("ymm2") sums[1][0],
+            inout("ymm3") sums[1][1],
+            inout("ymm4") sums[2][0],
+            inout("ymm5") sums[2][1],
+            inout("ymm6") sums[3][0],
+            inout("ymm7") sums[3][1],
+            inout("ymm8") sums[4][0],
+            inout("ymm9") sums[4][1],
+            inout("ymm10") sums[5][0],
+            inout("ymm11") sums[5][1],
+            out("ymm12") _,
+            out("ymm13") _,
+            out("ymm14") _,
+            out("ymm15") _,
+            options(readonly, nostack)
+        );
+    }
 }
 
 /// Calls an intrinsic on behalf of a method of [`Avx2`].
@@ -171,7 +268,33 @@ impl Integers for Avx2 {
         intrinsic!(_mm256_madd_epi16(a, b))
     }
     #[inline(always)]
-    fn add_pairs(self, sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(pairs(sums, a, b))
+    fn add_pairs<const VECTORS: usize>(
+        self,
+        sums: &mut [__m256i; VECTORS],
+        a: [__m256i; VECTORS],
+        b: __m256i,
+    ) {
+        for vector in 0..VECTORS {
+            sums[vector] = intrinsic!(pairs(sums[vector], a[vector], b));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs_loop<const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        sums: &mut [[__m256i; VECTORS]; OUTPUTS],
+        panel: *const i32,
+        weights: *const i32,
+        steps: usize,
+        prefetch: usize,
+    ) -> bool {
+        if VECTORS != 2 || OUTPUTS != 6 || steps == 0 {
+            return false;
+        }
+        // SAFETY: the sizes are equal; the rest by the caller's promise.
+        unsafe {
+            let sums = &mut *std::ptr::from_mut(sums).cast();
+            pairs_loop(sums, panel, weights, steps, prefetch);
+        }
+        true
     }
 }

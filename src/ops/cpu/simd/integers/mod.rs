@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{EXPONENT_MAGIC, Level, Simd};
 
+/// Words that the loops take at a time; a row of words is padded to a multiple of them.
+pub(crate) const WORDS_STEP: usize = 4;
+
 /// Words in lanes, as many as the level has f32.
 pub(crate) trait Integers: Simd {
     /// One register of words.
@@ -49,10 +52,38 @@ pub(crate) trait Integers: Simd {
     /// `low_a * low_b + high_a * high_b` of the i16 in each word.
     fn multiply_pairs(self, a: Self::Words, b: Self::Words) -> Self::Words;
 
-    /// `sums + low_a * low_b + high_a * high_b`
+    /// Adds `low_a * low_b + high_a * high_b` to the sums of each `a`.
     #[inline(always)]
-    fn add_pairs(self, sums: Self::Words, a: Self::Words, b: Self::Words) -> Self::Words {
-        self.add_words(sums, self.multiply_pairs(a, b))
+    fn add_pairs<const VECTORS: usize>(
+        self,
+        sums: &mut [Self::Words; VECTORS],
+        a: [Self::Words; VECTORS],
+        b: Self::Words,
+    ) {
+        for (sum, a) in sums.iter_mut().zip(a) {
+            *sum = self.add_words(*sum, self.multiply_pairs(a, b));
+        }
+    }
+
+    /// Adds the products of `steps` times [`WORDS_STEP`] words to the sums, if the level has a loop
+    /// of its own for that; whether it has. The words at `prefetch` from each one are brought into
+    /// L2.
+    ///
+    /// # Shapes
+    /// `panel`: `[words, VECTORS * LANES]`, `weights`: `[words, OUTPUTS]`, of pairs
+    ///
+    /// # Safety
+    /// The words must be readable; those to prefetch need not be.
+    #[inline(always)]
+    unsafe fn pairs_loop<const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        _sums: &mut [[Self::Words; VECTORS]; OUTPUTS],
+        _panel: *const i32,
+        _weights: *const i32,
+        _steps: usize,
+        _prefetch: usize,
+    ) -> bool {
+        false
     }
 
     /// The whole number closest to each value, the even one of two; for values below 2^22.
@@ -71,8 +102,31 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     /// Numbers in a word.
     const PACKED: usize;
 
-    /// `sums + Σ x * weight` over the numbers of each word.
-    fn add_products(self, simd: S, sums: S::Words, x: S::Words, weights: S::Words) -> S::Words;
+    /// Adds `Σ x * weight` over the numbers of each word to the sums of each `x`.
+    fn add_products<const VECTORS: usize>(
+        self,
+        simd: S,
+        sums: &mut [S::Words; VECTORS],
+        x: [S::Words; VECTORS],
+        weight: S::Words,
+    );
+
+    /// As [`Integers::pairs_loop`], for the numbers of this packing.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn products_loop<const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        _simd: S,
+        _sums: &mut [[S::Words; VECTORS]; OUTPUTS],
+        _panel: *const i32,
+        _weights: *const i32,
+        _steps: usize,
+        _prefetch: usize,
+    ) -> bool {
+        false
+    }
 }
 
 /// i16 by i16 in two instructions, which every level has.
@@ -83,8 +137,28 @@ impl<S: Integers> Products<S> for Pairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products(self, simd: S, sums: S::Words, x: S::Words, weights: S::Words) -> S::Words {
-        simd.add_pairs(sums, x, weights)
+    fn add_products<const VECTORS: usize>(
+        self,
+        simd: S,
+        sums: &mut [S::Words; VECTORS],
+        x: [S::Words; VECTORS],
+        weight: S::Words,
+    ) {
+        simd.add_pairs(sums, x, weight);
+    }
+
+    #[inline(always)]
+    unsafe fn products_loop<const VECTORS: usize, const OUTPUTS: usize>(
+        self,
+        simd: S,
+        sums: &mut [[S::Words; VECTORS]; OUTPUTS],
+        panel: *const i32,
+        weights: *const i32,
+        steps: usize,
+        prefetch: usize,
+    ) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { simd.pairs_loop(sums, panel, weights, steps, prefetch) }
     }
 }
 
