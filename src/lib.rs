@@ -5,7 +5,7 @@
 //!
 //! # The way of a text
 //! `src` has a room for each part of the work, and each room uses only those below it
-//! (`tests/end_to_end/library/arrows.rs` checks this):
+//! (`tests/end_to_end/library/arrows.rs` checks every `use`):
 //!
 //! | room | its work |
 //! | --- | --- |
@@ -19,6 +19,10 @@
 //! | `vectors/` | pooling, merging and stitching of rows |
 //! | `record/`, `output/` | the fields of one text, and the formats that they are written in |
 //! | `error.rs`, `notes.rs` | every exit code, errors and warnings in the user's words |
+//!
+//! `embedder.rs` is this library's own entry, beside `app/`. Small helpers that any room may use
+//! stand beside the rooms: `table.rs`, `guard.rs` (panics of other crates become errors), `hex.rs`,
+//! `standard_streams.rs`; `allocator.rs` is the command's.
 //!
 //! # Where to add
 //! The compiler names what is missing: tables and matches have no default case.
