@@ -166,11 +166,32 @@ pub(crate) fn modules(directory: &Path) -> Vec<ListedModule> {
     let modules = content
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok());
-    let modules: Vec<ListedModule> = modules.unwrap_or_default();
+    let mut modules: Vec<ListedModule> = modules.unwrap_or_default();
+    for module in &mut modules {
+        module
+            .path
+            .truncate(module.path.trim_end_matches('/').len());
+    }
     if modules.iter().all(plain) {
         return modules;
     }
     Vec::new()
+}
+
+/// What `root` holds beside the model in `directory` that changes a sentence vector: the list of
+/// modules, if the model lies in a folder, and the modules' own files.
+pub(crate) fn module_files(root: &Path, directory: &Path) -> Vec<String> {
+    let of_root = OPTIONAL.iter().filter(|_| root != directory);
+    let of_root = of_root.map(|file| (*file).to_owned());
+    let folders = modules(root).into_iter().map(|module| module.path);
+    let folders = folders.filter(|path| !path.is_empty() && root.join(path) != directory);
+    let of_modules = folders.flat_map(|path| {
+        let weights = WeightFormat::ALL.map(WeightFormat::whole);
+        let files = std::iter::once(CONFIG).chain(weights);
+        files.map(move |file| format!("{path}/{file}"))
+    });
+    let files = of_root.chain(of_modules);
+    files.filter(|file| is_there(root, file)).collect()
 }
 
 /// Where the model itself lies in `root`: the first releases of sentence-transformers put it into a

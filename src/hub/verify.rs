@@ -82,10 +82,14 @@ impl FileHash {
 /// # Errors
 /// [`Kind::Model`]: a file is missing or cannot be read.
 pub fn verify(snapshot: &Snapshot) -> Result<Vec<FileHash>> {
-    files::model_files(&snapshot.directory, true)?
-        .into_iter()
-        .map(|file| {
-            let path = snapshot.directory.join(&file);
+    let (root, directory) = (&snapshot.root, &snapshot.directory);
+    let model = files::model_files(directory, true)?.into_iter();
+    let modules = files::module_files(root, directory).into_iter();
+    let model = model.map(|file| (directory, file));
+    model
+        .chain(modules.map(|file| (root, file)))
+        .map(|(folder, file)| {
+            let path = folder.join(&file);
             let (found, expected) = hash(&path)
                 .kind(Kind::Model)
                 .map_err(|error| error.context(format!("could not verify `{}`", path.display())))?;

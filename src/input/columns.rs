@@ -53,7 +53,7 @@ impl ColumnNames {
     }
 
     /// Whether `words` is looked at in a row that may have a text. A column that nobody named is
-    /// no list of words unless it `is_list`: it may be their number.
+    /// no list of words unless it `is_list` of strings: it may be their number.
     pub(super) fn takes_words(&self, has_text: bool, is_list: bool) -> bool {
         match (&self.text, &self.words) {
             (_, Some(_)) => true,
@@ -62,10 +62,13 @@ impl ColumnNames {
         }
     }
 
-    /// The first segment of a row that has `text` or `words`. A column that was named comes before
-    /// one that was not.
+    /// Whether `text` is looked at in a row that may have words: not if only theirs were named.
+    pub(super) fn takes_text(&self, has_words: bool) -> bool {
+        self.text.is_some() || self.words.is_none() || !has_words
+    }
+
+    /// The first segment of a row that has `text` or `words`.
     pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> FirstSegment {
-        let text = text.filter(|_| self.text.is_some() || self.words.is_none() || words.is_none());
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),

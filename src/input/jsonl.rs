@@ -49,8 +49,9 @@ pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
     let kept = read.is_ok().then(|| columns.kept(values.kept())).flatten();
     let text = || -> Result<Text, String> {
         read?;
-        let is_list = |words: &&RawValue| words.get().starts_with('[');
+        let is_list = |words: &&RawValue| is_list_of_strings(words.get());
         let words = words.filter(|it| columns.takes_words(text.is_some(), is_list(it)));
+        let text = text.filter(|_| columns.takes_text(words.is_some()));
         let text = text.map(|text| value(line, columns.text(), text));
         let words = words.map(|words| value(line, columns.words(), words));
         let pair = pair.map(|pair| value(line, columns.pair(), pair));
@@ -78,6 +79,12 @@ impl<'a> Values<'a> {
         let kept = self.values[PARTS..].iter();
         kept.map(|value| value.map_or("null", RawValue::get))
     }
+}
+
+fn is_list_of_strings(json: &str) -> bool {
+    let is_string = |value: &&RawValue| value.get().starts_with('"');
+    let values = serde_json::from_str::<Vec<&RawValue>>(json);
+    values.is_ok_and(|values| values.iter().all(is_string))
 }
 
 /// The keys of `line`; none if it is not a JSON object.
@@ -169,10 +176,12 @@ mod tests {
         let default = ColumnNames::default();
         let text = Segment::Text("a b".into());
         let list = Segment::Words(vec!["a".into(), "b".into()]);
-        assert_eq!(
-            first(r#"{"text":"a b","words":2}"#, &default),
-            Ok(text.clone())
-        );
+        for line in [
+            r#"{"text":"a b","words":2}"#,
+            r#"{"text":"a b","words":[1]}"#,
+        ] {
+            assert_eq!(first(line, &default), Ok(text.clone()));
+        }
         let both = r#"{"text":"a b","words":["a","b"]}"#;
         assert!(first(both, &default).is_err());
         let named = |text: Option<&str>, words: Option<&str>| ColumnNames {
@@ -181,7 +190,9 @@ mod tests {
             ..ColumnNames::default()
         };
         assert_eq!(first(both, &named(Some("text"), None)), Ok(text));
-        assert_eq!(first(both, &named(None, Some("words"))), Ok(list));
+        for line in [both, r#"{"text":5,"words":["a","b"]}"#] {
+            assert_eq!(first(line, &named(None, Some("words"))), Ok(list.clone()));
+        }
         assert!(first(both, &named(Some("text"), Some("words"))).is_err());
     }
 

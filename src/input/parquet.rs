@@ -53,7 +53,10 @@ impl ParquetRows {
         };
         // All columns, so that a message can list them.
         let places = ColumnPlaces::find(&names, &header(columns), name, true)?;
-        refuse_other_types(places.text.map(|place| &*columns[place]), name)?;
+        let text = places
+            .text
+            .filter(|_| names.takes_text(places.words.is_some()));
+        refuse_other_types(text.map(|place| &*columns[place]), name)?;
         // Reads only those that are used.
         let is_used = |column: &&Arc<Type>| names.uses(column.name());
         let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
@@ -130,10 +133,13 @@ impl ParquetRows {
         };
         let text = || -> std::result::Result<Text, String> {
             kept?;
-            let text = string(self.places.text, names.text())?;
-            let is_list = |cell: &&Field| matches!(cell, Field::ListInternal(_));
-            let list = not_null(self.places.words)
-                .filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
+            let list = not_null(self.places.words);
+            let place = self.places.text;
+            let text = match place.filter(|_| names.takes_text(list.is_some())) {
+                Some(place) => string(Some(place), names.text())?,
+                None => None,
+            };
+            let list = list.filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
             let list = list.map(|cell| words(names.words(), cell));
             Ok(Text {
                 id: id?,
@@ -202,6 +208,12 @@ fn string(name: &str, cell: &Field) -> std::result::Result<String, String> {
         }
         _ => Err(format!("its `{name}` is no string")),
     }
+}
+
+/// Whether it is a list of strings.
+fn is_list(cell: &Field) -> bool {
+    let is_string = |cell: &Field| matches!(cell, Field::Str(_) | Field::Bytes(_));
+    matches!(cell, Field::ListInternal(list) if list.elements().iter().all(is_string))
 }
 
 fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {

@@ -116,7 +116,8 @@ pub(crate) fn tokenize_only(
 ) -> Result<()> {
     let queued = start_reading(texts, Arc::default())?;
     while let Ok(first) = queued.recv() {
-        let more = queued.iter().take(read::TEXTS_AHEAD - 1);
+        // Only those that are there: to wait for more would hold the bytes that the reader needs.
+        let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
         let texts = plan.text_tokenizer().tokenize_all(chunk);
         take(texts.into_iter().collect::<Result<_>>()?)?;

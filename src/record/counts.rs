@@ -44,7 +44,7 @@ impl RunCounts {
             Err(bad) => {
                 self.errors += 1;
                 self.first_error.get_or_insert_with(|| bad.to_string());
-                format!("{:?}", (&bad.message, &bad.id))
+                format!("{:?}", (&bad.message, &bad.id, &bad.columns))
             }
         };
         let hash = Sha256::new_with_prefix(&self.texts).chain_update(content);

@@ -13,6 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::fingerprint::Fingerprint;
 use super::state::Settings;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hex::hex;
@@ -30,11 +31,14 @@ const MAX_VALUE_CHARS: usize = 100;
 /// The tip if a complete output is not that of this run.
 pub(super) const REPLACE: &str = "leave --resume out to replace the file, or give another -o";
 
+/// What is wrong if somebody wrote to a complete output.
+pub(super) const CHANGED: &str = "its bytes are not those that it had when it was completed";
+
 /// What a finished file tells of its run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// The size that it had.
-    size_bytes: u64,
+    /// The bytes that it had.
+    data: Fingerprint,
     /// As [`shortened`] gives them.
     settings: Settings,
     /// How many records it has.
@@ -64,9 +68,9 @@ enum Answer {
 
 impl Origin {
     /// A run with `settings` that wrote the records of `counts`.
-    pub(super) fn new(size_bytes: u64, settings: &Settings, counts: &RunCounts) -> Self {
+    pub(super) fn new(data: Fingerprint, settings: &Settings, counts: &RunCounts) -> Self {
         Self {
-            size_bytes,
+            data,
             settings: shortened(settings),
             records: counts.records,
             texts: counts.texts.clone(),
@@ -82,13 +86,12 @@ impl Origin {
     }
 
     /// Asks the file at `path`, with the bytes that it has now.
-    fn read(path: &Path) -> anyhow::Result<(Answer, u64)> {
+    fn read(path: &Path) -> anyhow::Result<(Answer, Fingerprint)> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(flags)
             .open(path)?;
-        let size_bytes = file.metadata()?.len();
         let answer = match attribute::get(&file, NAME, MAX_BYTES) {
             Ok(Some(json)) => Answer::Finished(
                 serde_json::from_slice(&json)
@@ -98,7 +101,11 @@ impl Origin {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Answer::CannotTell,
             Err(error) => return Err(error.into()),
         };
-        Ok((answer, size_bytes))
+        let data = match answer {
+            Answer::Finished(_) => Fingerprint::of(&mut file)?,
+            Answer::Nothing | Answer::CannotTell => Fingerprint::default(),
+        };
+        Ok((answer, data))
     }
 }
 
@@ -117,16 +124,13 @@ pub(super) fn difference(now: &Settings, then: &Settings) -> Option<String> {
 /// The records of the file at `target`, which a run with `settings` must have completed; `None` if
 /// it cannot tell.
 pub(super) fn finished(target: &Path, settings: &Settings) -> Result<Option<Finished>> {
-    let (answer, size_bytes) = Origin::read(target).kind(Kind::Output)?;
+    let (answer, data) = Origin::read(target).kind(Kind::Output)?;
     let cause = match answer {
         Answer::CannotTell => return Ok(None),
         Answer::Nothing => "it is there, and does not tell which run made it: it has no attribute \
              `user.bert-embed`"
             .to_owned(),
-        Answer::Finished(origin) if origin.size_bytes != size_bytes => format!(
-            "it has {size_bytes} bytes, but had {} when it was completed",
-            origin.size_bytes
-        ),
+        Answer::Finished(origin) if origin.data != data => CHANGED.to_owned(),
         Answer::Finished(origin) => match difference(&shortened(settings), &origin.settings) {
             Some(difference) => format!("it is complete, of another run: {difference}"),
             None => {
@@ -138,6 +142,15 @@ pub(super) fn finished(target: &Path, settings: &Settings) -> Result<Option<Fini
         },
     };
     Err(Error::message(Kind::Output, cause).with_tip(REPLACE))
+}
+
+/// Whether the file at `target` was made by the run of `origin`, whatever its bytes are now.
+pub(super) fn is_of(target: &Path, origin: &Origin) -> anyhow::Result<bool> {
+    Ok(target.try_exists()?
+        && match Origin::read(target)?.0 {
+            Answer::Finished(found) => found == *origin,
+            Answer::Nothing | Answer::CannotTell => false,
+        })
 }
 
 /// `settings` with the end of every long value replaced by its hash.

@@ -157,13 +157,78 @@ fn a_file_that_does_not_tell_or_has_changed_is_refused() {
     fs::remove_file(place.path().join("out")).expect("removed");
     assert_eq!(place.run(&[&arguments[..], &["-q"]].concat()).0, 0);
     let whole = place.read("out");
-    place.write("out", format!("{whole}{{}}\n"));
-    let bytes = whole.len();
     let words = format!(
-        "error: could not resume `out`: it has {} bytes, but had {bytes} when it was completed\n{TIP}",
-        bytes + 3
+        "error: could not resume `out`: its bytes are not those that it had when it was completed\n\
+         {TIP}"
     );
-    assert_leaves(&place, "out", &arguments, 7, &words);
+    // Writing to a file keeps its attributes; the second content has as many bytes.
+    for changed in [format!("{whole}{{}}\n"), whole.replace('0', "7")] {
+        place.write("out", changed);
+        assert_leaves(&place, "out", &arguments, 7, &words);
+    }
+}
+
+#[test]
+fn a_changed_module_of_the_model_is_another_run() {
+    let place = Place::new();
+    let model = |name: &str, content: &str| {
+        let path = place.path().join("model").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, content).expect("written");
+    };
+    model(
+        "modules.json",
+        r#"[{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"},
+            {"idx":1,"name":"1","path":"1_Pooling/","type":"sentence_transformers.models.Pooling"}]"#,
+    );
+    model("1_Pooling/config.json", r#"{"pooling_mode":"mean"}"#);
+    let arguments = [
+        "--pooling",
+        "model",
+        "-o",
+        "out",
+        "--resume",
+        "-q",
+        "she is",
+    ];
+    assert_eq!(place.run(&arguments).0, 0);
+    assert_eq!(place.run(&arguments).0, 0);
+    model("1_Pooling/config.json", r#"{"pooling_mode":"max"}"#);
+    let (code, _, stderr) = place.run(&arguments);
+    assert_eq!(code, 7, "{stderr}");
+}
+
+#[test]
+fn kept_columns_of_a_bad_text_are_part_of_the_input() {
+    let place = Place::new();
+    let columns = [
+        "-f",
+        "in.jsonl",
+        "--fields",
+        "index",
+        "--keep-columns",
+        "n",
+        "-q",
+    ];
+    let arguments = [&columns[..], &["-o", "out", "--resume"]].concat();
+    place.write("in.jsonl", "{\"n\":1}\n{\"text\":\"she\"}\n");
+    assert_eq!(place.run(&arguments).0, 9);
+    assert_eq!(place.run(&arguments).0, 0);
+    place.write("in.jsonl", "{\"n\":2}\n{\"text\":\"she\"}\n");
+    assert_eq!(place.run(&arguments).0, 7);
+}
+
+#[test]
+fn a_few_texts_of_many_bytes_are_counted_too() {
+    let place = Place::new();
+    // More than the 32 MiB that may be on their way at once.
+    place.write("in", format!("{}\n", "a".repeat(12 << 20)).repeat(4));
+    assert_eq!(place.run(&["-f", "in", "--dry-run", "-q"]).0, 0);
+    let arguments = [
+        "-f", "in", "--fields", "index", "-o", "out", "--resume", "-q",
+    ];
+    assert_eq!(place.run(&arguments).0, 0);
+    assert_eq!(place.run(&arguments).0, 0);
 }
 
 #[test]
