@@ -76,6 +76,13 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
 ///
 /// # Errors
 /// [`Kind::Hub`] or [`Kind::HubRefused`].
+#[cfg_attr(
+    not(feature = "hub"),
+    expect(
+        clippy::unnecessary_wraps,
+        reason = "only the hub's answer may be an error"
+    )
+)]
 pub(crate) fn weights_on_hub(
     environment: &Environment,
     snapshot: &Snapshot,

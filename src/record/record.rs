@@ -195,20 +195,13 @@ impl BadRecord {
 
 impl Serialize for BadRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let BadText {
-            message,
-            id,
-            columns,
-            place,
-        } = &self.bad;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("index", &self.index)?;
-        if let Some(id) = id {
-            map.serialize_entry("id", id)?;
+        for field in [Field::Index, Field::Id, Field::Columns] {
+            if let Some(value) = self.value(field) {
+                map.serialize_entry(field.name(), &value)?;
+            }
         }
-        if let Some(columns) = columns {
-            map.serialize_entry(Field::Columns.name(), &Value::Json(columns))?;
-        }
+        let BadText { message, place, .. } = &self.bad;
         let error = ErrorValue {
             kind: "input",
             message,

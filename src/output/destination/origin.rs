@@ -32,7 +32,7 @@ const MAX_VALUE_CHARS: usize = 100;
 pub(super) const REPLACE: &str = "leave --resume out to replace the file, or give another -o";
 
 /// What is wrong if somebody wrote to a complete output.
-pub(super) const CHANGED: &str = "its bytes are not those that it had when it was completed";
+const CHANGED: &str = "its bytes are not those that it had when it was completed";
 
 /// What a finished file tells of its run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,15 +142,6 @@ pub(super) fn finished(target: &Path, settings: &Settings) -> Result<Option<Fini
         },
     };
     Err(Error::message(Kind::Output, cause).with_tip(REPLACE))
-}
-
-/// Whether the file at `target` was made by the run of `origin`, whatever its bytes are now.
-pub(super) fn is_of(target: &Path, origin: &Origin) -> anyhow::Result<bool> {
-    Ok(target.try_exists()?
-        && match Origin::read(target)?.0 {
-            Answer::Finished(found) => found == *origin,
-            Answer::Nothing | Answer::CannotTell => false,
-        })
 }
 
 /// `settings` with the end of every long value replaced by its hash.

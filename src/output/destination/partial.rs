@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::fingerprint::Fingerprint;
-use super::origin::{self, Finished, Origin, difference, finished};
+use super::origin::{Finished, Origin, difference, finished};
 use super::side_file::{SideFile, beside, remove_if_there, sync_directory};
 use super::state::{self, Mark, Settings, State};
 use super::{Assembly, BUFFER_BYTES};
@@ -139,9 +139,6 @@ impl Partial {
             });
             return self.leave(finished);
         }
-        if resumes {
-            self.refuse_changed()?;
-        }
         if self.kept_records() > 0 {
             self.go_on()?;
         } else {
@@ -149,19 +146,6 @@ impl Partial {
         }
         sync_directory(&self.target).kind(Kind::Output)?;
         Ok(Begun::Open(self.state.mark().counts.clone()))
-    }
-
-    /// # Errors
-    /// The run had given the output its name, and somebody has written to it since.
-    fn refuse_changed(&self) -> Result<()> {
-        let (Some(mark), Some(settings)) = (self.state.finished(), self.state.settings()) else {
-            return Ok(());
-        };
-        let origin = Origin::new(mark.data, settings, &mark.counts);
-        if origin::is_of(&self.target, &origin).kind(Kind::Output)? {
-            return Err(Error::message(Kind::Output, origin::CHANGED).with_tip(origin::REPLACE));
-        }
-        Ok(())
     }
 
     /// Leaves a complete output as it is, without side files.
