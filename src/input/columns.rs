@@ -86,10 +86,17 @@ impl ColumnNames {
         }
     }
 
-    /// One JSON object of the columns that are carried into the record, from their JSON values.
-    pub(super) fn kept<'a>(&self, values: impl Iterator<Item = &'a str>) -> Option<String> {
+    /// One JSON object of the columns that are carried into the record, from their JSON values;
+    /// none if no column is.
+    ///
+    /// # Errors
+    /// The first of `values`.
+    pub(super) fn kept<V: AsRef<str>, E>(
+        &self,
+        values: impl Iterator<Item = std::result::Result<V, E>>,
+    ) -> std::result::Result<Option<String>, E> {
         if self.keep.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut object = String::from("{");
         for (name, value) in self.keep.iter().zip(values) {
@@ -98,10 +105,10 @@ impl ColumnNames {
             }
             object.push_str(&json_string(name));
             object.push(':');
-            object.push_str(value);
+            object.push_str(value?.as_ref());
         }
         object.push('}');
-        Some(object)
+        Ok(Some(object))
     }
 }
 

@@ -23,27 +23,29 @@ pub(super) fn read(file: &InputFile) -> InputItem {
             .kind(Kind::Input)
     });
     let size_bytes = bytes.len() as u64;
-    let no_text = |cause: String| format!("`{}` is not a text: {cause}", file.name);
-    let text = match text {
-        Err(error) => Err(error.to_string()),
-        Ok(_) if size_bytes > MAX_TEXT_BYTES => Err(no_text("it is longer than 16 MiB".to_owned())),
-        Ok(_) => utf_8(bytes).map_err(no_text),
-    };
     let place = Place {
         file: file.name_of_several.clone(),
         ..Place::default()
     };
     let id = Some(Id::String(file.path.display().to_string()));
-    let text = match text {
-        Ok(text) => Ok(Text {
+    let whole = match size_bytes {
+        0..=MAX_TEXT_BYTES => utf_8(bytes),
+        _ => Err("it is longer than 16 MiB".to_owned()),
+    };
+    let text = match (text, whole) {
+        (Ok(_), Ok(text)) => Ok(Text {
             id,
             place,
             ..Text::new(text)
         }),
-        Err(message) => Err(BadText {
+        (Ok(_), Err(cause)) => Err(BadText {
+            id,
+            ..BadText::because(cause).at(format_args!("`{}`", file.name), place)
+        }),
+        (Err(error), _) => Err(BadText {
             id,
             place,
-            ..BadText::because(message)
+            ..BadText::because(error.to_string())
         }),
     };
     InputItem { text, size_bytes }

@@ -32,8 +32,10 @@ impl InputFormat {
     /// The format that the ending of `path` names; `.gz` and `.zst` behind it are ignored.
     #[must_use]
     pub fn by_ending(path: &Path) -> Option<Self> {
-        match ending(path)?.to_ascii_lowercase().as_str() {
-            "gz" | "zst" => Self::by_ending(Path::new(path.file_stem()?)),
+        if is_compressed(path) {
+            return Self::by_ending(Path::new(path.file_stem()?));
+        }
+        match ending(path)?.as_str() {
             "jsonl" | "ndjson" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
@@ -65,8 +67,15 @@ impl InputFormat {
     }
 }
 
-fn ending(path: &Path) -> Option<&str> {
-    path.extension().and_then(OsStr::to_str)
+/// Whether the ending of `path` is one of compressed files.
+pub(super) fn is_compressed(path: &Path) -> bool {
+    ending(path).is_some_and(|ending| ending == "gz" || ending == "zst")
+}
+
+/// The ending in lower case.
+fn ending(path: &Path) -> Option<String> {
+    let ending = path.extension().and_then(OsStr::to_str);
+    ending.map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]

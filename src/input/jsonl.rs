@@ -3,7 +3,6 @@
 //! The user may name other keys. Other keys are ignored.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -23,8 +22,13 @@ struct Values<'a> {
 /// How many values come before those that are kept.
 const PARTS: usize = 4;
 
-/// The text of `line`, or why it is not one, with the id if that could be read.
-pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
+/// The text of `line`, or why it is not one, with the id if that could be read. Takes the keys that
+/// it has out of `unseen_keys`.
+pub(super) fn parse(
+    line: &str,
+    columns: &ColumnNames,
+    unseen_keys: &mut Vec<String>,
+) -> TextOrBad<Text> {
     // serde would accept a list as an object.
     if !line.trim_start().starts_with('{') {
         return Err(BadText::because("it is not a JSON object"));
@@ -42,13 +46,15 @@ pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
         names,
     };
     let read = read(line, &mut values);
+    unseen_keys.retain(|key| !values.has(key));
     let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
     let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
     let known_id = id.as_ref().ok().cloned().flatten();
     // Of a line that breaks off, only a part may have been read.
-    let kept = read.is_ok().then(|| columns.kept(values.kept())).flatten();
+    let kept = read.and_then(|()| columns.kept(values.kept().map(Ok)));
+    let known = kept.as_ref().ok().cloned().flatten();
     let text = || -> Result<Text, String> {
-        read?;
+        let kept = kept?;
         let is_list = |words: &&RawValue| is_list_of_strings(words.get());
         let words = words.filter(|it| columns.takes_words(text.is_some(), is_list(it)));
         let text = text.filter(|_| columns.takes_text(words.is_some()));
@@ -58,13 +64,13 @@ pub(super) fn parse(line: &str, columns: &ColumnNames) -> TextOrBad<Text> {
         Ok(Text {
             id: id?,
             pair: pair.transpose()?,
-            columns: kept.clone(),
+            columns: kept,
             ..Text::of(columns.first(text.transpose()?, words.transpose()?)?)
         })
     };
     text().map_err(|message| BadText {
         id: known_id,
-        columns: kept.clone(),
+        columns: known,
         ..BadText::because(message)
     })
 }
@@ -73,6 +79,12 @@ impl<'a> Values<'a> {
     /// The value with the name at `place`. Null counts as absent.
     fn not_null(&self, place: usize) -> Option<&'a RawValue> {
         self.values[place].filter(|value| value.get() != "null")
+    }
+
+    /// Whether the line has `key`, with any value.
+    fn has(&self, key: &str) -> bool {
+        let mut entries = self.names.iter().zip(&self.values);
+        entries.any(|(name, value)| *name == key && value.is_some())
     }
 
     fn kept(&self) -> impl Iterator<Item = &'a str> {
@@ -85,12 +97,6 @@ fn is_list_of_strings(json: &str) -> bool {
     let is_string = |value: &&RawValue| value.get().starts_with('"');
     let values = serde_json::from_str::<Vec<&RawValue>>(json);
     values.is_ok_and(|values| values.iter().all(is_string))
-}
-
-/// The keys of `line`; none if it is not a JSON object.
-pub(super) fn keys(line: &str) -> BTreeSet<Cow<'_, str>> {
-    let object = serde_json::from_str::<BTreeMap<Cow<str>, &RawValue>>(line);
-    object.unwrap_or_default().into_keys().collect()
 }
 
 /// Fills `values` from `line`; those before an error stay.
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
 
     fn plain(line: &str) -> TextOrBad<Text> {
-        parse(line, &ColumnNames::default())
+        parse(line, &ColumnNames::default(), &mut Vec::new())
     }
 
     #[test]
@@ -172,7 +178,8 @@ mod tests {
 
     #[test]
     fn words_beside_a_text_are_taken_only_if_they_are_meant() {
-        let first = |line, names: &ColumnNames| parse(line, names).map(|text| text.first);
+        let first =
+            |line, names: &ColumnNames| parse(line, names, &mut Vec::new()).map(|text| text.first);
         let default = ColumnNames::default();
         let text = Segment::Text("a b".into());
         let list = Segment::Words(vec!["a".into(), "b".into()]);
@@ -214,14 +221,19 @@ mod tests {
             keep: vec!["n".into(), "gone".into(), "title".into()],
             ..ColumnNames::default()
         };
-        let text = parse(r#"{"text":1,"title":"a","n":1.50}"#, &names).expect("a text");
+        let text = parse(
+            r#"{"text":1,"title":"a","n":1.50}"#,
+            &names,
+            &mut Vec::new(),
+        )
+        .expect("a text");
         let expected = Text {
             id: Some(Id::String("a".into())),
             columns: Some(r#"{"n":1.50,"gone":null,"title":"a"}"#.into()),
             ..Text::new("a".into())
         };
         assert_eq!(text, expected);
-        let bad = parse("{}", &names).expect_err("no text");
+        let bad = parse("{}", &names, &mut Vec::new()).expect_err("no text");
         assert_eq!(bad.message, "it has neither `title` nor `words`");
     }
 

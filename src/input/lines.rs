@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::columns::ColumnNames;
 use super::source::NamedReader;
-use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl};
+use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl, until_error};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
@@ -38,7 +38,6 @@ pub(super) struct TextLines {
     line_number: u64,
     /// Keys that the user named and no line has had yet.
     unseen_keys: Vec<String>,
-    finished: bool,
 }
 
 impl TextLines {
@@ -53,8 +52,12 @@ impl TextLines {
             format,
             line_number: 0,
             unseen_keys,
-            finished: false,
         }
+    }
+
+    /// The lines in order.
+    pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
+        until_error(move || self.next_line())
     }
 
     fn end(&self) -> u8 {
@@ -146,13 +149,7 @@ impl TextLines {
             LineFormat::Text { pair_separator, .. } => {
                 Ok(Text::split(line, pair_separator.as_deref()))
             }
-            LineFormat::Json(columns) => {
-                if !self.unseen_keys.is_empty() {
-                    let keys = jsonl::keys(&line);
-                    self.unseen_keys.retain(|key| !keys.contains(key.as_str()));
-                }
-                jsonl::parse(&line, columns)
-            }
+            LineFormat::Json(columns) => jsonl::parse(&line, columns, &mut self.unseen_keys),
         }
     }
 
@@ -167,11 +164,7 @@ impl TextLines {
     /// What is wrong with the line read last, with its place.
     fn bad(&self, bad: BadText) -> BadText {
         let (line, name) = (self.line_number, &self.source.name);
-        BadText {
-            message: format!("line {line} of `{name}` is not a text: {}", bad.message),
-            place: self.place(),
-            ..bad
-        }
+        bad.at(format_args!("line {line} of `{name}`"), self.place())
     }
 
     /// Skips to the next line end and returns how many bytes that were.
@@ -216,19 +209,6 @@ fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Opti
     Ok(None)
 }
 
-impl Iterator for TextLines {
-    type Item = Result<InputItem>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let line = self.next_line().transpose();
-        self.finished = !matches!(line, Some(Ok(_)));
-        line
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Segment;
@@ -244,6 +224,7 @@ mod tests {
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
         let source = NamedReader::new("x", Cursor::new(bytes.to_vec()));
         TextLines::new(source, TEXT)
+            .items()
             .map(|line| line.expect("a cursor can be read").text)
             .collect()
     }
@@ -300,7 +281,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_given_up() {
         let source = NamedReader::new("zeros", BufReader::new(io::repeat(0)));
-        let mut lines = TextLines::new(source, TEXT);
+        let mut lines = TextLines::new(source, TEXT).items();
         let error = lines
             .next()
             .expect("a first line")

@@ -103,6 +103,21 @@ impl Texts {
     }
 }
 
+/// What `next` gives, until the source has ended or can no longer be read.
+fn until_error(
+    mut next: impl FnMut() -> Result<Option<InputItem>>,
+) -> impl Iterator<Item = Result<InputItem>> {
+    let mut finished = false;
+    std::iter::from_fn(move || {
+        if finished {
+            return None;
+        }
+        let item = next().transpose();
+        finished = !matches!(item, Some(Ok(_)));
+        item
+    })
+}
+
 /// Texts from the command line's arguments.
 #[must_use]
 pub(crate) fn from_arguments(
@@ -190,7 +205,7 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
     let columns = || Arc::new(options.columns.clone());
     let table = |separator| {
         let table = Table::new(file.text(false)?, separator, columns())?;
-        Ok(Box::new(table) as Items)
+        Ok(Box::new(table.items()) as Items)
     };
     match format {
         InputFormat::Csv => table(b','),
@@ -209,10 +224,8 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
         InputFormat::Jsonl => {
             let mut source = file.text(false)?;
             refuse_json_array(&mut source)?;
-            Ok(Box::new(TextLines::new(
-                source,
-                LineFormat::Json(columns()),
-            )))
+            let format = LineFormat::Json(columns());
+            Ok(Box::new(TextLines::new(source, format).items()))
         }
         InputFormat::Lines => {
             let mut source = file.text(options.is_nul_separated)?;
@@ -225,14 +238,15 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
                 is_nul_separated: options.is_nul_separated,
                 is_guess,
             };
-            Ok(Box::new(TextLines::new(source, format)))
+            Ok(Box::new(TextLines::new(source, format).items()))
         }
     }
 }
 
 #[cfg(feature = "parquet")]
 fn open_parquet(file: &InputFile, columns: Arc<ColumnNames>) -> Result<Items> {
-    Ok(Box::new(ParquetRows::open(file.clone(), columns)?))
+    let rows = ParquetRows::open(file.clone(), columns)?;
+    Ok(Box::new(rows.items()))
 }
 
 #[cfg(not(feature = "parquet"))]

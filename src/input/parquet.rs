@@ -11,7 +11,7 @@ use parquet::schema::types::Type;
 
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::source::InputFile;
-use super::{BadText, Id, InputItem, Place, Text, TextOrBad, lines};
+use super::{BadText, Id, InputItem, Place, Text, TextOrBad, lines, until_error};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
@@ -23,7 +23,6 @@ pub(super) struct ParquetRows {
     places: ColumnPlaces,
     /// Number of the row read last, from 1.
     row_number: u64,
-    finished: bool,
 }
 
 impl ParquetRows {
@@ -73,8 +72,12 @@ impl ParquetRows {
             file,
             names,
             row_number: 0,
-            finished: false,
         })
+    }
+
+    /// The rows in order.
+    pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
+        until_error(move || self.next_item())
     }
 
     fn next_item(&mut self) -> Result<Option<InputItem>> {
@@ -94,11 +97,7 @@ impl ParquetRows {
             Ok(text) => Ok(Text { place, ..text }),
             Err(bad) => {
                 let (row, name) = (self.row_number, &self.file.name);
-                Err(BadText {
-                    message: format!("row {row} of `{name}` is not a text: {}", bad.message),
-                    place,
-                    ..bad
-                })
+                Err(bad.at(format_args!("row {row} of `{name}`"), place))
             }
         };
         let size_bytes = text.as_ref().map_or(0, size_bytes);
@@ -125,14 +124,13 @@ impl ParquetRows {
         let kept = keep.map(|(name, &place)| {
             json(&cells[place]).map_err(|cause| format!("in its `{name}`, {cause}"))
         });
-        let kept = kept.collect::<std::result::Result<Vec<_>, _>>();
-        let kept = kept.map(|kept| names.kept(kept.iter().map(String::as_str)));
-        let columns = kept.as_ref().ok().cloned().flatten();
+        let kept = names.kept(kept);
+        let known = kept.as_ref().ok().cloned().flatten();
         let string = |place: Option<usize>, name: &str| {
             not_null(place).map(|cell| string(name, cell)).transpose()
         };
         let text = || -> std::result::Result<Text, String> {
-            kept?;
+            let columns = kept?;
             let list = not_null(self.places.words);
             let place = self.places.text;
             let text = match place.filter(|_| names.takes_text(list.is_some())) {
@@ -144,28 +142,15 @@ impl ParquetRows {
             Ok(Text {
                 id: id?,
                 pair: string(self.places.pair, names.pair())?,
-                columns: columns.clone(),
+                columns,
                 ..Text::of(names.first(text, list.transpose()?)?)
             })
         };
         text().map_err(|message| BadText {
             id: known_id,
-            columns: columns.clone(),
+            columns: known,
             ..BadText::because(message)
         })
-    }
-}
-
-impl Iterator for ParquetRows {
-    type Item = Result<InputItem>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let item = self.next_item().transpose();
-        self.finished = !matches!(item, Some(Ok(_)));
-        item
     }
 }
 

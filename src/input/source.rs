@@ -1,7 +1,6 @@
 //! A file or standard input as bytes: decompressed, judged by its first bytes, without a byte order
 //! mark.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use flate2::bufread::MultiGzDecoder;
 
+use super::format::is_compressed;
 use super::{InputFormat, first_bytes};
 use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::standard_streams;
@@ -62,9 +62,7 @@ impl InputFile {
 
     /// How many bytes of text it holds, if that is known without reading it.
     pub(super) fn text_bytes(&self, format: InputFormat) -> Option<u64> {
-        let ending = self.path.extension().map(OsStr::to_ascii_lowercase);
-        let is_compressed = ending.is_some_and(|ending| ending == "gz" || ending == "zst");
-        let is_known = !is_compressed && format != InputFormat::Parquet;
+        let is_known = !is_compressed(&self.path) && format != InputFormat::Parquet;
         self.size_bytes.filter(|_| is_known)
     }
 

@@ -11,7 +11,7 @@ use csv_core::ReadRecordResult;
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
 use super::source::NamedReader;
-use super::{BadText, Id, InputItem, Place, Text, TextOrBad};
+use super::{BadText, Id, InputItem, Place, Text, TextOrBad, until_error};
 use crate::error::{Error, Kind, Result};
 
 /// The rows of one table, each good or bad by itself.
@@ -20,7 +20,6 @@ pub(super) struct Table {
     names: Arc<ColumnNames>,
     places: ColumnPlaces,
     columns: usize,
-    finished: bool,
 }
 
 impl Table {
@@ -45,8 +44,12 @@ impl Table {
             columns: header.len(),
             rows,
             names,
-            finished: false,
         })
+    }
+
+    /// The rows in order.
+    pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
+        until_error(move || self.next_item())
     }
 
     fn next_item(&mut self) -> Result<Option<InputItem>> {
@@ -77,29 +80,9 @@ impl Table {
             .and_then(|cells| read.text(&cells))
         {
             Ok(text) => Ok(Text { place, ..text }),
-            Err(bad) => Err(BadText {
-                message: format!(
-                    "line {line_number} of `{name}` is not a text: {}",
-                    bad.message
-                ),
-                place,
-                ..bad
-            }),
+            Err(bad) => Err(bad.at(format_args!("line {line_number} of `{name}`"), place)),
         };
         Ok(Some(InputItem { text, size_bytes }))
-    }
-}
-
-impl Iterator for Table {
-    type Item = Result<InputItem>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let item = self.next_item().transpose();
-        self.finished = !matches!(item, Some(Ok(_)));
-        item
     }
 }
 
@@ -139,24 +122,26 @@ impl Cells<'_> {
         let id = filled(self.places.id, names.id())?.map(Id::String);
         let keep = names.keep.iter().zip(&self.places.keep);
         let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
-        let kept = kept.collect::<TextOrBad<Vec<_>>>();
-        let kept = kept.map(|kept| names.kept(kept.iter().map(String::as_str)));
-        let columns = kept.as_ref().ok().cloned().flatten();
+        let kept = names.kept(kept);
+        let known = kept.as_ref().ok().cloned().flatten();
         let text = || {
-            kept?;
+            let columns = kept?;
             let text = self.places.text.map(|place| cell(place, names.text()));
             let first = names.first(text.transpose()?, None);
             let first = first.map_err(BadText::because)?;
-            Ok((first, filled(self.places.pair, names.pair())?))
-        };
-        match text() {
-            Ok((first, pair)) => Ok(Text {
-                id,
-                pair,
+            Ok(Text {
+                pair: filled(self.places.pair, names.pair())?,
                 columns,
                 ..Text::of(first)
+            })
+        };
+        match text() {
+            Ok(text) => Ok(Text { id, ..text }),
+            Err(bad) => Err(BadText {
+                id,
+                columns: known,
+                ..bad
             }),
-            Err(bad) => Err(BadText { id, columns, ..bad }),
         }
     }
 }

@@ -146,6 +146,15 @@ impl BadText {
             ..Self::default()
         }
     }
+
+    /// What is wrong with the text that messages call `name`, and which stands at `place`.
+    pub(super) fn at(self, name: impl fmt::Display, place: Place) -> Self {
+        Self {
+            message: format!("{name} is not a text: {}", self.message),
+            place,
+            ..self
+        }
+    }
 }
 
 /// `text 3: its message`
