@@ -330,7 +330,9 @@ unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS:
                 // SAFETY: the output is there, and the word in the group, by the caller's promise.
                 let weight = unsafe { *weights.add(word * OUTPUTS + $output) };
                 let weight = simd.splat_word(weight);
-                products.add_products(simd, &mut integers[$output], tokens, weight);
+                for (sum, tokens) in integers[$output].iter_mut().zip(tokens) {
+                    *sum = products.add_products(simd, *sum, tokens, weight);
+                }
             }
         )* };
     }

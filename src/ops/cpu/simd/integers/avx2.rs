@@ -43,17 +43,9 @@ impl Products<Avx2> for FusedPairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products<const VECTORS: usize>(
-        self,
-        _: Avx2,
-        sums: &mut [__m256i; VECTORS],
-        x: [__m256i; VECTORS],
-        weight: __m256i,
-    ) {
-        for vector in 0..VECTORS {
-            // SAFETY: self exists only if the machine has the instruction.
-            sums[vector] = unsafe { fused_pairs(sums[vector], x[vector], weight) };
-        }
+    fn add_products(self, _: Avx2, sum: __m256i, x: __m256i, weight: __m256i) -> __m256i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { fused_pairs(sum, x, weight) }
     }
 }
 
@@ -61,17 +53,9 @@ impl Products<Avx2> for FusedBytes {
     const PACKED: usize = 4;
 
     #[inline(always)]
-    fn add_products<const VECTORS: usize>(
-        self,
-        _: Avx2,
-        sums: &mut [__m256i; VECTORS],
-        x: [__m256i; VECTORS],
-        weight: __m256i,
-    ) {
-        for vector in 0..VECTORS {
-            // SAFETY: self exists only if the machine has the instruction.
-            sums[vector] = unsafe { _mm256_dpbusd_avx_epi32(sums[vector], x[vector], weight) };
-        }
+    fn add_products(self, _: Avx2, sum: __m256i, x: __m256i, weight: __m256i) -> __m256i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm256_dpbusd_avx_epi32(sum, x, weight) }
     }
 }
 
@@ -268,15 +252,8 @@ impl Integers for Avx2 {
         intrinsic!(_mm256_madd_epi16(a, b))
     }
     #[inline(always)]
-    fn add_pairs<const VECTORS: usize>(
-        self,
-        sums: &mut [__m256i; VECTORS],
-        a: [__m256i; VECTORS],
-        b: __m256i,
-    ) {
-        for vector in 0..VECTORS {
-            sums[vector] = intrinsic!(pairs(sums[vector], a[vector], b));
-        }
+    fn add_pair(self, sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(pairs(sum, a, b))
     }
     #[inline(always)]
     unsafe fn pairs_loop<const VECTORS: usize, const OUTPUTS: usize>(

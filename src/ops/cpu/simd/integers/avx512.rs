@@ -43,17 +43,9 @@ impl Products<Avx512> for FusedPairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products<const VECTORS: usize>(
-        self,
-        _: Avx512,
-        sums: &mut [__m512i; VECTORS],
-        x: [__m512i; VECTORS],
-        weight: __m512i,
-    ) {
-        for vector in 0..VECTORS {
-            // SAFETY: self exists only if the machine has the instruction.
-            sums[vector] = unsafe { fused_pairs(sums[vector], x[vector], weight) };
-        }
+    fn add_products(self, _: Avx512, sum: __m512i, x: __m512i, weight: __m512i) -> __m512i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { fused_pairs(sum, x, weight) }
     }
 }
 
@@ -61,17 +53,9 @@ impl Products<Avx512> for FusedBytes {
     const PACKED: usize = 4;
 
     #[inline(always)]
-    fn add_products<const VECTORS: usize>(
-        self,
-        _: Avx512,
-        sums: &mut [__m512i; VECTORS],
-        x: [__m512i; VECTORS],
-        weight: __m512i,
-    ) {
-        for vector in 0..VECTORS {
-            // SAFETY: self exists only if the machine has the instruction.
-            sums[vector] = unsafe { _mm512_dpbusd_epi32(sums[vector], x[vector], weight) };
-        }
+    fn add_products(self, _: Avx512, sum: __m512i, x: __m512i, weight: __m512i) -> __m512i {
+        // SAFETY: self exists only if the machine has the instruction.
+        unsafe { _mm512_dpbusd_epi32(sum, x, weight) }
     }
 }
 
@@ -187,14 +171,7 @@ impl Integers for Avx512 {
         intrinsic!(_mm512_madd_epi16(a, b))
     }
     #[inline(always)]
-    fn add_pairs<const VECTORS: usize>(
-        self,
-        sums: &mut [__m512i; VECTORS],
-        a: [__m512i; VECTORS],
-        b: __m512i,
-    ) {
-        for vector in 0..VECTORS {
-            sums[vector] = intrinsic!(pairs(sums[vector], a[vector], b));
-        }
+    fn add_pair(self, sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(pairs(sum, a, b))
     }
 }

@@ -52,17 +52,10 @@ pub(crate) trait Integers: Simd {
     /// `low_a * low_b + high_a * high_b` of the i16 in each word.
     fn multiply_pairs(self, a: Self::Words, b: Self::Words) -> Self::Words;
 
-    /// Adds `low_a * low_b + high_a * high_b` to the sums of each `a`.
+    /// `sum + low_a * low_b + high_a * high_b`.
     #[inline(always)]
-    fn add_pairs<const VECTORS: usize>(
-        self,
-        sums: &mut [Self::Words; VECTORS],
-        a: [Self::Words; VECTORS],
-        b: Self::Words,
-    ) {
-        for (sum, a) in sums.iter_mut().zip(a) {
-            *sum = self.add_words(*sum, self.multiply_pairs(a, b));
-        }
+    fn add_pair(self, sum: Self::Words, a: Self::Words, b: Self::Words) -> Self::Words {
+        self.add_words(sum, self.multiply_pairs(a, b))
     }
 
     /// Adds the products of `steps` times [`WORDS_STEP`] words to the sums, if the level has a loop
@@ -102,14 +95,8 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     /// Numbers in a word.
     const PACKED: usize;
 
-    /// Adds `Σ x * weight` over the numbers of each word to the sums of each `x`.
-    fn add_products<const VECTORS: usize>(
-        self,
-        simd: S,
-        sums: &mut [S::Words; VECTORS],
-        x: [S::Words; VECTORS],
-        weight: S::Words,
-    );
+    /// `sum + Σ x * weight` over the numbers of each word.
+    fn add_products(self, simd: S, sum: S::Words, x: S::Words, weight: S::Words) -> S::Words;
 
     /// As [`Integers::pairs_loop`], for the numbers of this packing.
     ///
@@ -137,14 +124,8 @@ impl<S: Integers> Products<S> for Pairs {
     const PACKED: usize = 2;
 
     #[inline(always)]
-    fn add_products<const VECTORS: usize>(
-        self,
-        simd: S,
-        sums: &mut [S::Words; VECTORS],
-        x: [S::Words; VECTORS],
-        weight: S::Words,
-    ) {
-        simd.add_pairs(sums, x, weight);
+    fn add_products(self, simd: S, sum: S::Words, x: S::Words, weight: S::Words) -> S::Words {
+        simd.add_pair(sum, x, weight)
     }
 
     #[inline(always)]
