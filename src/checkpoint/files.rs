@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::json::{UniqueKeys, shortened};
 use super::local_file::{self, check_directory, model_error};
@@ -136,11 +136,17 @@ pub(crate) fn has_adapter() -> Error {
 /// One module of sentence-transformers, as `modules.json` lists them.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ListedModule {
-    /// Its folder; empty for the model's directory itself.
+    /// Its folder, without a slash behind it; empty for the model's directory itself.
+    #[serde(deserialize_with = "without_slash")]
     pub(crate) path: String,
     /// Its Python class.
     #[serde(rename = "type")]
     pub(crate) class: String,
+}
+
+fn without_slash<'a, D: Deserializer<'a>>(path: D) -> std::result::Result<String, D::Error> {
+    let path = String::deserialize(path)?;
+    Ok(path.trim_end_matches('/').to_owned())
 }
 
 impl ListedModule {
@@ -166,12 +172,7 @@ pub(crate) fn modules(directory: &Path) -> Vec<ListedModule> {
     let modules = content
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok());
-    let mut modules: Vec<ListedModule> = modules.unwrap_or_default();
-    for module in &mut modules {
-        module
-            .path
-            .truncate(module.path.trim_end_matches('/').len());
-    }
+    let modules: Vec<ListedModule> = modules.unwrap_or_default();
     if modules.iter().all(plain) {
         return modules;
     }

@@ -236,7 +236,7 @@ impl ModuleReader<'_> {
 
     /// `name` in the folder of `module`, which must lie in the model's directory.
     fn file(&self, module: &ListedModule, name: &str) -> Result<PathBuf> {
-        let path = module.path.trim_end_matches('/');
+        let path = &module.path;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if path.starts_with('.') || !path.bytes().all(plain) {
             return Err(self.refuse(&format!(

@@ -4,9 +4,8 @@
 //! A file that is copied without its attributes, or lies on a file system that has none, cannot
 //! tell.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::fingerprint::Fingerprint;
+use super::side_file::reading_as_it_is;
 use super::state::Settings;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hex::hex;
@@ -41,19 +41,26 @@ pub(super) struct Origin {
     data: Fingerprint,
     /// As [`shortened`] gives them.
     settings: Settings,
-    /// How many records it has.
-    records: u64,
-    /// The hash over their texts, as in [`RunCounts`].
-    texts: String,
+    #[serde(flatten)]
+    finished: Finished,
 }
 
 /// The records of a complete output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finished {
     /// How many there are.
     pub records: u64,
     /// The hash over their texts, as in [`RunCounts`].
     pub texts: String,
+}
+
+impl From<&RunCounts> for Finished {
+    fn from(counts: &RunCounts) -> Self {
+        Self {
+            records: counts.records,
+            texts: counts.texts.clone(),
+        }
+    }
 }
 
 /// What an open file answers.
@@ -72,8 +79,7 @@ impl Origin {
         Self {
             data,
             settings: shortened(settings),
-            records: counts.records,
-            texts: counts.texts.clone(),
+            finished: counts.into(),
         }
     }
 
@@ -87,11 +93,7 @@ impl Origin {
 
     /// Asks the file at `path`, with the bytes that it has now.
     fn read(path: &Path) -> anyhow::Result<(Answer, Fingerprint)> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)?;
+        let mut file = reading_as_it_is().open(path)?;
         let answer = match attribute::get(&file, NAME, MAX_BYTES) {
             Ok(Some(json)) => Answer::Finished(
                 serde_json::from_slice(&json)
@@ -133,12 +135,7 @@ pub(super) fn finished(target: &Path, settings: &Settings) -> Result<Option<Fini
         Answer::Finished(origin) if origin.data != data => CHANGED.to_owned(),
         Answer::Finished(origin) => match difference(&shortened(settings), &origin.settings) {
             Some(difference) => format!("it is complete, of another run: {difference}"),
-            None => {
-                return Ok(Some(Finished {
-                    records: origin.records,
-                    texts: origin.texts,
-                }));
-            }
+            None => return Ok(Some(origin.finished)),
         },
     };
     Err(Error::message(Kind::Output, cause).with_tip(REPLACE))

@@ -4,9 +4,9 @@
 //! Records count as kept when their bytes have reached the disk, so neither a kill nor a power cut
 //! leaves a record that is counted and not there.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use super::fingerprint::Fingerprint;
 use super::origin::{Finished, Origin, difference, finished};
-use super::side_file::{SideFile, beside, remove_if_there, sync_directory};
+use super::side_file::{SideFile, beside, reading_as_it_is, remove_if_there, sync_directory};
 use super::state::{self, Mark, Settings, State};
 use super::{Assembly, BUFFER_BYTES};
 use crate::error::{Classify, Error, Kind, Result};
@@ -133,11 +133,7 @@ impl Partial {
         }
         if resumes && self.is_target().kind(Kind::Output)? {
             let counts = self.state.finished().map(|file| &file.counts);
-            let finished = counts.map(|counts| Finished {
-                records: counts.records,
-                texts: counts.texts.clone(),
-            });
-            return self.leave(finished);
+            return self.leave(counts.map(Finished::from));
         }
         if self.kept_records() > 0 {
             self.go_on()?;
@@ -183,12 +179,7 @@ impl Partial {
         let Some(&Mark { data: finished, .. }) = self.state.finished() else {
             return Ok(false);
         };
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&self.target);
-        let mut file = match file {
+        let mut file = match reading_as_it_is().open(&self.target) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             file => file?,
         };

@@ -22,6 +22,14 @@ const KEPT_NAME_BYTES: usize = 200;
 /// Endings of the side files.
 const LONGEST_ENDING: &str = ".assembled";
 
+/// Opens what has the name itself: follows no link, and does not wait for the other end of a pipe.
+pub(super) fn reading_as_it_is() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    options.read(true).custom_flags(flags);
+    options
+}
+
 /// A regular file beside the output, with one name and not behind a link.
 pub(super) struct SideFile {
     path: PathBuf,
@@ -32,10 +40,8 @@ pub(super) struct SideFile {
 impl SideFile {
     /// Opens the file at `path` for reading and writing; creates it with `mode` if there is none.
     pub(super) fn open(path: &Path, mode: u32) -> anyhow::Result<Self> {
-        let mut options = OpenOptions::new();
-        // Without waiting for the other end of a pipe.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        options.read(true).write(true).custom_flags(flags);
+        let mut options = reading_as_it_is();
+        options.write(true);
         loop {
             match options.clone().create_new(true).mode(mode).open(path) {
                 Ok(file) => return Ok(Self::new(path, file, true)),
