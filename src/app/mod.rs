@@ -3,6 +3,7 @@
 mod dry_run;
 mod info;
 pub(crate) mod load;
+mod open;
 pub(crate) mod request;
 mod resume;
 mod run;

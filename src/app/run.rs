@@ -1,15 +1,11 @@
 //! One run of the command: opens what the arguments name, and hands it to the pipeline.
 
-use std::fs::Metadata;
-use std::io;
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-use anyhow::Context as _;
+use std::path::Path;
 
 use crate::app::info::info;
 use crate::app::load::{load_tokenizer, locate, open_tensors, tokenizer_for};
+use crate::app::open::{destination, texts};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
@@ -17,14 +13,13 @@ use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
 use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
-use crate::error::{Classify, Error, Kind, Result, is_not_there, one_line};
+use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
-use crate::input::{self, Texts};
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
-use crate::output::{self, Begun, Context, Destination, OutputFormat, PartialPolicy};
+use crate::output::{self, Begun, Context, OutputFormat};
 use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
@@ -234,102 +229,6 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
     };
     test.run(&mut standard_streams::output()?)
         .map(|()| Outcome::Done)
-}
-
-fn texts(arguments: &Arguments) -> Result<Texts> {
-    let input = &arguments.input;
-    let options = input.options();
-    if !input.texts.is_empty() {
-        note_file_names(&input.texts);
-        return Ok(input::from_arguments(
-            input.texts.clone(),
-            input.pair.clone(),
-            options,
-        ));
-    }
-    if !input.files.is_empty() {
-        return input::from_files(&input.files, options);
-    }
-    if input::standard_input_is_terminal() {
-        return Err(Error::message(
-            Kind::Usage,
-            "no text was given: neither TEXT nor --file, and standard input is a terminal",
-        )
-        .with_tip("bert-embed \"a sentence\", or bert-embed --help"));
-    }
-    input::from_files(&[PathBuf::from("-")], options)
-}
-
-/// A lone TEXT that names a file is most likely a forgotten `-f`.
-fn note_file_names(texts: &[String]) {
-    let [text] = texts else { return };
-    // This only decides about a note.
-    if matches!(Path::new(text).metadata(), Ok(metadata) if metadata.is_file()) {
-        notes::note(&format!(
-            "`{}` is the name of a file, but it is embedded as a text: -f reads the file",
-            one_line(text)
-        ));
-    }
-}
-
-/// The output, opened before the model is loaded, so that a mistyped path fails at once.
-fn destination(arguments: &Arguments) -> Result<Destination> {
-    let Some(path) = &arguments.output else {
-        return Destination::standard_output();
-    };
-    for input in &arguments.input.files {
-        if same_file(input, path)? {
-            let cause = format!("it is the input `{}` too", input.display());
-            let what = format!("could not write `{}`", path.display());
-            return Err(Error::message(Kind::Output, cause).context(what));
-        }
-    }
-    let format = arguments.output_format();
-    let policy = match (format.spec().not_resumable, arguments.resume) {
-        (Some(_), _) => PartialPolicy::Dropped,
-        (None, false) => PartialPolicy::Kept,
-        (None, true) => PartialPolicy::Resumed,
-    };
-    let destination = Destination::open(path, policy)?;
-    if !destination.is_stream() {
-        return Ok(destination);
-    }
-    let (name, ending) = (destination.name(), format.name());
-    let stream = |option: &str| {
-        Err(Error::message(
-            Kind::Usage,
-            format!("{option} needs a file: {name} is a stream"),
-        )
-        .with_tip(format!("-o vectors.{ending}")))
-    };
-    if arguments.resume {
-        return stream("--resume");
-    }
-    if format.spec().needs_file {
-        return stream(&format!("--format {ending}"));
-    }
-    Ok(destination)
-}
-
-/// Whether the input and the output lead to the same regular file.
-fn same_file(input: &Path, output: &Path) -> Result<bool> {
-    let input_metadata = metadata_of(input)
-        .with_context(|| format!("could not read `{}`", input.display()))
-        .kind(Kind::Input)?;
-    let output_metadata = metadata_of(output)
-        .with_context(|| format!("could not write `{}`", output.display()))
-        .kind(Kind::Output)?;
-    let identity = |there: Metadata| there.is_file().then(|| (there.dev(), there.ino()));
-    let input_file = input_metadata.and_then(identity);
-    Ok(input_file.is_some() && input_file == output_metadata.and_then(identity))
-}
-
-/// The metadata at `path`; `None` if nothing is there or links form a loop.
-fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
-    match path.metadata() {
-        Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
-        metadata => metadata.map(Some),
-    }
 }
 
 fn plan<'a>(
