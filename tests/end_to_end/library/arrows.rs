@@ -2,8 +2,9 @@
 //! each other in a circle. With `--nocapture` it prints the graph.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::support::sources::{is_one_of, source_files};
 
 /// Each room with the rooms that it may use. A new room or arrow needs its place here.
 const MAY_USE: [(&str, &[&str]); 19] = [
@@ -197,17 +198,11 @@ fn circle_from<'a>(
 
 /// The graph of all files of `src` below `lib.rs`.
 fn graph() -> Graph {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    find_files(&src, &mut files);
-    let source = |path: &PathBuf| {
-        let code = code(&fs::read_to_string(path).expect("a file of text"));
-        (
-            module(path.strip_prefix(&src).expect("below src")),
-            Source::new(&code),
-        )
-    };
-    let sources: BTreeMap<Module, Source> = files.iter().map(source).collect();
+    let files = source_files(&["rs"]);
+    let no_room = ["lib.rs", "main.rs", "tests.rs", "tests"];
+    let files = files.iter().filter(|(path, _)| !is_one_of(path, &no_room));
+    let source = |(path, text): &(PathBuf, String)| (module(path), Source::new(&code(text)));
+    let sources: BTreeMap<Module, Source> = files.map(source).collect();
     let used = |module: &Module, source: &Source| -> BTreeSet<Module> {
         let paths = source.paths.iter().map(|path| absolute(module, path));
         let used = paths.filter_map(|path| file_of(&path, &sources));
@@ -227,23 +222,6 @@ fn is_free(module: &Module, used: &Module) -> bool {
         begins(module, from) && begins(used, to)
     });
     is_known || module.starts_with(used) && MAY_USE_THE_FILE_ABOVE.contains(&used[0].as_str())
-}
-
-fn find_files(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if path.is_dir() && name != "tests" {
-            find_files(&path, files);
-        } else if path.extension().is_some_and(|it| it == "rs")
-            && !["lib.rs", "main.rs", "tests.rs"].contains(&name)
-        {
-            files.push(path);
-        }
-    }
 }
 
 /// The module that the file at `path` below `src` is.

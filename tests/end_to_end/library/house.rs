@@ -2,8 +2,8 @@
 //! what went wrong.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::support::sources::{is_one_of, source_files};
 
 /// The longest line, in characters; rustfmt leaves comments and strings as they are.
 const COLUMNS: usize = 100;
@@ -25,33 +25,13 @@ const ALLOWED: [(&str, &str, &str); 1] = [(
     "takes the number of the system's error away",
 )];
 
-/// The files of `src` with one of these endings, tests left out: path and text.
-fn sources(endings: &[&str]) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    find(&root, endings, &mut paths);
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.strip_prefix(&root).expect("below src");
-        let text = fs::read_to_string(path).expect("a file of text");
-        (name.display().to_string(), text)
-    };
-    paths.iter().map(read).collect()
-}
-
-fn find(directory: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        match name.unwrap_or_default() {
-            // The naive versions that the kernels are compared with are tests too.
-            "tests" | "tests.rs" | "oracle" => {}
-            _ if path.is_dir() => find(&path, endings, paths),
-            _ if ending.is_some_and(|it| endings.contains(&it)) => paths.push(path),
-            _ => {}
-        }
-    }
+/// The files of `src` with one of these endings, tests left out: path and text. The naive versions
+/// that the kernels are compared with are tests too.
+fn sources(endings: &[&str]) -> impl Iterator<Item = (String, String)> {
+    let files = source_files(endings).into_iter();
+    files
+        .filter(|(path, _)| !is_one_of(path, &["tests", "tests.rs", "oracle"]))
+        .map(|(path, text)| (path.display().to_string(), text))
 }
 
 /// The text before the tests at its end.

@@ -1,7 +1,6 @@
 //! "Not there" and "could not look" are two answers: no line of `src` takes one for the other.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::support::sources::source_files;
 
 /// Calls that ask the system about a file.
 const QUESTIONS: [&str; 9] = [
@@ -36,10 +35,8 @@ const METADATA: [&str; 5] = ["metadata", "kind", "there", "file_type", "entry"];
 
 #[test]
 fn no_failed_look_is_taken_for_a_file_that_is_not_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for path in sources(&root) {
-        let text = fs::read_to_string(&path).expect("a source");
+    for (path, text) in source_files(&["rs"]) {
         let code: String = text
             .lines()
             .take_while(|line| *line != "#[cfg(test)]")
@@ -79,19 +76,6 @@ fn the_forms_that_forget_an_error_are_found() {
             "{code}"
         );
     }
-}
-
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// Questions whose error is thrown away.

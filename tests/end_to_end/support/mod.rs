@@ -12,3 +12,4 @@ pub mod loopback;
 pub mod pytorch_file;
 pub mod random;
 pub mod safetensors_file;
+pub mod sources;
