@@ -22,6 +22,12 @@ def vectors(worker, case):
     return np.fromfile(path, dtype=np.float32 if rust else np.float64).astype(np.float64)
 
 
+def worst_cosine(rows, exact):
+    """The smallest cosine between a row and the exact one."""
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact, axis=1)
+    return float(((rows * exact).sum(axis=1) / lengths).min())
+
+
 def measure(engine, running):
     """{engine: {max, mean, from_ours}}: errors against float64, and the distance from ours."""
     case = SimpleNamespace(name="agreement")

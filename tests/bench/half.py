@@ -37,10 +37,8 @@ def measure(engine, rounds):
 def distances(states, exact):
     """Errors of all values, and the cosine of the worst token."""
     error = np.abs(states - exact)
-    rows, exact_rows = (values.reshape(-1, cases.HIDDEN) for values in (states, exact))
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact_rows, axis=1)
-    cosines = (rows * exact_rows).sum(axis=1) / lengths
-    return {"max": float(error.max()), "mean": float(error.mean()), "cosine": float(cosines.min())}
+    cosine = agreement.worst_cosine(*(it.reshape(-1, cases.HIDDEN) for it in (states, exact)))
+    return {"max": float(error.max()), "mean": float(error.mean()), "cosine": cosine}
 
 
 def table(figures):

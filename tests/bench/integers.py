@@ -81,16 +81,10 @@ def token_ids(directory):
 
 def distances(states, exact, ends):
     """How far the vectors of all tokens, and the means of the texts, are from the exact ones."""
-
-    def worst(one, other):
-        products = (one * other).sum(axis=1)
-        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-        return float((products / lengths).min())
-
     sums = [np.add.reduceat(it, [0, *ends[:-1]]) for it in (states, exact)]
     return {
-        "token": worst(states, exact),
-        "mean": worst(*sums),
+        "token": agreement.worst_cosine(states, exact),
+        "mean": agreement.worst_cosine(*sums),
         "error": float(np.abs(states - exact).mean()),
     }
 
