@@ -3,7 +3,7 @@
 use super::super::panel::{PanelLayout, TokenSpan, padded_tokens, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::Simd;
-use super::super::tile::{StridedOperand, TileSegment};
+use super::super::tile::{KStride, OutputStride, StridedOperand, TileSegment};
 
 /// The queries, keys or values of all heads: some neighbouring features of a batch's panels.
 #[derive(Clone, Copy)]
@@ -136,14 +136,15 @@ impl<'a> HeadSlice<'a> {
     /// For each span of the tokens, taken as keys: the tokens before it, how many it has, and the
     /// operand whose outputs are its keys and whose k is the feature.
     #[inline(always)]
-    pub(super) fn as_keys<S: Simd>(self) -> impl Iterator<Item = (usize, usize, TileSegment)> {
+    pub(super) fn as_keys<S: Simd>(
+        self,
+    ) -> impl Iterator<Item = (usize, usize, TileSegment<KStride>)> {
         self.spans::<S>().map(move |span| {
             let last = span.start + (self.head_dim - 1) * span.width + span.tokens;
             assert!(last <= self.values.len());
             let operand = StridedOperand {
                 start: self.values[span.start..].as_ptr(),
-                output_stride: 1,
-                k_stride: span.width,
+                strides: KStride(span.width),
                 prefetch: 0,
             };
             let depth = self.head_dim;
@@ -166,8 +167,7 @@ impl<'a> HeadSlice<'a> {
             assert!(last <= self.values.len());
             let operand = StridedOperand {
                 start: self.values[span.start..].as_ptr(),
-                output_stride: span.width,
-                k_stride: 1,
+                strides: OutputStride(span.width),
                 prefetch: 0,
             };
             let depth = span.tokens;
@@ -179,7 +179,7 @@ impl<'a> HeadSlice<'a> {
 
 /// The segments of one block of keys.
 pub(super) struct Segments {
-    all: [TileSegment; MAX_SEGMENTS],
+    all: [TileSegment<OutputStride>; MAX_SEGMENTS],
     count: usize,
 }
 
@@ -190,8 +190,7 @@ impl Segments {
     pub(super) fn new() -> Self {
         let operand = StridedOperand {
             start: std::ptr::null(),
-            output_stride: 0,
-            k_stride: 0,
+            strides: OutputStride(0),
             prefetch: 0,
         };
         Self {
@@ -200,7 +199,7 @@ impl Segments {
         }
     }
 
-    pub(super) fn get(&self) -> &[TileSegment] {
+    pub(super) fn get(&self) -> &[TileSegment<OutputStride>] {
         &self.all[..self.count]
     }
 }

@@ -8,7 +8,7 @@ use super::super::panel::{Panel, PanelLayout, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
-use super::super::tile::{StridedOperand, TileSegment, tiles};
+use super::super::tile::{OutputStride, StridedOperand, TileSegment, tiles};
 use super::{Columns, Weight, WeightMatrix};
 use crate::ops::Activation;
 
@@ -107,7 +107,7 @@ impl WorkItem<'_> {
         outputs: usize,
         k: usize,
         depth: usize,
-    ) -> StridedOperand {
+    ) -> StridedOperand<OutputStride> {
         let in_features = self.from.features;
         let first = (self.columns.first + output) * in_features + k;
         let rows = WeightRows {
@@ -123,8 +123,7 @@ impl WorkItem<'_> {
                 let size = (outputs - 1) * in_features + depth;
                 return StridedOperand {
                     start: weight[first..][..size].as_ptr(),
-                    output_stride: in_features,
-                    k_stride: 1,
+                    strides: OutputStride(in_features),
                     prefetch: rows.next,
                 };
             }
@@ -133,8 +132,7 @@ impl WorkItem<'_> {
         }
         StridedOperand {
             start: wide.as_ptr(),
-            output_stride: depth,
-            k_stride: 1,
+            strides: OutputStride(depth),
             prefetch: 0,
         }
     }
