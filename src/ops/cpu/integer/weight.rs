@@ -261,6 +261,10 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
 
 /// Integers from 0 to 255; gives the scale and the integer that stands for zero.
 fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
+    if !largest_absolute(values).is_finite() {
+        // The scale makes the results so, too, and they are refused.
+        return (f32::NAN, 0);
+    }
     let lowest = values.iter().copied().fold(0.0, f32::min);
     let highest = values.iter().copied().fold(0.0, f32::max);
     let range = highest - lowest;
@@ -272,13 +276,7 @@ fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
     for (integer, value) in integers.iter_mut().zip(values) {
         *integer = round((value * inverse + zero).clamp(0.0, STEPS));
     }
-    // A number that is not finite makes the scale so, too, and the result is refused.
-    let scale = if largest_absolute(values).is_nan() {
-        f32::NAN
-    } else {
-        range * (1.0 / STEPS)
-    };
-    (scale, zero as i32)
+    (range * (1.0 / STEPS), zero as i32)
 }
 
 /// The largest absolute value; NaN if one of the values is.
