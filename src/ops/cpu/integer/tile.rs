@@ -196,10 +196,10 @@ impl IntegerTile<'_> {
             }
             // SAFETY: the caller's promise.
             unsafe {
-                step(simd, products, integers, panel, weights, 0);
-                step(simd, products, integers, panel, weights, 1);
-                step(simd, products, integers, panel, weights, 2);
-                step(simd, products, integers, panel, weights, 3);
+                step::<S, P, VECTORS, OUTPUTS, 0>(simd, products, integers, panel, weights);
+                step::<S, P, VECTORS, OUTPUTS, 1>(simd, products, integers, panel, weights);
+                step::<S, P, VECTORS, OUTPUTS, 2>(simd, products, integers, panel, weights);
+                step::<S, P, VECTORS, OUTPUTS, 3>(simd, products, integers, panel, weights);
             }
             weights = opaque(weights.wrapping_add(WORDS_STEP * OUTPUTS));
             panel = panel.wrapping_add(WORDS_STEP * VECTORS * S::LANES);
@@ -300,35 +300,50 @@ impl IntegerTile<'_> {
     }
 }
 
-/// Adds the products of one word to every sum.
+/// Adds the products of word number `WORD` to every sum.
 ///
 /// # Safety
-/// As [`IntegerTile::run`], `word` being below what is left of the group at `panel` and `weights`.
+/// As [`IntegerTile::run`], `WORD` being below what is left of the group at `panel` and `weights`.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
     reason = "an iterator over registers by value goes through memory"
 )]
-unsafe fn step<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+unsafe fn step<
+    S: Integers,
+    P: Products<S>,
+    const VECTORS: usize,
+    const OUTPUTS: usize,
+    const WORD: usize,
+>(
     simd: S,
     products: P,
     integers: &mut [[S::Words; VECTORS]; OUTPUTS],
     panel: *const i32,
     weights: *const i32,
-    word: usize,
 ) {
     let mut tokens = [simd.splat_word(0); VECTORS];
     for vector in 0..VECTORS {
-        // SAFETY: row `word` of the panel has VECTORS registers.
+        // SAFETY: row `WORD` of the panel has VECTORS registers.
         tokens[vector] =
-            unsafe { simd.load_words(panel.add((word * VECTORS + vector) * S::LANES)) };
+            unsafe { simd.load_words(panel.add((WORD * VECTORS + vector) * S::LANES)) };
     }
     // No loop: the compiler leaves one with so much assembly as it is, and the sums in memory.
     macro_rules! outputs {
         ($($output:literal)*) => { $(
-            if $output < OUTPUTS {
+            if $output < OUTPUTS && VECTORS == 1 {
                 // SAFETY: the output is there, and the word in the group, by the caller's promise.
-                let weight = unsafe { *weights.add(word * OUTPUTS + $output) };
+                integers[$output][0] = unsafe {
+                    products.add_products_at::<OUTPUTS, WORD, $output>(
+                        simd,
+                        integers[$output][0],
+                        tokens[0],
+                        weights,
+                    )
+                };
+            } else if $output < OUTPUTS {
+                // SAFETY: as above.
+                let weight = unsafe { *weights.add(WORD * OUTPUTS + $output) };
                 let weight = simd.splat_word(weight);
                 for (sum, tokens) in integers[$output].iter_mut().zip(tokens) {
                     *sum = products.add_products(simd, *sum, tokens, weight);

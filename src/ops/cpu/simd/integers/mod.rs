@@ -98,6 +98,26 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     /// `sum + Σ x * weight` over the numbers of each word.
     fn add_products(self, simd: S, sum: S::Words, x: S::Words, weight: S::Words) -> S::Words;
 
+    /// The same with word `WORD` of output `OUTPUT`, which is read and broadcast.
+    ///
+    /// # Shapes
+    /// `weights`: `[words, OUTPUTS]`
+    ///
+    /// # Safety
+    /// The word must be readable.
+    #[inline(always)]
+    unsafe fn add_products_at<const OUTPUTS: usize, const WORD: usize, const OUTPUT: usize>(
+        self,
+        simd: S,
+        sum: S::Words,
+        x: S::Words,
+        weights: *const i32,
+    ) -> S::Words {
+        // SAFETY: the caller's promise.
+        let weight = unsafe { *weights.add(WORD * OUTPUTS + OUTPUT) };
+        self.add_products(simd, sum, x, simd.splat_word(weight))
+    }
+
     /// As [`Integers::pairs_loop`], for the numbers of this packing.
     ///
     /// # Safety
