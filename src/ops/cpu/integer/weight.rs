@@ -3,7 +3,9 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::super::simd::{EXPONENT_MAGIC, Level, Packing, WORDS_STEP, has_vnni};
+use super::super::simd::{
+    EXPONENT_MAGIC, Kernel, Level, Packing, Simd, WORDS_STEP, dispatch, has_vnni,
+};
 use super::super::tile::tile_outputs;
 
 /// How numbers become integers.
@@ -25,6 +27,9 @@ const GROUP_INT8: usize = 32;
 /// The largest |x| of a group as an integer, in int16: 14 bits with the sign. The weights take the
 /// rest of i32, see [`int16`].
 pub(super) const LARGEST_X: f32 = 8191.0;
+
+/// Partial sums of a group's absolute values.
+const LANES: usize = 16;
 
 /// Steps between the smallest and the largest number of a group in int8.
 pub(super) const STEPS: f32 = 255.0;
@@ -132,6 +137,7 @@ impl IntegerWeight {
         let mut words = vec![0; out_features * row_words];
         let mut scales = vec![WeightScale::default(); out_features * groups];
         let most = format.tile_outputs;
+        let level = Level::current();
         weight
             .par_chunks(most * in_features)
             .zip(words.par_chunks_mut(most * row_words))
@@ -142,13 +148,16 @@ impl IntegerWeight {
                     let rows;
                     (rows, weight) = weight.split_at(outputs * in_features);
                     let tile = WeightTile {
+                        rows,
+                        in_features,
+                        format,
                         words: words
                             .split_off_mut(..outputs * row_words)
                             .unwrap_or_default(),
                         scales: scales.split_off_mut(..outputs * groups).unwrap_or_default(),
                         outputs,
                     };
-                    tile.quantize(rows, in_features, format);
+                    dispatch(level, tile);
                 }
             });
         Self {
@@ -181,8 +190,12 @@ impl IntegerWeight {
     }
 }
 
-/// The words and scales of one tile.
+/// Quantizes one tile. A kernel, so that the compiler may use the level's instructions.
 struct WeightTile<'a> {
+    /// `[outputs, in_features]`
+    rows: &'a [f32],
+    in_features: usize,
+    format: Format,
     /// `[row_words, outputs]`
     words: &'a mut [i32],
     /// `[groups, outputs]`
@@ -190,12 +203,14 @@ struct WeightTile<'a> {
     outputs: usize,
 }
 
-impl WeightTile<'_> {
-    /// # Shapes
-    /// `rows`: `[outputs, in_features]`
-    fn quantize(self, rows: &[f32], in_features: usize, format: Format) {
+impl Kernel for WeightTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let format = self.format;
         let mut room = [0; GROUP_INT16 / 2];
-        for (output, row) in rows.chunks_exact(in_features).enumerate() {
+        for (output, row) in self.rows.chunks_exact(self.in_features).enumerate() {
             let words = self.words.chunks_mut(format.group_words() * self.outputs);
             let scales = self.scales.chunks_exact_mut(self.outputs);
             for ((values, words), scales) in row.chunks(format.group()).zip(words).zip(scales) {
@@ -211,6 +226,7 @@ impl WeightTile<'_> {
 }
 
 /// Quantizes one group into its words.
+#[inline(always)]
 fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightScale {
     let mut room = [0; GROUP_INT16];
     let integers = &mut room[..values.len()];
@@ -243,12 +259,20 @@ fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightSc
 /// They are as large as i32 allows: the sum of a group's products stays below 2^31 for every x of
 /// at most [`LARGEST_X`] if the integers' absolute values add up to 2^31 / `LARGEST_X`. Normally
 /// distributed weights get about 13 bits with their sign; equal ones get 12, and are exact.
+#[inline(always)]
 fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     let largest = largest_absolute(values);
     if largest < TINY {
         return 0.0;
     }
-    let total: f32 = values.iter().map(|value| value.abs()).sum();
+    // In lanes, which the compiler adds side by side.
+    let mut lanes = [0.0; LANES];
+    for values in values.chunks(LANES) {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            *lane += value.abs();
+        }
+    }
+    let total: f32 = lanes.iter().sum();
     // Rounding adds half to each number at most, and the f32 arithmetic here far less than 1000.
     let budget = 2_147_483_648.0 / LARGEST_X - 0.5 * GROUP_INT16 as f32 - 1000.0;
     let most = (budget * (largest / total)).floor().min(32767.0);
@@ -260,13 +284,18 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
 }
 
 /// Integers from 0 to 255; gives the scale and the integer that stands for zero.
+#[inline(always)]
 fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
     if !largest_absolute(values).is_finite() {
         // The scale makes the results so, too, and they are refused.
         return (f32::NAN, 0);
     }
-    let lowest = values.iter().copied().fold(0.0, f32::min);
-    let highest = values.iter().copied().fold(0.0, f32::max);
+    // As bits positive numbers have their own order; negative ones are above them and in reverse
+    // order if the sign counts as a bit.
+    let bits = values.iter().map(|value| value.to_bits());
+    let lowest = f32::from_bits(bits.max().unwrap_or_default()).min(0.0);
+    let bits = values.iter().map(|value| value.to_bits().cast_signed());
+    let highest = f32::from_bits(bits.fold(0, i32::max).cast_unsigned());
     let range = highest - lowest;
     if range < TINY {
         return (0.0, 0);
@@ -280,6 +309,7 @@ fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
 }
 
 /// The largest absolute value; NaN if one of the values is.
+#[inline(always)]
 fn largest_absolute(values: &[f32]) -> f32 {
     // As bits absolute values have their own order, and NaN comes last.
     let bits = values.iter().map(|value| value.abs().to_bits());
@@ -287,12 +317,14 @@ fn largest_absolute(values: &[f32]) -> f32 {
 }
 
 /// The closest whole number, the even one of two; for values below 2^22.
+#[inline(always)]
 fn round(value: f32) -> i32 {
     let biased = (value + EXPONENT_MAGIC).to_bits().cast_signed();
     biased.wrapping_sub(EXPONENT_MAGIC.to_bits().cast_signed())
 }
 
 /// Takes `by` from every integer.
+#[inline(always)]
 fn shift(integers: &mut [i32], by: i32) {
     for integer in integers {
         *integer -= by;
@@ -300,22 +332,23 @@ fn shift(integers: &mut [i32], by: i32) {
 }
 
 /// A word of two i16.
+#[inline(always)]
 fn pair(low: i32, high: i32) -> i32 {
     low & 0xFFFF | high << 16
 }
 
+#[inline(always)]
 fn pack_pairs(integers: &[i32], words: &mut [i32]) {
     for (word, pairs) in words.iter_mut().zip(integers.chunks(2)) {
         *word = pair(pairs[0], pairs.get(1).copied().unwrap_or_default());
     }
 }
 
+#[inline(always)]
 fn pack_bytes(integers: &[i32], words: &mut [i32]) {
     for (word, bytes) in words.iter_mut().zip(integers.chunks(4)) {
-        let mut packed = [0; 4];
-        for (packed, byte) in packed.iter_mut().zip(bytes) {
-            *packed = byte.to_le_bytes()[0];
+        for (place, byte) in bytes.iter().enumerate() {
+            *word |= (byte & 0xFF) << (8 * place);
         }
-        *word = i32::from_le_bytes(packed);
     }
 }
