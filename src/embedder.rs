@@ -12,7 +12,7 @@ use crate::input::{Text, TextOrBad};
 use crate::model::BertModel;
 use crate::ops::device;
 use crate::pipeline::{self, FinishedText, Plan};
-use crate::record::{BadRecord, Record, RunCounts};
+use crate::record::RunCounts;
 use crate::tokenize::Tokenizer;
 
 /// What an [`Embedder`] computes: the options of the command, with the same names and defaults.
@@ -50,7 +50,6 @@ pub struct Embedder {
 /// One text with its vectors, or why it has none; serialized, it is a line of the command's output.
 pub struct Embedded<'a> {
     embedder: &'a Embedder,
-    index: u64,
     text: TextOrBad<FinishedText>,
     embedding: Vec<f32>,
 }
@@ -111,9 +110,8 @@ impl Embedder {
         let finished =
             pipeline::embed_all(&self.model, &request.wanted, plan, &request.vectors, texts)?;
         self.weights.check()?;
-        let embedded = finished.into_iter().zip(0..).map(|(text, index)| Embedded {
+        let embedded = finished.into_iter().map(|text| Embedded {
             embedder: self,
-            index,
             embedding: text
                 .as_ref()
                 .map(|text| text.vectors.embedding(&request.vectors))
@@ -172,16 +170,12 @@ impl Serialize for Embedded<'_> {
         } = self.embedder;
         match &self.text {
             Ok(text) => {
-                let record: Record = text.record(self.index, &request.vectors);
+                let record = text.record(&request.vectors);
                 record
                     .selected(&request.fields, tokenizer)
                     .serialize(serializer)
             }
-            Err(bad) => BadRecord {
-                index: self.index,
-                bad: bad.clone(),
-            }
-            .serialize(serializer),
+            Err(bad) => bad.serialize(serializer),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::input::{TextOrBad, Texts};
 use crate::output::{Context, JsonLines, Measured};
 use crate::pipeline::{self, Plan, TokenizedText};
-use crate::record::{BadRecord, Field, Record, Totals};
+use crate::record::{Field, Record, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
 
@@ -78,16 +78,8 @@ pub(crate) fn measure(
 /// The bytes of each text's JSON line without any vector.
 fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<Vec<usize>> {
     let bytes = |text: &TextOrBad<TokenizedText>| {
-        let record = match text {
-            Ok(TokenizedText { text, encoding, .. }) => {
-                Ok(Record::without_numbers(text.place.index, text, encoding))
-            }
-            Err(bad) => Err(BadRecord {
-                index: bad.place.index,
-                bad: bad.clone(),
-            }),
-        };
-        lines.line_bytes(&record)
+        let text = text.as_ref();
+        lines.line_bytes(&text.map(|it| Record::without_numbers(&it.text, &it.encoding)))
     };
     texts.par_iter().map(bytes).collect()
 }

@@ -26,12 +26,13 @@ pub(crate) use jsonl::JsonLines;
 pub(crate) use size::{Measured, Size};
 
 use crate::error::{Error, Kind, Result};
-use crate::record::{BadRecord, Dimensions, Field, Record};
+use crate::input::BadText;
+use crate::record::{Dimensions, Field, Record};
 use crate::tokenize::Tokenizer;
 use compressed::Compressed;
 
 /// A good record or a bad one.
-pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
+pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, &'a BadText>;
 
 /// What a format knows of the run.
 #[derive(Clone, Copy)]
@@ -162,9 +163,9 @@ impl RecordWriter for GoodRecords<'_> {
 }
 
 /// Why a bad record ends the run: `format` has numbers only, and NaN is never one.
-fn no_place(format: OutputFormat, bad: &BadRecord) -> Error {
-    let (index, name) = (bad.index, format.name());
-    Error::message(Kind::Input, &bad.bad.message)
+fn no_place(format: OutputFormat, bad: &BadText) -> Error {
+    let (index, name) = (bad.place.index, format.name());
+    Error::message(Kind::Input, &bad.message)
         .context(format!(
             "text {index} has no vector, and {name} has no place for an error"
         ))

@@ -77,7 +77,7 @@ impl RecordWriter for Npy<'_> {
                     Some(Value::Floats(vector, _)) => {
                         self.0.float.write(vector, to).kind(Kind::Output)?;
                     }
-                    Some(Value::Id(_)) => return Err(no_place_for_id(record.index)),
+                    Some(Value::Id(_)) => return Err(no_place_for_id(record.text.place.index)),
                     None if field == Field::Id => {}
                     _ => return Err(without_field(field)),
                 }

@@ -23,7 +23,8 @@ impl<'a> Preview<'a> {
 
     fn print(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
         let encoding = record.encoding;
-        write!(to, "text {}: {} tokens", record.index, encoding.tokens())?;
+        let index = record.text.place.index;
+        write!(to, "text {index}: {} tokens", encoding.tokens())?;
         match encoding.dropped_tokens {
             0 => writeln!(to)?,
             dropped => writeln!(to, ", {dropped} dropped")?,
@@ -101,7 +102,8 @@ impl<'a> Preview<'a> {
 }
 
 fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
-    let (text, rows, ends) = (one_line(&word.text), &word.tokens, ends(&word.vector));
+    let (text, rows) = (one_line(&word.of.text), &word.of.tokens);
+    let ends = ends(&word.vector);
     writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }
 
@@ -122,8 +124,8 @@ impl RecordWriter for Preview<'_> {
             match record {
                 Ok(record) => self.print(record, to),
                 Err(bad) => {
-                    let message = one_line(&bad.bad.message);
-                    writeln!(to, "text {}: error: {message}\n", bad.index)
+                    let message = one_line(&bad.message);
+                    writeln!(to, "text {}: error: {message}\n", bad.place.index)
                 }
             }
             .kind(Kind::Output)?;

@@ -35,7 +35,6 @@ pub(crate) use types::{FinishedText, TokenizedText};
 pub(crate) use write::Writer;
 
 use budget::ByteBudget;
-use compute::Computation;
 use stitch::Stitcher;
 use types::{QueuedText, WindowBatch};
 
@@ -80,7 +79,7 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
         let tokenizing = start(scope, move || {
             batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
         })?;
-        let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+        let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
         let send = |batch| to_writer.send(batch).is_ok();
         let encoding = encode::encode(begin, &batches, send, stop);
         stop.abandon();
@@ -166,7 +165,8 @@ pub(crate) fn embed_all(
     let (stop, budget) = (Stop::default(), Arc::default());
     let (to_tokenizer, queued) = channel();
     let (to_encoder, batches) = channel();
-    for text in texts {
+    for (index, mut text) in (0..).zip(texts) {
+        text.place.index = index;
         let permit = ByteBudget::take(&budget, 0);
         let text = Ok(text);
         // This cannot fail: the receiver is in scope.
@@ -175,7 +175,7 @@ pub(crate) fn embed_all(
     drop(to_tokenizer);
     batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), &stop)?;
     drop(to_encoder);
-    let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+    let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
     let mut stitcher = Stitcher::new(vectors);
     let mut finished = Vec::new();
     let keep = |batch| {

@@ -9,14 +9,13 @@ use crate::output::{Destination, KEEP_EVERY, RecordWriter};
 use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
-use crate::record::{BadRecord, RunCounts};
+use crate::record::RunCounts;
 use crate::vectors::VectorOptions;
 
 /// Makes records and gives them to the output format.
 pub(crate) struct Writer<'a> {
     output: Box<dyn RecordWriter + 'a>,
     destination: Destination,
-    options: &'a VectorOptions,
     stitcher: Stitcher<'a>,
     /// Records count only as long as the weights have not changed.
     weights: Option<&'a WeightGuard>,
@@ -57,7 +56,6 @@ impl<'a> Writer<'a> {
         Self {
             output,
             destination,
-            options,
             stitcher: Stitcher::new(options),
             weights,
             counts,
@@ -92,15 +90,10 @@ impl<'a> Writer<'a> {
     fn write_part(&mut self, finished: &[TextOrBad<FinishedText>]) -> Result<()> {
         let mut records = Vec::with_capacity(finished.len());
         for text in finished {
-            let counted = text.as_ref().map(|text| (&text.of.text, &text.of.encoding));
-            self.counts.count(counted);
-            records.push(match text {
-                Ok(text) => Ok(text.record(text.of.text.place.index, self.options)),
-                Err(bad) => Err(BadRecord {
-                    index: bad.place.index,
-                    bad: bad.clone(),
-                }),
-            });
+            let text = text.as_ref();
+            self.counts
+                .count(text.map(|text| (&text.of.text, &text.of.encoding)));
+            records.push(text.map(|text| text.record(self.stitcher.options)));
         }
         self.output
             .write(&records, &mut self.destination)

@@ -33,7 +33,7 @@ pub use options::{OnLong, Padding};
 use segment::{Keep, SegmentEncoder};
 use template::SpecialTokens;
 pub(crate) use window::Window;
-pub(crate) use words::{word_runs, words};
+pub(crate) use words::{WordSpan, word_runs, words};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`.
 pub(crate) const SPECIAL_TOKENS: usize = 2;
