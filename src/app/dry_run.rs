@@ -48,7 +48,7 @@ pub(crate) fn measure(
     context: Context,
     request: &Request,
 ) -> Result<Report> {
-    let lines = JsonLines::new(context);
+    let lines = JsonLines(context);
     // A text that is too long is an error, but its tokens count.
     let options = TokenOptions {
         on_long: match request.tokens.on_long {

@@ -1,7 +1,6 @@
 //! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text
 //! for people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
-mod bytes;
 mod compressed;
 mod destination;
 mod document;
@@ -116,13 +115,13 @@ pub(crate) fn open<'a>(
     done: u64,
 ) -> Result<Box<dyn RecordWriter + 'a>> {
     let writer: Box<dyn RecordWriter> = match format {
-        OutputFormat::Jsonl => Box::new(JsonLines::new(context)),
+        OutputFormat::Jsonl => Box::new(JsonLines(context)),
         OutputFormat::Json => Box::new(document::Document::new(context)),
-        OutputFormat::Npy => Box::new(npy::Npy::new(context)),
-        OutputFormat::Safetensors => Box::new(safetensors::Safetensors::new(context)),
-        OutputFormat::Preview => Box::new(preview::Preview::new(context)),
+        OutputFormat::Npy => Box::new(npy::Npy(context)),
+        OutputFormat::Safetensors => Box::new(safetensors::Safetensors(context)),
+        OutputFormat::Preview => Box::new(preview::Preview(context)),
         #[cfg(feature = "parquet")]
-        OutputFormat::Parquet => Box::new(parquet::Parquet::new(context)),
+        OutputFormat::Parquet => Box::new(parquet::Parquet(context)),
         #[cfg(not(feature = "parquet"))]
         OutputFormat::Parquet => {
             return Err(Error::message(Kind::Internal, "this build has no parquet"));

@@ -17,15 +17,7 @@ use crate::record::{Field, Totals, Value};
 const HEADER_BYTES: usize = 128;
 
 /// Writes the vectors of the only field as they arrive.
-pub(super) struct Npy<'a>(Context<'a>);
-
-impl<'a> Npy<'a> {
-    /// A file of the only field of `context`.
-    #[must_use]
-    pub(super) fn new(context: Context<'a>) -> Self {
-        Self(context)
-    }
-}
+pub(super) struct Npy<'a>(pub(super) Context<'a>);
 
 /// The size of the file: exact. Of several fields, the file would hold the last vector.
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {

@@ -146,23 +146,24 @@ impl Destination {
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
-            Inner::Stream(stream) => stream.write(bytes),
-            Inner::File(partial) => partial.write(bytes),
-        }
+        self.writer.as_write().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.writer {
-            Inner::Stream(stream) => stream.flush(),
-            Inner::File(partial) => partial.flush(),
-        }
+        self.writer.as_write().flush()
     }
 }
 
 impl Inner {
     fn stream(to: impl Write + Send + 'static) -> Self {
         Self::Stream(BufWriter::with_capacity(BUFFER_BYTES, Box::new(to)))
+    }
+
+    fn as_write(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stream(stream) => stream,
+            Self::File(partial) => &mut partial.data,
+        }
     }
 
     fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {
