@@ -78,7 +78,7 @@ impl Embedder {
         let weights = WeightGuard::new(&snapshot.directory)?;
         let tensors = open_tensors(&snapshot, &config)?;
         let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
-        let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
+        let model = BertModel::load(&tensors, &config, &device, options.dtype)?;
         request.check_pooler(model.has_pooler())?;
         Ok(Self {
             request,
@@ -98,13 +98,10 @@ impl Embedder {
         texts: impl IntoIterator<Item = T>,
     ) -> Result<Vec<Embedded<'_>>> {
         let request = &self.request;
+        let nothing_done = RunCounts::default();
         let plan = Plan {
-            done: &RunCounts::default(),
             fail_fast: false,
-            tokenizer: &self.tokenizer,
-            options: &request.tokens,
-            prompt: request.prompt(),
-            batch_tokens: request.batch_tokens,
+            ..request.plan(&self.tokenizer, &nothing_done)
         };
         let texts = texts.into_iter().map(Into::into);
         let finished =

@@ -13,7 +13,7 @@ use crate::app::request::Request;
 use crate::error::Result;
 use crate::input::{TextOrBad, Texts};
 use crate::output::{Context, JsonLines, Measured};
-use crate::pipeline::{self, Plan, TokenizedText};
+use crate::pipeline::{self, Plan, TextTokenizer, TokenizedText};
 use crate::record::{Field, Record, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
@@ -42,12 +42,12 @@ pub(crate) struct Counts {
 ///
 /// # Errors
 /// Those of reading and tokenizing; a single bad text is counted.
-pub(crate) fn measure(
+pub(crate) fn measure<'a>(
     texts: Texts,
     plan: Plan,
-    context: Context,
-    request: &Request,
-) -> Result<Report> {
+    context: Context<'a>,
+    request: &'a Request,
+) -> Result<Report<'a>> {
     let lines = JsonLines(context);
     // A text that is too long is an error, but its tokens count.
     let options = TokenOptions {
@@ -57,10 +57,11 @@ pub(crate) fn measure(
         },
         ..request.tokens
     };
-    let plan = Plan {
+    let tokenizer = TextTokenizer {
         options: &options,
-        ..plan
+        ..plan.tokenizer
     };
+    let plan = Plan { tokenizer, ..plan };
     let mut counts = Counts::default();
     pipeline::tokenize_only(plan, texts, |texts| {
         let bytes = line_bytes(&lines, &texts)?;
@@ -72,7 +73,7 @@ pub(crate) fn measure(
     if request.tokens.padding == Padding::Longest {
         counts.measured = counts.measured.padded_to_longest();
     }
-    Ok(Report::new(counts, request, &context))
+    Ok(Report::new(counts, &request.tokens, context))
 }
 
 /// The bytes of each text's JSON line without any vector.
@@ -122,14 +123,5 @@ impl Counts {
         self.measured.id_bytes += id_bytes.unwrap_or_default() as u64;
         self.measured.totals.add(&Totals::of_text(tokens, words));
         self.measured.longest_record = self.measured.longest_record.max(tokens);
-    }
-}
-
-/// What would happen to texts that are too long, in the words of the report.
-fn fate(on_long: OnLong) -> &'static str {
-    match on_long {
-        OnLong::Truncate => "truncated",
-        OnLong::Window => "run as windows",
-        OnLong::Error => "errors",
     }
 }

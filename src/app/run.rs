@@ -20,7 +20,7 @@ use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Begun, Context, OutputFormat};
-use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
+use crate::pipeline::{self, Ending, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
@@ -80,7 +80,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         Begun::Complete(finished) => {
             let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
             let nothing_done = RunCounts::default();
-            let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+            let plan = request.plan(&tokenizer, &nothing_done);
             resume::leave(finished, &destination, plan, texts)?;
             return Ok(Outcome::Done);
         }
@@ -95,16 +95,16 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         );
     }
     // Integers are made of the weights once, and leave no page behind.
-    if !request.dtype.is_integer() {
+    if !arguments.dtype.is_integer() {
         tensors.populate_beside(&config);
     }
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // we do.
     let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
+    let model = BertModel::load(&tensors, &config, &device, arguments.dtype)?;
     request.check_pooler(model.has_pooler())?;
     let options = metadata(&options);
-    let context = context(&request, &options, &snapshot, &tokenizer);
+    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let output = output::open(request.format, context, done.records)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
     let signals = Signals::listen().kind(Kind::Internal)?;
@@ -112,7 +112,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let run = pipeline::Run {
         model: &model,
         wanted: &request.wanted,
-        plan: plan(arguments, &request, &tokenizer, &done),
+        plan: request.plan(&tokenizer, &done),
         stop: &stop,
         progress: RunProgress::new(draws_progress(arguments), texts.size_bytes),
     };
@@ -176,9 +176,9 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
     let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
     let options = metadata(&settings(arguments, &request));
-    let context = context(&request, &options, &snapshot, &tokenizer);
+    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let nothing_done = RunCounts::default();
-    let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+    let plan = request.plan(&tokenizer, &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
@@ -192,6 +192,7 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
 }
 
 fn context<'a>(
+    arguments: &Arguments,
     request: &'a Request,
     options: &'a [(&'static str, String)],
     snapshot: &'a Snapshot,
@@ -203,8 +204,8 @@ fn context<'a>(
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
         dimensions: request.dimensions(),
-        compression: request.compression,
-        float: request.float,
+        compression: arguments.compression(),
+        float: arguments.float,
         options,
     }
 }
@@ -229,22 +230,6 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
     };
     test.run(&mut standard_streams::output()?)
         .map(|()| Outcome::Done)
-}
-
-fn plan<'a>(
-    arguments: &Arguments,
-    request: &'a Request,
-    tokenizer: &'a Tokenizer,
-    done: &'a RunCounts,
-) -> Plan<'a> {
-    Plan {
-        done,
-        fail_fast: arguments.fail_fast,
-        tokenizer,
-        options: &request.tokens,
-        prompt: request.prompt(),
-        batch_tokens: request.batch_tokens,
-    }
 }
 
 /// Warns of what no single record shows.

@@ -51,6 +51,16 @@ enum Verdict {
     NotRun(String),
 }
 
+impl Verdict {
+    fn of(passed: bool, figures: String) -> Self {
+        if passed {
+            Self::Pass(figures)
+        } else {
+            Self::Fail(figures)
+        }
+    }
+}
+
 /// The model under test with everything that was loaded for it.
 pub(crate) struct SelfTest<'a> {
     /// Where its files are.
@@ -217,11 +227,7 @@ impl SelfTest<'_> {
         );
         // A NaN fails every comparison.
         let passed = difference <= SECOND_IMPLEMENTATION_TOLERANCE;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
+        Ok(Verdict::of(passed, figures))
     }
 
     /// Our encoder in another precision against itself in f32, over the tokens that are not
@@ -247,11 +253,7 @@ impl SelfTest<'_> {
         );
         // A NaN fails every comparison.
         let passed = difference.is_finite() && cosine >= least;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
+        Ok(Verdict::of(passed, figures))
     }
 
     /// Runs on the CPU, wherever ours runs: a fault of the GPU would affect both.
@@ -271,10 +273,7 @@ impl SelfTest<'_> {
         let forward = || -> candle_core::Result<Vec<f32>> {
             let stock = bert::BertModel::load(builder, &config)?;
             let row = |ids: Vec<u32>| Tensor::new(ids, &candle_core::Device::Cpu)?.unsqueeze(0);
-            let attended = batch
-                .sequences
-                .first()
-                .map_or(0, |sequence| sequence.attended);
+            let attended = batch.sequences.first().map_or(0, |it| it.attended);
             let mask = (0..batch.input_ids.len())
                 .map(|token| u32::from(token < attended))
                 .collect();
@@ -336,11 +335,7 @@ impl SelfTest<'_> {
         let figures =
             format!("largest difference {difference:.1e} (allowed {NOTEBOOK_TOLERANCE:.0e})");
         let passed = difference <= NOTEBOOK_TOLERANCE;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
+        Ok(Verdict::of(passed, figures))
     }
 }
 

@@ -53,10 +53,8 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         tokens,
         prompt,
         batch_tokens: _,
+        fail_fast: _,
         format,
-        float,
-        compression,
-        dtype,
         heads: _,
     } = request;
     let VectorOptions {
@@ -85,10 +83,14 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
-        kept_if(*float != Float::F32, "float", typed(float)),
+        kept_if(
+            arguments.float != Float::F32,
+            "float",
+            typed(&arguments.float),
+        ),
         resumed(
             "compression",
-            or_none(compression.map(|it| it.ending().to_owned())),
+            or_none(arguments.compression().map(|it| it.ending().to_owned())),
         ),
         kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
         resumed("pair", or_none(input.pair.clone())),
@@ -107,7 +109,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         resumed("limit", or_none(input.limit.map(|limit| limit.to_string()))),
         resumed("shard", or_none(input.shard.map(|shard| shard.to_string()))),
         resumed("fields", list(fields)),
-        kept_if(true, "dtype", typed(dtype)),
+        kept_if(true, "dtype", typed(&arguments.dtype)),
         kept_if(true, "max_length", max_length.to_string()),
         kept_if(true, "on_long", typed(on_long)),
         kept_if(true, "padding", typed(padding)),

@@ -18,7 +18,9 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 
 pub(crate) use compressed::Compression;
-pub(crate) use destination::{Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings};
+pub(crate) use destination::{
+    Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings, look_at,
+};
 pub(crate) use float::Float;
 pub(crate) use format::{Fields, FileEnding, NotResumable, OutputFormat};
 pub(crate) use jsonl::JsonLines;

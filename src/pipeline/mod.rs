@@ -30,7 +30,7 @@ use crate::vectors::VectorOptions;
 pub(crate) use batch::Plan;
 pub(crate) use progress::{RunProgress, has_terminal};
 pub(crate) use stop::{Ending, Stop};
-pub(crate) use tokenize::Prompt;
+pub(crate) use tokenize::{Prompt, TextTokenizer};
 pub(crate) use types::{FinishedText, TokenizedText};
 pub(crate) use write::Writer;
 
@@ -118,7 +118,7 @@ pub(crate) fn tokenize_only(
         // Only those that are there: to wait for more would hold the bytes that the reader needs.
         let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
-        let texts = plan.text_tokenizer().tokenize_all(chunk);
+        let texts = plan.tokenizer.tokenize_all(chunk);
         take(texts.into_iter().collect::<Result<_>>()?)?;
     }
     Ok(())
@@ -132,14 +132,14 @@ pub(crate) fn count(plan: Plan, texts: Texts) -> Result<RunCounts> {
     let mut counts = RunCounts::default();
     let mut held_back = Vec::new();
     tokenize_only(plan, texts, |texts| {
-        if plan.options.padding == Padding::Longest {
+        if plan.tokenizer.options.padding == Padding::Longest {
             held_back.extend(texts);
         } else {
             count_all(&mut counts, &texts);
         }
         Ok(())
     })?;
-    plan.text_tokenizer().pad_to_longest(&mut held_back);
+    plan.tokenizer.pad_to_longest(&mut held_back);
     count_all(&mut counts, &held_back);
     Ok(counts)
 }

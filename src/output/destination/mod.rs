@@ -21,6 +21,7 @@ use partial::Partial;
 pub(crate) use partial::{Begun, KEEP_EVERY, PartialPolicy};
 pub(crate) use state::Settings;
 use target::Target;
+pub(crate) use target::look_at;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
