@@ -18,14 +18,10 @@ use crate::output::{Destination, PartialPolicy, look_at};
 /// [`Kind::Usage`] if there are none; those of opening the files.
 pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     let input = &arguments.input;
-    let options = input.options();
+    let options = input.options.clone();
     if !input.texts.is_empty() {
         note_file_names(&input.texts);
-        return Ok(input::from_arguments(
-            input.texts.clone(),
-            input.pair.clone(),
-            options,
-        ));
+        return Ok(input::from_arguments(input.texts.clone(), options));
     }
     if !input.files.is_empty() {
         return input::from_files(&input.files, options);

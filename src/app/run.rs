@@ -267,7 +267,7 @@ fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
              {unknown_texts} of {records}"
         ));
     }
-    if let Some(separator) = &arguments.input.pair_separator
+    if let Some(separator) = &arguments.input.options.pair_separator
         && *pairs == 0
         && records > errors
     {

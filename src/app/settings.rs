@@ -77,7 +77,8 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         padding,
         takes_pairs: _,
     } = tokens;
-    let input = &arguments.input;
+    let input = &arguments.input.options;
+    let (columns, selection) = (&input.columns, &input.selection);
     let has_layers = !wanted.hidden_states.is_empty();
     let has_windows = *on_long == OnLong::Window;
     let fields = fields.iter().map(|field| field.name());
@@ -100,14 +101,20 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
             or_none(input.input_format.as_ref().map(typed)),
         ),
         resumed("null", input.null.to_string()),
-        resumed("text_column", or_none(input.text_column.clone())),
-        resumed("pair_column", or_none(input.pair_column.clone())),
-        resumed("id_column", or_none(input.id_column.clone())),
-        resumed("words_column", or_none(input.words_column.clone())),
-        resumed("keep_columns", list(input.keep_columns.iter())),
-        resumed("skip", input.skip.to_string()),
-        resumed("limit", or_none(input.limit.map(|limit| limit.to_string()))),
-        resumed("shard", or_none(input.shard.map(|shard| shard.to_string()))),
+        resumed("text_column", or_none(columns.text.clone())),
+        resumed("pair_column", or_none(columns.pair.clone())),
+        resumed("id_column", or_none(columns.id.clone())),
+        resumed("words_column", or_none(columns.words.clone())),
+        resumed("keep_columns", list(columns.keep.iter())),
+        resumed("skip", selection.skip.to_string()),
+        resumed(
+            "limit",
+            or_none(selection.limit.map(|limit| limit.to_string())),
+        ),
+        resumed(
+            "shard",
+            or_none(selection.shard.map(|shard| shard.to_string())),
+        ),
         resumed("fields", list(fields)),
         kept_if(true, "dtype", typed(&arguments.dtype)),
         kept_if(true, "max_length", max_length.to_string()),

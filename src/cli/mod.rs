@@ -353,7 +353,7 @@ impl Arguments {
                 Fields::OneVector => fields.push(Field::Id),
             }
         }
-        if !self.input.keep_columns.is_empty() {
+        if !self.input.options.columns.keep.is_empty() {
             fields.push(Field::Columns);
         }
         if !self.layers.is_empty() && !fields.contains(&Field::Attentions) {

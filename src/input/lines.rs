@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::columns::ColumnNames;
 use super::source::NamedReader;
-use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl, until_error};
+use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, placed, until_error};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
@@ -92,7 +92,7 @@ impl TextLines {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_TEXT_BYTES {
             let size_bytes = read + self.skip_line()?;
-            let text = Err(self.bad(BadText::because("it is longer than 16 MiB")));
+            let text = self.placed(Err(BadText::because("it is longer than 16 MiB")));
             return Ok(Some(InputItem { text, size_bytes }));
         }
         if end == b'\n' && bytes.last() == Some(&b'\r') {
@@ -136,12 +136,8 @@ impl TextLines {
 
     fn text(&mut self, bytes: Vec<u8>) -> TextOrBad<Text> {
         let text = utf_8(bytes).map_err(BadText::because);
-        text.and_then(|line| self.parse(line))
-            .map(|text| Text {
-                place: self.place(),
-                ..text
-            })
-            .map_err(|bad| self.bad(bad))
+        let text = text.and_then(|line| self.parse(line));
+        self.placed(text)
     }
 
     fn parse(&mut self, line: String) -> TextOrBad<Text> {
@@ -153,18 +149,11 @@ impl TextLines {
         }
     }
 
-    fn place(&self) -> Place {
-        Place {
-            index: 0,
-            file: self.source.name_of_several.clone(),
-            line: Some(self.line_number),
-        }
-    }
-
-    /// What is wrong with the line read last, with its place.
-    fn bad(&self, bad: BadText) -> BadText {
-        let (line, name) = (self.line_number, &self.source.name);
-        bad.at(format_args!("line {line} of `{name}`"), self.place())
+    /// The line read last, with its place.
+    fn placed(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
+        let (line, source) = (self.line_number, &self.source);
+        let name = format_args!("line {line} of `{}`", source.name);
+        placed(text, name, source.name_of_several.clone(), Some(line))
     }
 
     /// Skips to the next line end and returns how many bytes that were.
@@ -193,11 +182,7 @@ pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
 fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
-        let buffer = match reader.fill_buf() {
-            Ok(buffer) => buffer,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
+        let buffer = reader.fill_buf()?;
         let end = buffer.iter().position(|&byte| byte == end);
         let used = end.map_or(buffer.len(), |position| position + 1);
         reader.consume(used);

@@ -1,18 +1,27 @@
-//! Which texts of the input a run embeds; every text keeps its place in the whole input.
+//! Which texts of the input a run embeds; every text keeps its place in the whole input. The doc
+//! comments are the help.
 
 use std::str::FromStr;
+
+use clap::Args;
 
 use super::{InputItem, Items};
 use crate::error::Result;
 
 /// Which texts of the input a run embeds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
 pub struct TextSelection {
-    /// The number of texts that are skipped at the beginning.
+    /// Skip the first K texts
+    #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
     pub skip: u64,
-    /// The most texts that are read after them.
+
+    /// Read at most K texts, after those that --skip leaves out
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub limit: Option<u64>,
-    /// Of those, every N-th text.
+
+    /// Embed only every Nth text, from text I on, counted from 0; `index` stays the place in the
+    /// whole input
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
     pub shard: Option<Shard>,
 }
 
