@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::load::{load_tokenizer, locate, offline, open_tensors};
-use crate::checkpoint::{Config, Tensors, files};
+use crate::checkpoint::{Config, Tensors, files, modules};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};
 use crate::hub::{self, Environment, Snapshot};
@@ -110,7 +110,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
 }
 
 fn modules(root: &Path) -> Vec<String> {
-    let modules = files::modules(root);
+    let modules = modules::listed(root);
     modules
         .iter()
         .map(|module| module.class().to_owned())

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::json::{UniqueKeys, shortened};
 use super::local_file::{self, check_directory, model_error};
@@ -31,7 +31,7 @@ pub(crate) const MODULES: &str = "modules.json";
 pub(crate) const ADAPTER: &str = "adapter_config.json";
 
 /// Most bytes of a file that holds no weights: BERT's multilingual `tokenizer.json` has 2 MB.
-const MAX_SMALL_BYTES: u64 = 64 << 20;
+pub(super) const MAX_SMALL_BYTES: u64 = 64 << 20;
 
 /// Most bytes that `file` may have; none for weights.
 #[cfg(feature = "hub")]
@@ -131,79 +131,6 @@ pub(crate) fn has_adapter() -> Error {
         "it has an adapter (`{ADAPTER}`), which would change the numbers and is not read"
     ))
     .with_tip("merge the adapter into the weights first: merge_and_unload() of PEFT")
-}
-
-/// One module of sentence-transformers, as `modules.json` lists them.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct ListedModule {
-    /// Its folder, without a slash behind it; empty for the model's directory itself.
-    #[serde(deserialize_with = "without_slash")]
-    pub(crate) path: String,
-    /// Its Python class.
-    #[serde(rename = "type")]
-    pub(crate) class: String,
-}
-
-fn without_slash<'a, D: Deserializer<'a>>(path: D) -> std::result::Result<String, D::Error> {
-    let path = String::deserialize(path)?;
-    Ok(path.trim_end_matches('/').to_owned())
-}
-
-impl ListedModule {
-    /// The class without the packages that it lies in.
-    pub(crate) fn class(&self) -> &str {
-        self.class.rsplit('.').next().unwrap_or(&self.class)
-    }
-
-    /// Whether it has weights of its own.
-    #[cfg(feature = "hub")]
-    pub(crate) fn has_weights(&self) -> bool {
-        self.class() == "Dense"
-    }
-}
-
-/// The modules of sentence-transformers in `directory`; none if there is no usable list of them.
-pub(crate) fn modules(directory: &Path) -> Vec<ListedModule> {
-    let plain = |module: &ListedModule| {
-        let outside = module.path.starts_with('.') || module.path.contains(['/', '\\', ':', '%']);
-        !outside && !module.path.contains(char::is_control)
-    };
-    let content = local_file::read(&directory.join(MODULES), MAX_SMALL_BYTES);
-    let modules = content
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok());
-    let modules: Vec<ListedModule> = modules.unwrap_or_default();
-    if modules.iter().all(plain) {
-        return modules;
-    }
-    Vec::new()
-}
-
-/// What `root` holds beside the model in `directory` that changes a sentence vector: the list of
-/// modules, if the model lies in a folder, and the modules' own files.
-pub(crate) fn module_files(root: &Path, directory: &Path) -> Vec<String> {
-    let of_root = OPTIONAL.iter().filter(|_| root != directory);
-    let of_root = of_root.map(|file| (*file).to_owned());
-    let folders = modules(root).into_iter().map(|module| module.path);
-    let folders = folders.filter(|path| !path.is_empty() && root.join(path) != directory);
-    let of_modules = folders.flat_map(|path| {
-        let weights = WeightFormat::ALL.map(WeightFormat::whole);
-        let files = std::iter::once(CONFIG).chain(weights);
-        files.map(move |file| format!("{path}/{file}"))
-    });
-    let files = of_root.chain(of_modules);
-    files.filter(|file| is_there(root, file)).collect()
-}
-
-/// Where the model itself lies in `root`: the first releases of sentence-transformers put it into a
-/// folder such as `0_Transformer`.
-pub(crate) fn model_directory(root: &Path) -> PathBuf {
-    let modules = modules(root);
-    let first = modules.first().filter(|module| !module.path.is_empty());
-    let folder = first.map(|module| root.join(&module.path));
-    folder
-        .filter(|folder| is_there(folder, CONFIG))
-        .unwrap_or_else(|| root.to_path_buf())
 }
 
 /// Reads `file` of the model in `directory`, which may hold at most `max_bytes`.
@@ -314,11 +241,8 @@ pub(crate) fn read_index(
 
 /// Refuses a shard that is not a plain file name: an index must not reach out of its directory.
 fn check_shard(name: &str, ending: &str) -> Result<()> {
-    let plain = name.ends_with(ending)
-        && !name.starts_with(['.', '-'])
-        && !name.contains("..")
-        && !name.contains(['/', '\\', ':', '%'])
-        && !name.contains(char::is_control);
+    let plain =
+        name.ends_with(ending) && !name.starts_with('-') && !name.contains("..") && is_inside(name);
     if plain {
         return Ok(());
     }
@@ -326,6 +250,13 @@ fn check_shard(name: &str, ending: &str) -> Result<()> {
         "the file name `{}` is not allowed, only names of `{ending}` files beside it are",
         shortened(name)
     )))
+}
+
+/// Whether `name`, which a file gives, is one inside the directory of the file.
+pub(super) fn is_inside(name: &str) -> bool {
+    !name.starts_with('.')
+        && !name.contains(['/', '\\', ':', '%'])
+        && !name.contains(char::is_control)
 }
 
 /// The first of `files` that is in `directory`. A link that leads nowhere counts as there: opening
@@ -342,7 +273,7 @@ fn first_of<'a>(directory: &Path, files: &[&'a str]) -> Result<&'a str> {
 
 /// Whether `directory` has an entry `file`. If the system could not look, it counts as there, and
 /// opening it tells why.
-fn is_there(directory: &Path, file: &str) -> bool {
+pub(super) fn is_there(directory: &Path, file: impl AsRef<Path>) -> bool {
     let found = directory.join(file).symlink_metadata();
     !found.is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
 }

@@ -7,6 +7,7 @@ mod guard;
 mod half_precision;
 mod json;
 mod local_file;
+pub(crate) mod modules;
 pub(crate) mod names;
 mod pytorch;
 mod safetensors_file;

@@ -9,14 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::json::UniqueKeys;
 use super::local_file::{map, model_error, open as open_file, undisguised, words};
-use super::stored_tensor::{StoredTensor, StoredTensors};
+use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.
@@ -47,20 +46,17 @@ pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
         .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
     check_offsets(&tensors, size_bytes - data_start as u64)?;
-    let mapping = Arc::new(map(&file, size_bytes)?);
-    let file_name: Arc<str> = Arc::from(file_name);
-    let stored = |(name, info): (String, TensorInfo)| {
-        let tensor = StoredTensor::new(
-            Arc::clone(&file_name),
-            Arc::clone(&mapping),
-            info.dtype,
-            info.shape,
-            data_start + info.data_offsets.0,
-            None,
-        );
-        (name, tensor)
+    let place = |(name, info): (String, TensorInfo)| {
+        let place = PlacedTensor {
+            dtype: info.dtype,
+            shape: info.shape,
+            start: data_start + info.data_offsets.0,
+            strides: None,
+        };
+        (name, place)
     };
-    Ok(tensors.into_iter().map(stored).collect())
+    let places = tensors.into_iter().map(place);
+    Ok(stored(file_name, map(&file, size_bytes)?, places))
 }
 
 /// The first bytes: enough to recognize a file that is not what its name says.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::is_small_and_damaged;
-use crate::checkpoint::files;
+use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result, io_words};
 
 /// Most bytes of a ref; it holds 40 digits.
@@ -65,7 +65,7 @@ impl RepositoryCache {
             None => self.referenced_commit(&root, revision)?,
         };
         let snapshot = self.snapshot(&commit);
-        let directory = files::model_directory(&snapshot);
+        let directory = modules::model_directory(&snapshot);
         for file in files::model_files(&directory, weights)? {
             check_file(&root, &directory.join(file))?;
         }

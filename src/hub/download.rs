@@ -27,6 +27,7 @@ use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
 use crate::checkpoint::files::{self, WeightFormat};
+use crate::checkpoint::modules;
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A file that arrives damaged or not at all is tried once more.
@@ -206,7 +207,7 @@ impl ModelDownload<'_> {
     /// repository.
     async fn model_folder(&self, first: &FirstFile) -> Result<String> {
         self.get(files::MODULES).await?;
-        let modules = files::modules(&self.installer.snapshot(&self.commit));
+        let modules = modules::listed(&self.installer.snapshot(&self.commit));
         let module = modules.first().filter(|module| !module.path.is_empty());
         if let Some(module) = module {
             let folder = format!("{}/", module.path);
@@ -224,7 +225,7 @@ impl ModelDownload<'_> {
     /// The modules of sentence-transformers that follow the model itself, if it has any.
     async fn get_modules(&self, weights: bool) -> Result<()> {
         let snapshot = self.installer.snapshot(&self.commit);
-        for module in files::modules(&snapshot) {
+        for module in modules::listed(&snapshot) {
             if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path)).await? {
                 continue;
             }

@@ -98,7 +98,8 @@ fn storage_type(name: &str) -> Option<Dtype> {
 /// A pickle that was read to its end.
 pub(super) struct Pickle<'a> {
     values: Vec<PickleValue<'a>>,
-    root: ValueId,
+    /// The value that the pickle stands for.
+    pub(super) root: ValueId,
     /// The bytes that the pickle takes; more may follow.
     pub(super) size_bytes: usize,
 }
@@ -135,14 +136,34 @@ impl<'a> Pickle<'a> {
         )))
     }
 
-    /// The value that the pickle stands for.
-    pub(super) fn root(&self) -> &PickleValue<'a> {
-        &self.values[self.root]
-    }
-
-    /// A value that another one holds.
+    /// The value `id`.
     pub(super) fn get(&self, id: ValueId) -> &PickleValue<'a> {
         &self.values[id]
+    }
+
+    /// The items of the tuple `id`.
+    pub(super) fn tuple(&self, id: ValueId) -> Result<&[ValueId]> {
+        match self.get(id) {
+            PickleValue::Tuple(items) => Ok(items),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// The number `id`, which is at least 0.
+    pub(super) fn size(&self, id: ValueId) -> Result<usize> {
+        match *self.get(id) {
+            PickleValue::Integer(number) => usize::try_from(number).map_err(|_| damaged()),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// The key `id`, a text or a number.
+    pub(super) fn key(&self, id: ValueId) -> Result<String> {
+        match self.get(id) {
+            PickleValue::Text(text) => Ok((*text).to_owned()),
+            PickleValue::Integer(number) => Ok(number.to_string()),
+            _ => Err(damaged()),
+        }
     }
 
     /// Every value in the order in which the pickle makes them.
