@@ -196,21 +196,52 @@ impl<'a> Machine<'a> {
             b'0' => self.pop().map(drop),
             b'1' => self.pop_to_mark().map(drop),
             b'2' => {
-                let top = *self.stack.last().ok_or_else(damaged)?;
-                self.stack.push(top);
+                self.stack.push(self.top()?);
                 Ok(())
             }
-            b'q' | b'r' | b'p' | 0x94 => self.remember(instruction),
-            b'h' | b'j' | b'g' => self.recall(instruction),
-            b'c' | 0x93 | b'R' | b'b' | b'Q' | b'P' => self.name_or_call(instruction),
-            b')' | b't' | 0x85..=0x87 | b']' | b'l' | b'}' | b'd' => self.make(instruction),
+            b'q' | b'r' | b'p' | 0x94 => {
+                let key = self.memo_key(instruction)?;
+                self.memo.insert(key, self.top()?);
+                Ok(())
+            }
+            b'h' | b'j' | b'g' => {
+                let key = self.memo_key(instruction)?;
+                let value = self.memo.get(&key).ok_or_else(damaged)?;
+                self.stack.push(*value);
+                Ok(())
+            }
+            b'b' => self.build(),
             b'a' | b'e' | b's' | b'u' => self.fill(instruction),
             _ => {
-                let value = self.constant(instruction)?;
+                let value = self.value(instruction)?;
                 self.push(value);
                 Ok(())
             }
         }
+    }
+
+    /// A new value: a container, a class or function, a call of one, or a reference to something
+    /// outside; else a constant.
+    fn value(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
+        Ok(match instruction {
+            b')' => PickleValue::Tuple(Vec::new()),
+            b']' => PickleValue::List(Vec::new()),
+            b'}' => PickleValue::Dictionary(Vec::new()),
+            b't' => PickleValue::Tuple(self.pop_to_mark()?),
+            b'l' => PickleValue::List(self.pop_to_mark()?),
+            b'd' => PickleValue::Dictionary(pairs(&self.pop_to_mark()?)?),
+            0x85..=0x87 => PickleValue::Tuple(self.pop_last(usize::from(instruction - 0x84))?),
+            b'c' => PickleValue::Global(Global::find(self.line()?, self.line()?)?),
+            0x93 => self.global_on_stack()?,
+            b'P' => {
+                let name = PickleValue::Text(self.line()?);
+                self.values.push(name);
+                PickleValue::External(self.values.len() - 1)
+            }
+            b'Q' => PickleValue::External(self.pop()?),
+            b'R' => self.call()?,
+            _ => self.constant(instruction)?,
+        })
     }
 
     /// Numbers, texts and the like.
@@ -277,24 +308,6 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// New tuples, lists and dictionaries.
-    fn make(&mut self, instruction: u8) -> Result<()> {
-        let value = match instruction {
-            b')' => PickleValue::Tuple(Vec::new()),
-            b']' => PickleValue::List(Vec::new()),
-            b'}' => PickleValue::Dictionary(Vec::new()),
-            b't' => PickleValue::Tuple(self.pop_to_mark()?),
-            b'l' => PickleValue::List(self.pop_to_mark()?),
-            b'd' => PickleValue::Dictionary(pairs(&self.pop_to_mark()?)?),
-            _ => {
-                let items = usize::from(instruction - 0x84);
-                PickleValue::Tuple(self.pop_last(items)?)
-            }
-        };
-        self.push(value);
-        Ok(())
-    }
-
     /// Items for the list or dictionary below them.
     fn fill(&mut self, instruction: u8) -> Result<()> {
         let items = match instruction {
@@ -302,7 +315,7 @@ impl<'a> Machine<'a> {
             b's' => self.pop_last(2)?,
             _ => self.pop_to_mark()?,
         };
-        let target = *self.stack.last().ok_or_else(damaged)?;
+        let target = self.top()?;
         match (&mut self.values[target], instruction) {
             (PickleValue::List(list), b'a' | b'e') => list.extend(items),
             (PickleValue::Dictionary(entries), b's' | b'u') => entries.extend(pairs(&items)?),
@@ -311,47 +324,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, instruction: u8) -> Result<()> {
-        let key = match instruction {
-            0x94 => self.memo.len() as u64,
-            _ => self.memo_key(instruction)?,
-        };
-        let top = *self.stack.last().ok_or_else(damaged)?;
-        self.memo.insert(key, top);
-        Ok(())
-    }
-
-    fn recall(&mut self, instruction: u8) -> Result<()> {
-        let key = self.memo_key(instruction)?;
-        let value = *self.memo.get(&key).ok_or_else(damaged)?;
-        self.stack.push(value);
-        Ok(())
-    }
-
     fn memo_key(&mut self, instruction: u8) -> Result<u64> {
         Ok(match instruction {
+            0x94 => self.memo.len() as u64,
             b'q' | b'h' => self.byte()?.into(),
             b'r' | b'j' => u32::from_le_bytes(self.array()?).into(),
             _ => self.line()?.parse().map_err(|_| damaged())?,
         })
-    }
-
-    /// Classes, functions, calls of them, and references to what lies outside.
-    fn name_or_call(&mut self, instruction: u8) -> Result<()> {
-        let value = match instruction {
-            b'c' => PickleValue::Global(Global::find(self.line()?, self.line()?)?),
-            0x93 => self.global_on_stack()?,
-            b'P' => {
-                let name = PickleValue::Text(self.line()?);
-                self.values.push(name);
-                PickleValue::External(self.values.len() - 1)
-            }
-            b'Q' => PickleValue::External(self.pop()?),
-            b'R' => self.call()?,
-            _ => return self.build(),
-        };
-        self.push(value);
-        Ok(())
     }
 
     fn global_on_stack(&mut self) -> Result<PickleValue<'a>> {
@@ -398,7 +377,7 @@ impl<'a> Machine<'a> {
     /// Attributes: those of a state dict, `_metadata`, are not needed.
     fn build(&mut self) -> Result<()> {
         self.pop()?;
-        let object = *self.stack.last().ok_or_else(damaged)?;
+        let object = self.top()?;
         match self.values[object] {
             PickleValue::Dictionary(_) => Ok(()),
             _ => Err(model_error(
@@ -413,13 +392,12 @@ impl<'a> Machine<'a> {
         self.values.push(value);
     }
 
+    fn top(&self) -> Result<ValueId> {
+        self.stack.last().copied().ok_or_else(damaged)
+    }
+
     fn pop(&mut self) -> Result<ValueId> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() > floor {
-            self.stack.pop().ok_or_else(damaged)
-        } else {
-            Err(damaged())
-        }
+        self.pop_last(1).map(|last| last[0])
     }
 
     fn pop_last(&mut self, items: usize) -> Result<Vec<ValueId>> {
