@@ -8,6 +8,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
@@ -93,7 +94,7 @@ impl<'a> Installer<'a> {
         }
         let new = snapshot.join(format!(".{file}.incomplete"));
         remove(&new)?;
-        point(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
+        symlink(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
         replace(&new, &pointer)
     }
 
@@ -188,18 +189,6 @@ fn replace(new: &Path, old: &Path) -> Result<()> {
         drop(fs::remove_file(new));
         cannot_write(old, &error)
     })
-}
-
-#[cfg(unix)]
-fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(blob, pointer)
-}
-
-/// Copies instead, as Python's client does if links need a privilege.
-#[cfg(not(unix))]
-fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
-    let snapshot = pointer.parent().unwrap_or(pointer);
-    fs::copy(snapshot.join(blob), pointer).map(drop)
 }
 
 /// A cache that cannot be written, which `--cache-dir` helps against.
