@@ -92,6 +92,15 @@ impl Entries {
         Some(self.0.remove(place).1)
     }
 
+    /// Removes the value of `key` if it is an object.
+    pub(super) fn take_object(&mut self, key: &str) -> Option<Self> {
+        self.get(key).filter(|it| matches!(it, Json::Object(_)))?;
+        match self.take(key) {
+            Some(Json::Object(entries)) => Some(entries),
+            _ => None,
+        }
+    }
+
     /// Removes the entries that `wanted` accepts and gives them in order.
     pub(super) fn take_all(&mut self, wanted: impl Fn(&str, &Json) -> bool) -> Self {
         let (taken, left) = std::mem::take(&mut self.0)

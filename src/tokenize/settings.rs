@@ -112,18 +112,15 @@ impl TokenizerSettings {
         }
         let texts = named.iter().filter_map(|(_, token)| token.token_text());
         let added = tokens.finish(&texts.collect());
+        let of_json = |side: fn(&TokenizerJson) -> &Option<String>| side(json?).as_deref();
         Ok(Self {
             normalizer: bert_normalizer(&config)?,
             truncates_left: is_left(
                 &config,
                 "truncation_side",
-                json.and_then(|json| json.truncation_side.as_deref()),
+                of_json(|it| &it.truncation_side),
             )?,
-            pads_left: is_left(
-                &config,
-                "padding_side",
-                json.and_then(|json| json.padding_side.as_deref()),
-            )?,
+            pads_left: is_left(&config, "padding_side", of_json(|it| &it.padding_side))?,
             split_special_tokens: config.flag("split_special_tokens")?.unwrap_or(false),
             second_type: u32::from(has_token_type_ids(&config, class)?),
             named,
@@ -151,9 +148,7 @@ fn collect_extra_tokens(config: &mut Entries) {
         is_token && matches!(value, Json::Text(_))
     };
     let mut own = config.take_all(is_own);
-    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
-        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
-    {
+    if let Some(tokens) = config.take_object("extra_special_tokens") {
         own.extend(tokens);
     }
     if !own.is_empty() {
@@ -233,9 +228,7 @@ fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Resu
     for (key, value) in map.iter() {
         let value = match value {
             Json::Object(token) if key != "extra_special_tokens" => {
-                let mut token = TokenEntry::parse(token).with_context(|| format!("`{key}`"))?;
-                token.special = true;
-                Json::Token(token)
+                special_token(token).with_context(|| format!("`{key}`"))?
             }
             Json::List(tokens) if key == "extra_special_tokens" => {
                 Json::List(joined_lists(config.get(key), tokens)?)
@@ -244,17 +237,19 @@ fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Resu
         };
         config.set(key, value);
     }
-    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
-        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
-    {
-        let mut own = match config.take("model_specific_special_tokens") {
-            Some(Json::Object(own)) => own,
-            _ => Entries::default(),
-        };
+    if let Some(tokens) = config.take_object("extra_special_tokens") {
+        let own = config.take_object("model_specific_special_tokens");
+        let mut own = own.unwrap_or_default();
         own.extend(tokens);
         config.set("model_specific_special_tokens", Json::Object(own));
     }
     Ok(())
+}
+
+fn special_token(entries: &Entries) -> anyhow::Result<Json> {
+    let mut token = TokenEntry::parse(entries)?;
+    token.special = true;
+    Ok(Json::Token(token))
 }
 
 /// The list that was there, then the tokens of `more` that it lacks.
@@ -265,11 +260,7 @@ fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>
     };
     for token in more {
         let token = match token {
-            Json::Object(entries) => {
-                let mut token = TokenEntry::parse(entries).context("`extra_special_tokens`")?;
-                token.special = true;
-                Json::Token(token)
-            }
+            Json::Object(token) => special_token(token).context("`extra_special_tokens`")?,
             other => other.clone(),
         };
         if !list.contains(&token) {
