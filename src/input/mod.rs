@@ -31,7 +31,7 @@ use lines::{LineFormat, TextLines};
 pub(crate) use options::InputOptions;
 #[cfg(feature = "parquet")]
 use parquet::ParquetRows;
-use selection::{SelectedItems, TextSelection};
+use selection::TextSelection;
 use source::{InputFile, NamedReader};
 use table::Table;
 use text::placed;
@@ -69,13 +69,8 @@ pub(crate) struct Texts {
 
 impl Texts {
     fn select(self, selection: TextSelection) -> Self {
-        let items = SelectedItems {
-            items: self.items,
-            selection,
-            index: 0,
-        };
         Self {
-            items: Box::new(items),
+            items: Box::new(selection.of(self.items)),
             size_bytes: self.size_bytes.filter(|_| selection.is_all()),
         }
     }
