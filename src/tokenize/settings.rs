@@ -218,8 +218,8 @@ fn legacy_tokens(
             listed.insert(id as i64, token);
         }
     }
-    for (id, token) in json.iter().flat_map(|json| json.added_tokens_by_id()) {
-        listed.insert(id, token.clone());
+    for (id, token) in json.iter().flat_map(|json| &json.added_tokens) {
+        listed.insert(*id, token.clone());
     }
     Ok(listed)
 }
