@@ -20,9 +20,9 @@ const MAX_REF_BYTES: u64 = 256;
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryCache {
     /// The cache directory, as it was given.
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// `models--owner--name`.
-    folder: String,
+    pub(super) folder: String,
 }
 
 impl RepositoryCache {
@@ -32,17 +32,6 @@ impl RepositoryCache {
             root,
             folder: id.folder(),
         }
-    }
-
-    /// The cache directory.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// `models--owner--name`.
-    #[cfg(feature = "hub")]
-    pub(super) fn folder(&self) -> &str {
-        &self.folder
     }
 
     /// Where the files of `commit` are.

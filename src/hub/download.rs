@@ -207,7 +207,7 @@ impl ModelDownload<'_> {
     /// repository.
     async fn model_folder(&self, first: &FirstFile) -> Result<String> {
         self.get(files::MODULES).await?;
-        let modules = modules::listed(&self.installer.snapshot(&self.commit));
+        let modules = modules::listed(&self.installer.cache.snapshot(&self.commit));
         let module = modules.first().filter(|module| !module.path.is_empty());
         if let Some(module) = module {
             let folder = format!("{}/", module.path);
@@ -224,7 +224,7 @@ impl ModelDownload<'_> {
 
     /// The modules of sentence-transformers that follow the model itself, if it has any.
     async fn get_modules(&self, weights: bool) -> Result<()> {
-        let snapshot = self.installer.snapshot(&self.commit);
+        let snapshot = self.installer.cache.snapshot(&self.commit);
         for module in modules::listed(&snapshot) {
             if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path)).await? {
                 continue;
@@ -253,7 +253,7 @@ impl ModelDownload<'_> {
     }
 
     async fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
-        let directory = self.installer.snapshot(&self.commit).join(folder);
+        let directory = self.installer.cache.snapshot(&self.commit).join(folder);
         let weight_map = files::read_index(&directory, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
@@ -345,13 +345,13 @@ impl ModelDownload<'_> {
             .download_file()
             .filename(file)
             .revision(self.commit.as_str())
-            .local_dir(self.installer.staging())
+            .local_dir(&self.installer.staging)
             .progress(transfer.clone())
             .send();
         let ended = transfer.watch(silence, max_bytes, request).await;
         let far = far(transfer.received(), metadata.size_bytes);
         match ended {
-            Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
+            Ok(Err(HFError::Io(error))) => Err(cannot_write(&self.installer.staging, &error)),
             Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
             Err(TransferEnd::TooLong) => Ok(Err(format!(
                 "more data came than the {max_bytes} bytes allowed, {far}"

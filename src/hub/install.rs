@@ -19,8 +19,9 @@ use crate::notes;
 
 /// The right to write one repository of the cache, held until it is dropped.
 pub(super) struct Installer<'a> {
-    cache: &'a RepositoryCache,
-    staging: PathBuf,
+    pub(super) cache: &'a RepositoryCache,
+    /// The directory where a download lies until it is verified, in the cache's file system.
+    pub(super) staging: PathBuf,
     _lock: File,
 }
 
@@ -30,9 +31,9 @@ impl<'a> Installer<'a> {
     /// # Errors
     /// [`Kind::Hub`] if the cache cannot be written.
     pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
-        let root = cache.root();
+        let root = &cache.root;
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
-        let locks = directory(root, &[".locks", cache.folder()])?;
+        let locks = directory(root, &[".locks", &cache.folder])?;
         // Not Python's locks, one per blob: hf-hub takes those, and gives up after 10 s.
         let path = locks.join("bert-embed.lock");
         refuse_link(&path)?;
@@ -52,11 +53,6 @@ impl<'a> Installer<'a> {
         })
     }
 
-    /// The directory where a download lies until it is verified, in the cache's file system.
-    pub(super) fn staging(&self) -> &Path {
-        &self.staging
-    }
-
     /// Whether the cache has the blob, undamaged.
     pub(super) fn has(&self, hash: &BlobHash) -> Result<bool> {
         let blob = self.directory(&["blobs"])?.join(hash.digits());
@@ -72,11 +68,6 @@ impl<'a> Installer<'a> {
     pub(super) fn add_blob(&self, staged: &Path, hash: &BlobHash) -> Result<()> {
         let blob = self.directory(&["blobs"])?.join(hash.digits());
         replace(staged, &blob)
-    }
-
-    /// Where the files of `commit` are.
-    pub(super) fn snapshot(&self, commit: &Commit) -> PathBuf {
-        self.cache.snapshot(commit)
     }
 
     /// Makes `file` of the snapshot of `commit` a link to the blob.
@@ -114,7 +105,7 @@ impl<'a> Installer<'a> {
     }
 
     fn directory(&self, parts: &[&str]) -> Result<PathBuf> {
-        let root = directory(self.cache.root(), &[self.cache.folder()])?;
+        let root = directory(&self.cache.root, &[&self.cache.folder])?;
         directory(&root, parts)
     }
 }

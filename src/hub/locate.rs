@@ -126,7 +126,7 @@ fn not_cached(source: &ModelSource, cache: &RepositoryCache, cause: &str) -> Err
         "could not find model `{}` (revision `{}`) in the cache `{}`",
         source.model,
         source.revision,
-        cache.root().display()
+        cache.root.display()
     ))
 }
 
