@@ -22,11 +22,6 @@ pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
     hub::locate(&source, &Environment::read())
 }
 
-/// Whether no network may be used.
-pub(super) fn offline(arguments: &Arguments, environment: &Environment) -> bool {
-    arguments.offline || environment.offline
-}
-
 /// The model's tensors, checked against its configuration.
 pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
     let tensors = Tensors::open(&snapshot.directory)?;
@@ -41,18 +36,13 @@ pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tenso
     Ok(tensors)
 }
 
-/// The model's tokenizer as its files have it.
-pub(crate) fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    Tokenizer::load(&snapshot.directory, config.vocab_size)
-}
-
 /// The tokenizer of `request`. Sets how many tokens the prompt has.
 pub(crate) fn tokenizer_for(
     request: &mut Request,
     snapshot: &Snapshot,
     config: &Config,
 ) -> Result<Tokenizer> {
-    let mut tokenizer = load_tokenizer(snapshot, config)?;
+    let mut tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     tokenizer.check_padding(request.tokens.padding)?;
     let Some(sentence) = &request.vectors.sentence else {
         return Ok(tokenizer);

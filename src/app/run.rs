@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use crate::app::info::info;
-use crate::app::load::{load_tokenizer, locate, open_tensors, tokenizer_for};
+use crate::app::load::{locate, open_tensors, tokenizer_for};
 use crate::app::open::{destination, texts};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
@@ -223,7 +223,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         snapshot: &snapshot,
         config: &config,
         tensors: &tensors,
-        tokenizer: &load_tokenizer(&snapshot, &config)?,
+        tokenizer: &Tokenizer::load(&snapshot.directory, config.vocab_size)?,
         model: &BertModel::load(&tensors, &config, &device, Precision::F32)?,
         dtype: arguments.dtype,
         device: &device,
