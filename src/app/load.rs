@@ -47,7 +47,7 @@ pub(crate) fn tokenizer_for(
     let Some(sentence) = &request.vectors.sentence else {
         return Ok(tokenizer);
     };
-    if sentence.do_lower_case {
+    if sentence.encoder.do_lower_case {
         tokenizer.lowercase()?;
     }
     if let Some(prompt) = &request.prompt

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{Config, Prompts, SentenceTransformer};
+use crate::checkpoint::{Config, SentenceConfig, SentenceTransformer};
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
@@ -54,9 +54,9 @@ impl Request {
             .then(|| SentenceTransformer::read(directory, config.hidden_size))
             .transpose()?;
         let prompts = match &sentence {
-            Some(sentence) => sentence.prompts.clone(),
-            None if arguments.prompt.is_some() => Prompts::read(directory)?,
-            None => Prompts::default(),
+            Some(sentence) => sentence.config.clone(),
+            None if arguments.prompt.is_some() => SentenceConfig::read(directory)?,
+            None => SentenceConfig::default(),
         };
         let fields = arguments.record_fields();
         let (wanted, detail) = work(&fields, arguments, config)?;
@@ -65,7 +65,7 @@ impl Request {
             .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
             prompt: match &arguments.prompt {
-                Some(typed) => Some(prompts.resolve(typed)?),
+                Some(typed) => Some(prompts.prompt(typed)?),
                 None => prompts.default_prompt(),
             },
             tokens: token_options(arguments, detail, config, directory, sentence.as_ref())?,
@@ -216,7 +216,7 @@ fn vector_options(
         prompt_tokens: 0,
         truncate_dim: match arguments.truncate_dim {
             Some(typed) => Some(typed as usize),
-            None => sentence.as_ref().and_then(|it| it.truncate_dim),
+            None => sentence.as_ref().and_then(|it| it.config.truncate_dim),
         },
         sentence,
         normalize: arguments.normalize,
@@ -232,7 +232,7 @@ fn token_options(
     sentence: Option<&SentenceTransformer>,
 ) -> Result<TokenOptions> {
     let positions = config.max_position_embeddings;
-    let of_the_sentence = sentence.and_then(|it| it.max_seq_length);
+    let of_the_sentence = sentence.and_then(|it| it.encoder.max_seq_length);
     let as_the_model_says = of_the_sentence
         .or(tokenize::model_max_length(directory)?)
         .map(|tokens| tokens.min(positions) as u32);

@@ -21,7 +21,7 @@ pub use config::{Config, HiddenAct};
 pub(crate) use files::WeightFormat;
 pub(crate) use guard::WeightGuard;
 pub(crate) use sentence_transformer::{
-    Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer,
+    Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
 };
 pub use tensor_view::{Dtype, TensorView};
 pub use tensors::Tensors;

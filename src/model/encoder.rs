@@ -19,7 +19,7 @@ impl<B: Backend> Encoder<B> {
     /// All parts of the model.
     pub(super) fn load(loader: Loader<B>) -> Result<Self> {
         let config = loader.config;
-        let head_dim = config.hidden_size / config.num_attention_heads;
+        let head_dim = config.head_dim();
         loader.backend.check_sizes(config.hidden_size, head_dim)?;
         let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
         Ok(Self {

@@ -1,13 +1,14 @@
 //! Reads the files of a sentence-transformers model beside the encoder: `modules.json` and those
 //! that it names.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer};
+use super::{
+    Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
+};
 use crate::checkpoint::files::{CONFIG, MODULES, is_inside, is_there};
 use crate::checkpoint::local_file::{model_error, read};
 use crate::checkpoint::modules::ListedModule;
@@ -15,8 +16,6 @@ use crate::checkpoint::safetensors_file::shape_text;
 use crate::checkpoint::tensors::wrong_shape;
 use crate::checkpoint::weights;
 use crate::error::{Error, Result};
-
-const MODEL: &str = "config_sentence_transformers.json";
 
 /// All of these files are small; 4 MiB hold thousands of prompts.
 const MAX_BYTES: u64 = 4 << 20;
@@ -117,44 +116,17 @@ struct DenseConfig {
     module_output_name: Option<String>,
 }
 
-/// `sentence_bert_config.json`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EncoderConfig {
-    max_seq_length: Option<usize>,
-    do_lower_case: bool,
-}
-
-/// `config_sentence_transformers.json`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ModelConfig {
-    prompts: BTreeMap<String, String>,
-    default_prompt_name: Option<String>,
-    truncate_dim: Option<usize>,
-}
-
-impl ModelConfig {
-    fn prompts(self) -> Prompts {
-        Prompts {
-            by_name: self.prompts,
-            default_name: self.default_prompt_name,
-        }
-    }
-}
-
 fn yes() -> bool {
     true
 }
 
-impl Prompts {
-    /// The prompts of the model in `directory`; none if it has no such file.
+impl SentenceConfig {
+    /// That of the model in `directory`; the default if it has no such file.
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model): the file cannot be used.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let config: ModelConfig = ModuleReader { directory }.optional(Path::new(MODEL))?;
-        Ok(config.prompts())
+        ModuleReader { directory }.optional(Path::new("config_sentence_transformers.json"))
     }
 }
 
@@ -189,17 +161,12 @@ impl SentenceTransformer {
                 other => return Err(reader.unknown(other)),
             }
         }
-        let encoder: EncoderConfig =
-            reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?;
-        let model: ModelConfig = reader.optional(Path::new(MODEL))?;
         Ok(Self {
             pooling_modes,
             include_prompt: config.include_prompt,
             layers,
-            max_seq_length: encoder.max_seq_length,
-            do_lower_case: encoder.do_lower_case,
-            truncate_dim: model.truncate_dim,
-            prompts: model.prompts(),
+            encoder: reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?,
+            config: SentenceConfig::read(directory)?,
         })
     }
 }
