@@ -1,6 +1,7 @@
 //! Opens both ends of a run: where the texts come from, and where the records go.
 
 use std::fs::Metadata;
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,8 @@ pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     if !input.files.is_empty() {
         return input::from_files(&input.files, options);
     }
-    if input::standard_input_is_terminal() {
+    // Waiting for texts at a terminal would look like hanging.
+    if std::io::stdin().is_terminal() {
         return Err(Error::message(
             Kind::Usage,
             "no text was given: neither TEXT nor --file, and standard input is a terminal",

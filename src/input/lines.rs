@@ -21,8 +21,6 @@ pub(super) enum LineFormat {
     /// A text, which splits at the first separator into two segments.
     Text {
         pair_separator: Option<String>,
-        /// Whether it ends with NUL instead of LF.
-        is_nul_separated: bool,
         /// Whether lines of text are only the default, and nobody asked for them.
         is_guess: bool,
     },
@@ -34,6 +32,8 @@ pub(super) enum LineFormat {
 pub(super) struct TextLines {
     source: NamedReader,
     format: LineFormat,
+    /// The byte that a line ends with.
+    end: u8,
     /// Number of the line read last, from 1.
     line_number: u64,
     /// Keys that the user named and no line has had yet.
@@ -41,8 +41,8 @@ pub(super) struct TextLines {
 }
 
 impl TextLines {
-    /// The lines of `source`, read as `format`.
-    pub(super) fn new(source: NamedReader, format: LineFormat) -> Self {
+    /// The lines of `source`, each with `end` behind it and read as `format`.
+    pub(super) fn new(source: NamedReader, format: LineFormat, end: u8) -> Self {
         let unseen_keys = match &format {
             LineFormat::Json(columns) => columns.optional(),
             LineFormat::Text { .. } => Vec::new(),
@@ -50,6 +50,7 @@ impl TextLines {
         Self {
             source,
             format,
+            end,
             line_number: 0,
             unseen_keys,
         }
@@ -60,18 +61,8 @@ impl TextLines {
         until_error(move || self.next_line())
     }
 
-    fn end(&self) -> u8 {
-        match self.format {
-            LineFormat::Text {
-                is_nul_separated: true,
-                ..
-            } => 0,
-            LineFormat::Text { .. } | LineFormat::Json(_) => b'\n',
-        }
-    }
-
     fn next_line(&mut self) -> Result<Option<InputItem>> {
-        let end = self.end();
+        let end = self.end;
         let mut bytes = Vec::new();
         if self.line_number == 0 {
             self.note_guess()?;
@@ -158,8 +149,7 @@ impl TextLines {
 
     /// Skips to the next line end and returns how many bytes that were.
     fn skip_line(&mut self) -> Result<u64> {
-        let end = self.end();
-        let skipped = skip_until(&mut self.source.reader, end, MAX_SKIPPED_BYTES)
+        let skipped = skip_until(&mut self.source.reader, self.end, MAX_SKIPPED_BYTES)
             .map_err(|cause| self.source.failed(cause))?;
         if let Some(skipped) = skipped {
             return Ok(skipped);
@@ -202,13 +192,12 @@ mod tests {
 
     const TEXT: LineFormat = LineFormat::Text {
         pair_separator: None,
-        is_nul_separated: false,
         is_guess: false,
     };
 
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
         let source = NamedReader::new("x", Cursor::new(bytes.to_vec()));
-        TextLines::new(source, TEXT)
+        TextLines::new(source, TEXT, b'\n')
             .items()
             .map(|line| line.expect("a cursor can be read").text)
             .collect()
@@ -266,7 +255,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_given_up() {
         let source = NamedReader::new("zeros", BufReader::new(io::repeat(0)));
-        let mut lines = TextLines::new(source, TEXT).items();
+        let mut lines = TextLines::new(source, TEXT, b'\n').items();
         let error = lines
             .next()
             .expect("a first line")

@@ -19,7 +19,6 @@ mod source;
 mod table;
 mod text;
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -194,7 +193,7 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
             let mut source = file.text(false)?;
             refuse_json_array(&mut source)?;
             let format = LineFormat::Json(columns());
-            Ok(Box::new(TextLines::new(source, format).items()))
+            Ok(Box::new(TextLines::new(source, format, b'\n').items()))
         }
         InputFormat::Lines => {
             let mut source = file.text(options.null)?;
@@ -204,10 +203,10 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
             }
             let format = LineFormat::Text {
                 pair_separator: options.pair_separator.clone(),
-                is_nul_separated: options.null,
                 is_guess,
             };
-            Ok(Box::new(TextLines::new(source, format).items()))
+            let end = if options.null { 0 } else { b'\n' };
+            Ok(Box::new(TextLines::new(source, format, end).items()))
         }
     }
 }
@@ -238,10 +237,4 @@ fn refuse_json_array(source: &mut NamedReader) -> Result<()> {
                  --input-format lines takes its lines as texts",
             ),
     )
-}
-
-/// Whether standard input is a terminal: waiting for texts there would look like hanging.
-#[must_use]
-pub(crate) fn standard_input_is_terminal() -> bool {
-    io::stdin().is_terminal()
 }

@@ -34,21 +34,12 @@ impl InputFile {
     /// # Errors
     /// [`Kind::Input`] if it does not exist.
     pub(super) fn look(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
-        let is_standard_input = path == Path::new("-");
-        let name: Arc<str> = if is_standard_input {
-            "standard input".into()
+        let (name, metadata): (Arc<str>, _) = if path == Path::new("-") {
+            ("standard input".into(), None)
         } else {
-            one_line(&path.display().to_string()).into()
-        };
-        let metadata = if is_standard_input {
-            None
-        } else {
-            let metadata = fs::metadata(path);
-            Some(
-                metadata
-                    .with_context(|| could_not_read(&name))
-                    .kind(Kind::Input)?,
-            )
+            let name = one_line(&path.display().to_string());
+            let metadata = fs::metadata(path).with_context(|| could_not_read(&name));
+            (name.into(), Some(metadata.kind(Kind::Input)?))
         };
         let regular = metadata.as_ref().filter(|metadata| metadata.is_file());
         let file = Self {
