@@ -93,11 +93,11 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
                 Ok((counts, Ending::Complete))
             }
             Ok(Ending::Stopped) => {
-                writer.keep()?;
+                writer.keep(true)?;
                 Ok((writer.counts().clone(), Ending::Stopped))
             }
             Err(error) => {
-                writer.keep()?;
+                writer.keep(true)?;
                 Err(error)
             }
         }

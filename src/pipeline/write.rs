@@ -36,7 +36,7 @@ pub(crate) fn write_all<'a>(
                 writer.write(batch)?;
                 progress.show(writer.counts.records, tokens);
             }
-            Err(RecvTimeoutError::Timeout) => writer.keep()?,
+            Err(RecvTimeoutError::Timeout) => writer.keep(true)?,
             Err(RecvTimeoutError::Disconnected) => return Ok((writer, progress)),
         }
     }
@@ -99,11 +99,16 @@ impl<'a> Writer<'a> {
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
         self.check_weights()?;
-        self.keep_if(false)
+        self.keep(false)
     }
 
-    /// Keeps the records if the output can be continued here.
-    fn keep_if(&mut self, now: bool) -> Result<()> {
+    /// Makes sure that the records written so far survive an interruption, at the latest after
+    /// [`KEEP_EVERY`] or if it must be `now`, if the output can be continued here. A stream has them
+    /// already.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] if the destination cannot be written.
+    pub(crate) fn keep(&mut self, now: bool) -> Result<()> {
         let every = self.output.member_records();
         if every.is_some_and(|every| !self.counts.records.is_multiple_of(every)) {
             return Ok(());
@@ -120,22 +125,13 @@ impl<'a> Writer<'a> {
         &self.counts
     }
 
-    /// Makes sure that the records written so far survive an interruption; a stream has them
-    /// already.
-    ///
-    /// # Errors
-    /// [`Kind::Output`] if the destination cannot be written.
-    pub(crate) fn keep(&mut self) -> Result<()> {
-        self.keep_if(true)
-    }
-
     /// Completes the output.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn finish(mut self) -> Result<RunCounts> {
         self.check_weights()?;
-        self.keep()?;
+        self.keep(true)?;
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use anyhow::Context;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokenizers::AddedToken;
 
@@ -275,12 +276,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Text(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element()? {
-            values.push(value);
-        }
-        Ok(Json::List(values))
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Json, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Json::List)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
