@@ -55,8 +55,7 @@ pub(super) fn fetch(
         let download = ModelDownload {
             id,
             commit: first.metadata.commit.clone(),
-            repository: repository(&hub, environment, id)?,
-            environment,
+            repository: repository(&hub, id)?,
             installer: &installer,
             hub: &hub,
             draw: source.progress,
@@ -73,7 +72,7 @@ struct FirstFile {
     metadata: FileMetadata,
 }
 
-async fn first_file(hub: &Hub, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
+async fn first_file(hub: &Hub<'_>, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
     for name in [files::CONFIG, files::MODULES] {
         if let Some(metadata) = hub.metadata(id, revision, name).await? {
             return Ok(FirstFile { name, metadata });
@@ -118,11 +117,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// `hf-hub`'s handle.
-fn repository(
-    hub: &Hub,
-    environment: &Environment,
-    id: &RepositoryId,
-) -> Result<HFRepository<RepoTypeModel>> {
+fn repository(hub: &Hub, id: &RepositoryId) -> Result<HFRepository<RepoTypeModel>> {
+    let environment = hub.environment;
     let client = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(environment.timeouts.etag)
@@ -136,7 +132,7 @@ fn repository(
         .user_agent(USER_AGENT)
         // Without a token hf-hub would look for one itself, in /tmp if there is no HOME. One that
         // cannot stand in a header is not sent.
-        .token(hub.token().map_or("\n", Token::secret))
+        .token(hub.token.as_ref().map_or("\n", Token::secret))
         .cache_enabled(false)
         .retry_max_attempts(2)
         .build()
@@ -163,9 +159,8 @@ struct ModelDownload<'a> {
     id: &'a RepositoryId,
     commit: Commit,
     repository: HFRepository<RepoTypeModel>,
-    environment: &'a Environment,
     installer: &'a Installer<'a>,
-    hub: &'a Hub,
+    hub: &'a Hub<'a>,
     draw: bool,
 }
 
@@ -339,7 +334,7 @@ impl ModelDownload<'_> {
         max_bytes: u64,
     ) -> Result<std::result::Result<PathBuf, String>> {
         let transfer = Transfer::new(file, metadata.size_bytes, self.draw);
-        let silence = self.environment.timeouts.download;
+        let silence = self.hub.environment.timeouts.download;
         let request = self
             .repository
             .download_file()
