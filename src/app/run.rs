@@ -120,7 +120,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         output,
         destination,
         &request.vectors,
-        Some(&weights),
+        &weights,
         done.clone(),
     );
     let ended = pipeline::run(run, texts, writer);

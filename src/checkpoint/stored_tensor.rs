@@ -87,9 +87,6 @@ impl StoredTensor {
 
     /// The numbers: in place if they lie one after the other, otherwise gathered; f64 is rounded to
     /// f32.
-    ///
-    /// # Errors
-    /// As [`StoredTensor::engine_dtype`].
     pub(super) fn view(&self, name: &str) -> Result<TensorView> {
         let dtype = self.engine_dtype(name)?;
         let shape = self.place.shape.clone();

@@ -18,7 +18,7 @@ pub(crate) struct Writer<'a> {
     destination: Destination,
     stitcher: Stitcher<'a>,
     /// Records count only as long as the weights have not changed.
-    weights: Option<&'a WeightGuard>,
+    weights: &'a WeightGuard,
     /// All records that the output holds.
     counts: RunCounts,
 }
@@ -50,7 +50,7 @@ impl<'a> Writer<'a> {
         output: Box<dyn RecordWriter + 'a>,
         destination: Destination,
         options: &'a VectorOptions,
-        weights: Option<&'a WeightGuard>,
+        weights: &'a WeightGuard,
         counts: RunCounts,
     ) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
         self.output
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        self.check_weights()?;
+        self.weights.check()?;
         self.keep(false)
     }
 
@@ -116,10 +116,6 @@ impl<'a> Writer<'a> {
         self.destination.keep(&self.counts, now)
     }
 
-    fn check_weights(&self) -> Result<()> {
-        self.weights.map_or(Ok(()), WeightGuard::check)
-    }
-
     /// All records that the output holds.
     pub(crate) fn counts(&self) -> &RunCounts {
         &self.counts
@@ -130,7 +126,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn finish(mut self) -> Result<RunCounts> {
-        self.check_weights()?;
+        self.weights.check()?;
         self.keep(true)?;
         self.output
             .finish(&mut self.destination)

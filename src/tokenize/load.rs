@@ -9,16 +9,15 @@ use tokenizers::models::wordpiece::{WordPiece, WordPieceBuilder};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, Model as _, Tokenizer as Inner};
 
-use super::Tokenizer;
 use super::added;
 use super::class::Class;
 use super::cuts::Cuts;
-use super::guard::guarded;
 use super::json::{Entries, Json};
 use super::parts;
 use super::settings::{ConfigFiles, TokenizerSettings};
 use super::template::SpecialTokens;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
+use super::{Tokenizer, guarded};
 use crate::checkpoint::files;
 use crate::error::{Classify, Error, Kind, Result};
 

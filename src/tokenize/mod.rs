@@ -9,7 +9,6 @@
 mod added;
 mod class;
 mod cuts;
-mod guard;
 mod json;
 mod load;
 mod options;
@@ -25,6 +24,7 @@ use anyhow::anyhow;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
 use crate::error::{Classify, Error, Kind, Result, one_line};
+use crate::guard;
 use crate::input::{self, Text};
 use cuts::Cuts;
 pub use load::model_max_length;
@@ -204,6 +204,13 @@ impl Tokenizer {
             encoding.word_ids.resize(tokens, None);
         }
     }
+}
+
+/// Runs `work` of the tokenizers crate, which panics on some file contents: a panic in it prints
+/// nothing and becomes an error.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let failed = || Err(anyhow!("the tokenizer failed on what the file holds"));
+    guard::guarded(work).unwrap_or_else(failed)
 }
 
 /// Whether `normalizer` lowercases texts.

@@ -40,9 +40,6 @@ pub(super) struct StorageName<'a> {
 }
 
 /// The names of all storages that `pickle` mentions.
-///
-/// # Errors
-/// One of them is damaged.
 pub(super) fn storage_names<'a>(pickle: &'a Pickle<'a>) -> Result<Vec<StorageName<'a>>> {
     let name = |value: &PickleValue| match *value {
         PickleValue::External(name) => Some(name),
