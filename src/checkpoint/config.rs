@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::directory::{read, unusable};
 use super::files;
 use super::json::{Object, shortened};
 use super::local_file::model_error;
@@ -84,9 +85,8 @@ impl Config {
     /// encoder.
     pub fn read(directory: &Path) -> Result<Self> {
         files::refuse_adapter(directory)?;
-        let content = files::read(directory, files::CONFIG, MAX_BYTES)?;
-        Self::parse(&content)
-            .map_err(|error| files::unusable(&directory.join(files::CONFIG), error))
+        let content = read(directory, files::CONFIG, MAX_BYTES)?;
+        Self::parse(&content).map_err(|error| unusable(&directory.join(files::CONFIG), error))
     }
 
     /// Elements that each head sees: `hidden_size / num_attention_heads`.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL, WeightFormat, is_inside, is_there};
+use super::directory::{is_inside, is_there};
+use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL};
 use super::local_file;
+use super::weight_files::WeightFormat;
 
 /// One module of sentence-transformers, as `modules.json` lists them.
 #[derive(Debug, Clone, Deserialize)]

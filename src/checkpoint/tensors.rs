@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use super::files::WeightFormat;
 use super::local_file::model_error;
 use super::names::{self, ConfigSize};
 use super::safetensors_file::shape_text;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
+use super::weight_files::WeightFormat;
 use super::weights;
 use crate::error::{Error, Result};
 

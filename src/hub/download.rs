@@ -26,8 +26,8 @@ use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
-use crate::checkpoint::files::{self, WeightFormat};
-use crate::checkpoint::modules;
+use crate::checkpoint::weight_files::read_index;
+use crate::checkpoint::{WeightFormat, files, modules};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A file that arrives damaged or not at all is tried once more.
@@ -249,7 +249,7 @@ impl ModelDownload<'_> {
 
     async fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
         let directory = self.installer.cache.snapshot(&self.commit).join(folder);
-        let weight_map = files::read_index(&directory, format)?;
+        let weight_map = read_index(&directory, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
             if !self.get(&format!("{folder}{shard}")).await? {

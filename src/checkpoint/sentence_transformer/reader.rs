@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use super::{
     Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
 };
-use crate::checkpoint::files::{CONFIG, MODULES, is_inside, is_there};
+use crate::checkpoint::directory::{is_inside, is_there};
+use crate::checkpoint::files::{CONFIG, MODULES};
 use crate::checkpoint::local_file::{model_error, read};
 use crate::checkpoint::modules::ListedModule;
 use crate::checkpoint::safetensors_file::shape_text;
