@@ -4,16 +4,15 @@
 //! against candle's stock BERT (other code, same weights), and the values that the notebook
 //! printed.
 
+mod stock;
+
 use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Context;
-use candle_core::{DType, Tensor};
-use candle_nn::VarBuilder;
-use candle_transformers::models::bert;
 use serde::Deserialize;
 
-use crate::checkpoint::{Config, HiddenAct, Tensors};
+use crate::checkpoint::{Config, Tensors};
 use crate::cli::DEFAULT_MODEL;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Snapshot};
@@ -216,7 +215,7 @@ impl SelfTest<'_> {
 
     /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
     fn check_encoder(&self, batch: &Batch, ours: Option<&[f32]>) -> Result<Verdict> {
-        let stock = self.stock_last_hidden_state(batch)?;
+        let stock = stock::last_hidden_state(self.tensors, self.config, batch)?;
         let difference = ours
             .map(|ours| largest_difference(ours, &stock))
             .transpose()?;
@@ -254,57 +253,6 @@ impl SelfTest<'_> {
         // A NaN fails every comparison.
         let passed = difference.is_finite() && cosine >= least;
         Ok(Verdict::of(passed, figures))
-    }
-
-    /// Runs on the CPU, wherever ours runs: a fault of the GPU would affect both.
-    fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let config = self.stock_config();
-        let tensors = self
-            .tensors
-            .encoder(self.config)?
-            .into_iter()
-            .map(|(name, view)| {
-                let tensor =
-                    Tensor::from_vec(view.to_f32(), view.shape(), &candle_core::Device::Cpu);
-                Ok((name, tensor.kind(Kind::Device)?))
-            });
-        let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
-        let builder = VarBuilder::from_tensors(tensors, DType::F32, &candle_core::Device::Cpu);
-        let forward = || -> candle_core::Result<Vec<f32>> {
-            let stock = bert::BertModel::load(builder, &config)?;
-            let row = |ids: Vec<u32>| Tensor::new(ids, &candle_core::Device::Cpu)?.unsqueeze(0);
-            let attended = batch.sequences.first().map_or(0, |it| it.attended);
-            let mask = (0..batch.input_ids.len())
-                .map(|token| u32::from(token < attended))
-                .collect();
-            let input_ids = row(batch.input_ids.clone())?;
-            let token_type_ids = row(batch.token_type_ids.clone())?;
-            let states = stock.forward(&input_ids, &token_type_ids, Some(&row(mask)?))?;
-            states.flatten_all()?.to_vec1()
-        };
-        forward()
-            .context("could not run candle_transformers' BertModel")
-            .kind(Kind::Device)
-    }
-
-    fn stock_config(&self) -> bert::Config {
-        let config = self.config;
-        bert::Config {
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            intermediate_size: config.intermediate_size,
-            hidden_act: match config.hidden_act {
-                HiddenAct::Gelu => bert::HiddenAct::Gelu,
-                HiddenAct::GeluTanh => bert::HiddenAct::GeluApproximate,
-                HiddenAct::Relu => bert::HiddenAct::Relu,
-            },
-            max_position_embeddings: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            layer_norm_eps: config.layer_norm_eps,
-            ..bert::Config::default()
-        }
     }
 
     /// The values that the notebook printed, for the model it used.
