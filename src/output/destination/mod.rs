@@ -1,6 +1,7 @@
 //! Where the output goes: standard output, a stream, or a file that appears complete or not at all.
 
 mod fingerprint;
+mod finish;
 mod origin;
 mod partial;
 mod side_file;

@@ -5,18 +5,18 @@
 //! leaves a record that is counted and not there.
 
 use std::fs::{self, Permissions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::BUFFER_BYTES;
 use super::fingerprint::{Checked, Fingerprint};
-use super::origin::{Finished, Origin, difference, finished};
+use super::origin::{Finished, difference, finished};
 use super::side_file::{SideFile, beside, reading_as_it_is, remove_if_there, sync_directory};
 use super::state::{self, Mark, Settings, State};
-use super::{Assembly, BUFFER_BYTES};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 
@@ -46,23 +46,17 @@ pub(crate) enum Begun {
 
 /// A file that is written where an interrupted run stopped, and takes its name when all is there.
 pub(super) struct Partial {
-    target: PathBuf,
+    pub(super) target: PathBuf,
     /// Those of the file that it replaces.
-    permissions: Option<Permissions>,
+    pub(super) permissions: Option<Permissions>,
     policy: PartialPolicy,
     /// The records, with the bytes that are whole.
     pub(super) data: Checked<BufWriter<SideFile>>,
-    state: State,
+    pub(super) state: State,
     /// When records were last kept.
     kept: Option<Instant>,
     /// Whether `target` is the new file.
-    is_finished: bool,
-}
-
-/// A file made of the data, before it takes its name.
-struct Assembled {
-    file: SideFile,
-    fingerprint: Fingerprint,
+    pub(super) is_finished: bool,
 }
 
 impl Partial {
@@ -98,11 +92,11 @@ impl Partial {
     }
 
     /// Whether the file stays if it is not finished.
-    fn is_kept(&self) -> bool {
+    pub(super) fn is_kept(&self) -> bool {
         self.policy != PartialPolicy::Dropped
     }
 
-    fn side_file(&self) -> &SideFile {
+    pub(super) fn side_file(&self) -> &SideFile {
         self.data.to.get_ref()
     }
 
@@ -223,7 +217,7 @@ impl Partial {
     }
 
     /// Notices another process that has cut or extended the data.
-    fn check_size(&self) -> anyhow::Result<()> {
+    pub(super) fn check_size(&self) -> anyhow::Result<()> {
         let (data, written) = (self.side_file(), self.data.written.size_bytes);
         let found = data.size_bytes()?;
         let path = data.path.display();
@@ -234,89 +228,13 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the
-    /// file that it makes of the data.
-    pub(super) fn finish(
-        mut self: Box<Self>,
-        counts: &RunCounts,
-        assembly: Option<&dyn Assembly>,
-    ) -> Result<()> {
-        self.data.flush().kind(Kind::Output)?;
-        self.check_size().kind(Kind::Output)?;
-        match assembly {
-            None => self.rename(None, counts)?,
-            Some(assembly) => {
-                let assembled = self.assemble(assembly)?;
-                self.rename(Some(&assembled), counts)
-                    .inspect_err(|_| assembled.file.remove_if_new())?;
-            }
-        }
-        sync_directory(&self.target).kind(Kind::Output)?;
-        self.remove_side_files().kind(Kind::Output)
-    }
-
-    /// Gives `assembled` or the data the output's name.
-    fn rename(&mut self, assembled: Option<&Assembled>, counts: &RunCounts) -> Result<()> {
-        let (file, fingerprint) = match assembled {
-            Some(Assembled { file, fingerprint }) => (file, *fingerprint),
-            None => (self.data.to.get_ref(), self.data.written),
-        };
-        if let (true, Some(settings)) = (self.is_kept(), &self.state.settings) {
-            Origin::new(fingerprint, settings, counts).write(&file.file);
-        }
-        let mark = Mark {
-            data: fingerprint,
-            counts: counts.clone(),
-        };
-        file.make_durable(self.permissions.as_ref())
-            .and_then(|()| self.state.finish(mark))
-            .kind(Kind::Output)?;
-        if !file.is_in_place().kind(Kind::Output)? {
-            let path = file.path.display();
-            let cause = format!("`{path}` was replaced or removed while this run wrote it");
-            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
-        }
-        fs::rename(&file.path, &self.target).kind(Kind::Output)?;
-        self.is_finished = true;
-        Ok(())
-    }
-
-    /// Makes the file that `assembly` makes of the data, beside them.
-    fn assemble(&self, assembly: &dyn Assembly) -> Result<Assembled> {
-        let data = self.side_file();
-        let log = data.file.try_clone().kind(Kind::Output)?;
-        let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
-        let metadata = data.file.metadata().kind(Kind::Output)?;
-        let mode = metadata.permissions().mode();
-        let path = beside(&self.target, ".assembled");
-        let file = SideFile::open(&path, mode & 0o777).kind(Kind::Output)?;
-        if !file.is_new {
-            return Err(in_the_way(&path));
-        }
-        let to = BufWriter::with_capacity(BUFFER_BYTES, &file.file);
-        let mut to = Checked::new(to);
-        let written = assembly
-            .assemble(&mut log, &mut to)
-            .and_then(|()| to.flush().kind(Kind::Output));
-        let fingerprint = to.written;
-        drop(to);
-        match written {
-            Ok(()) => Ok(Assembled { file, fingerprint }),
-            Err(error) => {
-                // The data are kept, so the file can be made again.
-                file.remove_if_new();
-                Err(error)
-            }
-        }
-    }
-
     /// Where the records are if the run is interrupted.
     pub(super) fn kept_path(&self) -> Option<&Path> {
         self.is_kept().then_some(&*self.side_file().path)
     }
 
     /// The state goes last: without it nobody could tell that the data are ours.
-    fn remove_side_files(&self) -> anyhow::Result<()> {
+    pub(super) fn remove_side_files(&self) -> anyhow::Result<()> {
         self.side_file().remove()?;
         self.state.file.remove()
     }
@@ -366,12 +284,12 @@ fn remove_assembled(path: &Path, is_new: bool) -> Result<()> {
         .kind(Kind::Output)
 }
 
-fn in_the_way(path: &Path) -> Error {
+pub(super) fn in_the_way(path: &Path) -> Error {
     Error::message(Kind::Output, format!("`{}` is in the way", path.display()))
         .with_tip("move it away: its name is that of an unfinished output")
 }
 
-fn start_anew(target: &Path) -> String {
+pub(super) fn start_anew(target: &Path) -> String {
     let [data, state] = [".partial", ".resume"].map(|ending| beside(target, ending));
     let (data, state) = (data.display(), state.display());
     format!("remove `{data}` and `{state}` to start anew")
