@@ -6,7 +6,9 @@
 
 mod bytes;
 mod legacy;
+mod machine;
 mod pickle;
+mod pickle_value;
 mod state_dict;
 mod tar;
 mod zip;

@@ -7,7 +7,8 @@ use safetensors::Dtype;
 use super::super::json::shortened;
 use super::super::local_file::model_error;
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
-use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
+use super::pickle::Pickle;
+use super::pickle_value::{Global, PickleValue, ValueId, damaged};
 use crate::error::Result;
 
 /// More dimensions than any weight has.

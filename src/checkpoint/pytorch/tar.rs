@@ -6,7 +6,8 @@ use super::super::local_file::model_error;
 use super::super::stored_tensor::PlacedTensor;
 use super::bytes::{bytes, cut_short, number};
 use super::legacy::storage;
-use super::pickle::{Global, Pickle, PickleValue};
+use super::pickle::Pickle;
+use super::pickle_value::{Global, PickleValue};
 use super::state_dict::{Externals, Storage, part, placed, tensors};
 use crate::error::Result;
 
