@@ -60,8 +60,8 @@ impl Text {
         }
     }
 
-    /// The text of a row or a line, from those of its parts that could be read: `segments` gives the
-    /// first segment and the second. A bad one keeps its id and its columns.
+    /// The text of a row or a line, from those of its parts that could be read; `segments` gives
+    /// the first segment and the second. A bad one keeps its id and its columns.
     pub(super) fn of_parts(
         id: Result<Option<Id>, String>,
         columns: Result<Option<String>, String>,

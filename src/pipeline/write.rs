@@ -102,9 +102,8 @@ impl<'a> Writer<'a> {
         self.keep(false)
     }
 
-    /// Makes sure that the records written so far survive an interruption, at the latest after
-    /// [`KEEP_EVERY`] or if it must be `now`, if the output can be continued here. A stream has them
-    /// already.
+    /// Makes sure that the records written so far survive an interruption, if the output can be
+    /// continued here: at the latest after [`KEEP_EVERY`], or `now`. A stream has them already.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
