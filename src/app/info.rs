@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::load::{locate, open_tensors};
-use crate::checkpoint::{Config, Tensors, files, modules};
+use crate::checkpoint::{Tensors, files, modules};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};
 use crate::hub::{self, Environment, Snapshot};
@@ -65,8 +65,7 @@ pub(super) fn info(arguments: &Arguments) -> Result<()> {
 }
 
 fn describe(arguments: &Arguments) -> Result<ModelInfo> {
-    let snapshot = locate(arguments, false)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, false)?;
     let tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     let has_weights = files::model_files(&snapshot.directory, true);
     let (names, download, tensors) = match has_weights {

@@ -4,14 +4,13 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use crate::app::info::info;
-use crate::app::load::{locate, open_tensors, tokenizer_for};
+use crate::app::load::{LoadedModel, load, locate, open_tensors, tokenizer_for};
 use crate::app::open::{destination, texts};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
@@ -65,8 +64,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
     let device = device::open(arguments.device_choice())?;
-    let snapshot = locate(arguments, true)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, true)?;
     let mut request = Request::new(
         arguments,
         &config,
@@ -85,24 +83,14 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
             return Ok(Outcome::Done);
         }
     };
-    let weights = WeightGuard::new(&snapshot.directory)?;
-    let tensors = open_tensors(&snapshot, &config)?;
-    if tensors.format() == WeightFormat::Pytorch {
-        // The zip form starts just as fast: its numbers are used in place.
-        notes::note(
-            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
-             start, a model.safetensors is not",
-        );
-    }
-    // Integers are made of the weights once, and leave no page behind.
-    if !arguments.dtype.is_integer() {
-        tensors.populate_beside(&config);
-    }
+    let LoadedModel {
+        weights,
+        tokenizer,
+        model,
+    } = load(arguments, &mut request, (&snapshot, &config), &device)?;
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // we do.
-    let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, arguments.dtype)?;
-    request.check_pooler(model.has_pooler())?;
+    let tokenizer = ManuallyDrop::new(tokenizer);
     let options = metadata(&options);
     let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let output = output::open(request.format, context, done.records)?;
@@ -170,8 +158,7 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     // Fails if the directory cannot be written; nothing stays there.
     drop(destination(arguments)?);
-    let snapshot = locate(arguments, false)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, false)?;
     // A dry run has no batches.
     let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
     let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
@@ -216,8 +203,7 @@ fn draws_progress(arguments: &Arguments) -> bool {
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device_choice())?;
-    let snapshot = locate(arguments, true)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, true)?;
     let tensors = open_tensors(&snapshot, &config)?;
     let test = SelfTest {
         snapshot: &snapshot,

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::app::request::Request;
 use crate::cli::Arguments;
-use crate::output::Float;
+use crate::output::{Compression, Float};
 use crate::tokenize::{OnLong, TokenOptions};
 use crate::vectors::VectorOptions;
 
@@ -91,30 +91,24 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         ),
         resumed(
             "compression",
-            or_none(arguments.compression().map(|it| it.ending().to_owned())),
+            or_none(arguments.compression().map(Compression::ending)),
         ),
-        kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
-        resumed("pair", or_none(input.pair.clone())),
-        resumed("pair_separator", or_none(input.pair_separator.clone())),
+        kept_if(prompt.is_some(), "prompt", or_none(prompt.as_ref())),
+        resumed("pair", or_none(input.pair.as_ref())),
+        resumed("pair_separator", or_none(input.pair_separator.as_ref())),
         resumed(
             "input_format",
             or_none(input.input_format.as_ref().map(typed)),
         ),
         resumed("null", input.null.to_string()),
-        resumed("text_column", or_none(columns.text.clone())),
-        resumed("pair_column", or_none(columns.pair.clone())),
-        resumed("id_column", or_none(columns.id.clone())),
-        resumed("words_column", or_none(columns.words.clone())),
+        resumed("text_column", or_none(columns.text.as_ref())),
+        resumed("pair_column", or_none(columns.pair.as_ref())),
+        resumed("id_column", or_none(columns.id.as_ref())),
+        resumed("words_column", or_none(columns.words.as_ref())),
         resumed("keep_columns", list(columns.keep.iter())),
         resumed("skip", selection.skip.to_string()),
-        resumed(
-            "limit",
-            or_none(selection.limit.map(|limit| limit.to_string())),
-        ),
-        resumed(
-            "shard",
-            or_none(selection.shard.map(|shard| shard.to_string())),
-        ),
+        resumed("limit", or_none(selection.limit)),
+        resumed("shard", or_none(selection.shard)),
         resumed("fields", list(fields)),
         kept_if(true, "dtype", typed(&arguments.dtype)),
         kept_if(true, "max_length", max_length.to_string()),
@@ -129,7 +123,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         kept_if(
             truncate_dim.is_some(),
             "truncate_dim",
-            or_none(truncate_dim.map(|kept| kept.to_string())),
+            or_none(*truncate_dim),
         ),
         kept_if(pooling.is_some(), "normalize", normalize.to_string()),
         kept_if(has_layers, "layers", list(wanted.hidden_states.iter())),
@@ -162,8 +156,8 @@ fn typed(value: &impl ValueEnum) -> String {
     name.map_or_else(String::new, |name| name.get_name().to_owned())
 }
 
-fn or_none(value: Option<String>) -> String {
-    value.unwrap_or_else(|| "none".to_owned())
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 fn list<T: ToString>(values: impl Iterator<Item = T>) -> String {
