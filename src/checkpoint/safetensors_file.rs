@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use safetensors::tensor::TensorInfo;
@@ -41,9 +42,9 @@ struct Header {
 /// # Errors
 /// The file cannot be opened, or its header is not that of a safetensors file of this size.
 pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
-    let (mut file, size_bytes) = open_file(path)?;
+    let (file, size_bytes) = open_file(path)?;
     let start = read_start(&file)?;
-    let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
+    let (data_start, tensors) = read_header(&file, &start, size_bytes)
         .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
     check_offsets(&tensors, size_bytes - data_start as u64)?;
     let place = |(name, info): (String, TensorInfo)| {
@@ -72,7 +73,7 @@ fn read_start(file: &File) -> Result<Vec<u8>> {
 ///
 /// The header is read, not mapped, so that a file that shrinks is an error and not a signal.
 fn read_header(
-    file: &mut File,
+    file: &File,
     start: &[u8],
     size_bytes: u64,
 ) -> Result<(usize, BTreeMap<String, TensorInfo>)> {
@@ -84,8 +85,7 @@ fn read_header(
     let header_bytes = u64::from_le_bytes(*preamble);
     check_header_size(header_bytes, size_bytes)?;
     let mut header = vec![0; header_bytes as usize];
-    file.seek(SeekFrom::Start(PREAMBLE_BYTES as u64))
-        .and_then(|_| file.read_exact(&mut header))
+    file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)
         .map_err(|cause| unreadable(&cause))?;
     let parsed: Header = serde_json::from_slice(&header)
         .map_err(|cause| model_error(format!("its header is not that of safetensors: {cause}")))?;
