@@ -10,6 +10,7 @@ mod added;
 mod class;
 mod cuts;
 mod json;
+mod listed;
 mod load;
 mod options;
 mod parts;
