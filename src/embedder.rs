@@ -3,17 +3,14 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::app::load::{locate, open_tensors, tokenizer_for};
+use crate::app::load::{LoadedModel, load, locate};
 use crate::app::request::Request;
-use crate::checkpoint::{Config, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::Result;
 use crate::input::{Text, TextOrBad};
-use crate::model::BertModel;
 use crate::ops::device;
 use crate::pipeline::{self, FinishedText, Plan};
-use crate::record::{BadRecord, Record, RunCounts};
-use crate::tokenize::Tokenizer;
+use crate::record::RunCounts;
 
 /// What an [`Embedder`] computes: the options of the command, with the same names and defaults.
 ///
@@ -42,15 +39,12 @@ pub type Options = Arguments;
 /// ```
 pub struct Embedder {
     request: Request,
-    tokenizer: Tokenizer,
-    model: BertModel,
-    weights: WeightGuard,
+    loaded: LoadedModel,
 }
 
 /// One text with its vectors, or why it has none; serialized, it is a line of the command's output.
 pub struct Embedded<'a> {
     embedder: &'a Embedder,
-    index: u64,
     text: TextOrBad<FinishedText>,
     embedding: Vec<f32>,
 }
@@ -72,21 +66,11 @@ impl Embedder {
             device::set_threads(options.threads)?;
         }
         let device = device::open(options.device)?;
-        let snapshot = locate(&options, true)?;
-        let config = Config::read(&snapshot.directory)?;
+        let (snapshot, config) = locate(&options, true)?;
         let batch_tokens = device::batch_tokens(&device);
         let mut request = Request::new(&options, &config, &snapshot.root, batch_tokens)?;
-        let weights = WeightGuard::new(&snapshot.directory)?;
-        let tensors = open_tensors(&snapshot, &config)?;
-        let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
-        let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
-        request.check_pooler(model.has_pooler())?;
-        Ok(Self {
-            request,
-            tokenizer,
-            model,
-            weights,
-        })
+        let loaded = load(&options, &mut request, (&snapshot, &config), &device)?;
+        Ok(Self { request, loaded })
     }
 
     /// The record of each text, in order. A text that cannot be embedded has an
@@ -99,21 +83,22 @@ impl Embedder {
         texts: impl IntoIterator<Item = T>,
     ) -> Result<Vec<Embedded<'_>>> {
         let request = &self.request;
+        let nothing_done = RunCounts::default();
         let plan = Plan {
-            done: &RunCounts::default(),
             fail_fast: false,
-            tokenizer: &self.tokenizer,
-            options: &request.tokens,
-            prompt: request.prompt(),
-            batch_tokens: request.batch_tokens,
+            ..request.plan(&self.loaded.tokenizer, &nothing_done)
         };
         let texts = texts.into_iter().map(Into::into);
-        let finished =
-            pipeline::embed_all(&self.model, &request.wanted, plan, &request.vectors, texts)?;
-        self.weights.check()?;
-        let embedded = finished.into_iter().zip(0..).map(|(text, index)| Embedded {
+        let finished = pipeline::embed_all(
+            &self.loaded.model,
+            &request.wanted,
+            plan,
+            &request.vectors,
+            texts,
+        )?;
+        self.loaded.weights.check()?;
+        let embedded = finished.into_iter().map(|text| Embedded {
             embedder: self,
-            index,
             embedding: text
                 .as_ref()
                 .map(|text| text.vectors.embedding(&request.vectors))
@@ -135,7 +120,8 @@ impl Embedded<'_> {
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         let ids = self.input_ids().iter();
-        ids.map(|&id| self.embedder.tokenizer.token(id)).collect()
+        ids.map(|&id| self.embedder.loaded.tokenizer.token(id))
+            .collect()
     }
 
     /// The numbers of the word pieces in the vocabulary.
@@ -167,21 +153,15 @@ impl Embedded<'_> {
 
 impl Serialize for Embedded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Embedder {
-            request, tokenizer, ..
-        } = self.embedder;
+        let Embedder { request, loaded } = self.embedder;
         match &self.text {
             Ok(text) => {
-                let record: Record = text.record(self.index, &request.vectors);
+                let record = text.record(&request.vectors);
                 record
-                    .selected(&request.fields, tokenizer)
+                    .selected(&request.fields, &loaded.tokenizer)
                     .serialize(serializer)
             }
-            Err(bad) => BadRecord {
-                index: self.index,
-                bad: bad.clone(),
-            }
-            .serialize(serializer),
+            Err(bad) => bad.serialize(serializer),
         }
     }
 }

@@ -157,10 +157,15 @@ fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
 #[must_use]
 pub fn io_words(cause: &std::io::Error) -> String {
     let text = cause.to_string();
-    let words = text.split(" (os error ").next().unwrap_or(&text);
-    let mut characters = words.chars();
-    let first = characters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(characters).collect()
+    lower_first(text.split(" (os error ").next().unwrap_or(&text))
+}
+
+/// `text` with a small first letter, as it stands behind a colon.
+#[must_use]
+pub fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(characters).collect()
 }
 
 /// `text` with every control character written as an escape, so that it stays on one line.

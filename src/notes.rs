@@ -1,7 +1,9 @@
-//! Notes and warnings on standard error; `--quiet` silences them all.
+//! Notes, warnings and progress bars on standard error; `--quiet` silences them all.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Silent until the command says otherwise: a library does not write to standard error.
 static IS_QUIET: AtomicBool = AtomicBool::new(true);
@@ -24,6 +26,21 @@ pub(crate) fn warning(text: &str) {
 /// Prints what a run has done, for people at a terminal.
 pub(crate) fn summary(text: &str) {
     print("done", text);
+}
+
+/// A progress bar that looks like `template`, or a hidden one unless `draw`. One without
+/// `size_bytes` has no end.
+pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> ProgressBar {
+    let bar = match size_bytes {
+        _ if !draw => ProgressBar::hidden(),
+        Some(size_bytes) => ProgressBar::new(size_bytes),
+        None => ProgressBar::no_length(),
+    };
+    // The template is a constant. If it were wrong, the default style would serve.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 fn print(kind: &str, text: &str) {

@@ -13,8 +13,8 @@ use crate::app::request::Request;
 use crate::error::Result;
 use crate::input::{TextOrBad, Texts};
 use crate::output::{Context, JsonLines, Measured};
-use crate::pipeline::{self, Plan, TokenizedText};
-use crate::record::{BadRecord, Field, Record, Totals};
+use crate::pipeline::{self, Plan, TextTokenizer, TokenizedText};
+use crate::record::{Field, Record, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
 
@@ -42,13 +42,13 @@ pub(crate) struct Counts {
 ///
 /// # Errors
 /// Those of reading and tokenizing; a single bad text is counted.
-pub(crate) fn measure(
+pub(crate) fn measure<'a>(
     texts: Texts,
     plan: Plan,
-    context: Context,
-    request: &Request,
-) -> Result<Report> {
-    let lines = JsonLines::new(context);
+    context: Context<'a>,
+    request: &'a Request,
+) -> Result<Report<'a>> {
+    let lines = JsonLines(context);
     // A text that is too long is an error, but its tokens count.
     let options = TokenOptions {
         on_long: match request.tokens.on_long {
@@ -57,10 +57,11 @@ pub(crate) fn measure(
         },
         ..request.tokens
     };
-    let plan = Plan {
+    let tokenizer = TextTokenizer {
         options: &options,
-        ..plan
+        ..plan.tokenizer
     };
+    let plan = Plan { tokenizer, ..plan };
     let mut counts = Counts::default();
     pipeline::tokenize_only(plan, texts, |texts| {
         let bytes = line_bytes(&lines, &texts)?;
@@ -72,22 +73,14 @@ pub(crate) fn measure(
     if request.tokens.padding == Padding::Longest {
         counts.measured = counts.measured.padded_to_longest();
     }
-    Ok(Report::new(counts, request, &context))
+    Ok(Report::new(counts, &request.tokens, context))
 }
 
 /// The bytes of each text's JSON line without any vector.
 fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<Vec<usize>> {
     let bytes = |text: &TextOrBad<TokenizedText>| {
-        let record = match text {
-            Ok(TokenizedText { text, encoding, .. }) => {
-                Ok(Record::without_numbers(text.place.index, text, encoding))
-            }
-            Err(bad) => Err(BadRecord {
-                index: bad.place.index,
-                bad: bad.clone(),
-            }),
-        };
-        lines.line_bytes(&record)
+        let text = text.as_ref();
+        lines.line_bytes(&text.map(|it| Record::without_numbers(&it.text, &it.encoding)))
     };
     texts.par_iter().map(bytes).collect()
 }
@@ -130,14 +123,5 @@ impl Counts {
         self.measured.id_bytes += id_bytes.unwrap_or_default() as u64;
         self.measured.totals.add(&Totals::of_text(tokens, words));
         self.measured.longest_record = self.measured.longest_record.max(tokens);
-    }
-}
-
-/// What would happen to texts that are too long, in the words of the report.
-fn fate(on_long: OnLong) -> &'static str {
-    match on_long {
-        OnLong::Truncate => "truncated",
-        OnLong::Window => "run as windows",
-        OnLong::Error => "errors",
     }
 }

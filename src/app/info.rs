@@ -6,13 +6,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::load::{load_tokenizer, locate, offline, open_tensors};
-use crate::checkpoint::{Config, Tensors, files};
+use super::load::{locate, open_tensors};
+use crate::checkpoint::{Tensors, files, modules};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};
 use crate::hub::{self, Environment, Snapshot};
 use crate::output::OutputFormat;
 use crate::standard_streams;
+use crate::tokenize::Tokenizer;
 
 /// A file, and its size if that is known.
 #[derive(Serialize)]
@@ -64,9 +65,8 @@ pub(super) fn info(arguments: &Arguments) -> Result<()> {
 }
 
 fn describe(arguments: &Arguments) -> Result<ModelInfo> {
-    let snapshot = locate(arguments, false)?;
-    let config = Config::read(&snapshot.directory)?;
-    let tokenizer = load_tokenizer(&snapshot, &config)?;
+    let (snapshot, config) = locate(arguments, false)?;
+    let tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     let has_weights = files::model_files(&snapshot.directory, true);
     let (names, download, tensors) = match has_weights {
         Ok(names) => {
@@ -110,7 +110,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
 }
 
 fn modules(root: &Path) -> Vec<String> {
-    let modules = files::modules(root);
+    let modules = modules::listed(root);
     modules
         .iter()
         .map(|module| module.class().to_owned())
@@ -120,7 +120,7 @@ fn modules(root: &Path) -> Vec<String> {
 /// The weights that are missing in the cache; none offline.
 fn download(arguments: &Arguments, snapshot: &Snapshot) -> Result<Option<Vec<FileSize>>> {
     let environment = Environment::read();
-    if offline(arguments, &environment) {
+    if arguments.offline || environment.offline {
         return Ok(None);
     }
     let weights = hub::weights_on_hub(&environment, snapshot)?;

@@ -1,16 +1,18 @@
 //! Finds the model and opens its parts.
 
 use crate::app::request::Request;
-use crate::checkpoint::{Config, Tensors};
+use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::Result;
 use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::Text;
+use crate::model::BertModel;
 use crate::notes;
+use crate::ops::device::Device;
 use crate::tokenize::{Detail, Tokenizer};
 
-/// The model's directory; without its `weights` if they are not needed.
-pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
+/// The model's directory, without its `weights` if they are not needed, and its configuration.
+pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<(Snapshot, Config)> {
     let source = ModelSource {
         model: &arguments.model,
         revision: &arguments.revision,
@@ -19,12 +21,52 @@ pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<Snapshot> {
         weights,
         progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
-    hub::locate(&source, &Environment::read())
+    let snapshot = hub::locate(&source, &Environment::read())?;
+    let config = Config::read(&snapshot.directory)?;
+    Ok((snapshot, config))
 }
 
-/// Whether no network may be used.
-pub(super) fn offline(arguments: &Arguments, environment: &Environment) -> bool {
-    arguments.offline || environment.offline
+/// A model with everything that a run needs.
+pub(crate) struct LoadedModel {
+    /// Tells whether the weights have changed.
+    pub(crate) weights: WeightGuard,
+    /// Its tokenizer.
+    pub(crate) tokenizer: Tokenizer,
+    /// The encoder.
+    pub(crate) model: BertModel,
+}
+
+/// Loads the model for `request`.
+///
+/// # Errors
+/// A file cannot be used, the device has no memory, or the request needs what the model lacks.
+pub(crate) fn load(
+    arguments: &Arguments,
+    request: &mut Request,
+    (snapshot, config): (&Snapshot, &Config),
+    device: &Device,
+) -> Result<LoadedModel> {
+    let weights = WeightGuard::new(&snapshot.directory)?;
+    let tensors = open_tensors(snapshot, config)?;
+    if tensors.format() == WeightFormat::Pytorch {
+        // The zip form starts just as fast: its numbers are used in place.
+        notes::note(
+            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
+             start, a model.safetensors is not",
+        );
+    }
+    // Integers are made of the weights once, and leave no page behind.
+    if !arguments.dtype.is_integer() {
+        tensors.populate_beside(config);
+    }
+    let tokenizer = tokenizer_for(request, snapshot, config)?;
+    let model = BertModel::load(&tensors, config, device, arguments.dtype)?;
+    request.check_pooler(model.has_pooler())?;
+    Ok(LoadedModel {
+        weights,
+        tokenizer,
+        model,
+    })
 }
 
 /// The model's tensors, checked against its configuration.
@@ -41,23 +83,18 @@ pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tenso
     Ok(tensors)
 }
 
-/// The model's tokenizer as its files have it.
-pub(crate) fn load_tokenizer(snapshot: &Snapshot, config: &Config) -> Result<Tokenizer> {
-    Tokenizer::load(&snapshot.directory, config.vocab_size)
-}
-
 /// The tokenizer of `request`. Sets how many tokens the prompt has.
 pub(crate) fn tokenizer_for(
     request: &mut Request,
     snapshot: &Snapshot,
     config: &Config,
 ) -> Result<Tokenizer> {
-    let mut tokenizer = load_tokenizer(snapshot, config)?;
+    let mut tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     tokenizer.check_padding(request.tokens.padding)?;
     let Some(sentence) = &request.vectors.sentence else {
         return Ok(tokenizer);
     };
-    if sentence.do_lower_case {
+    if sentence.encoder.do_lower_case {
         tokenizer.lowercase()?;
     }
     if let Some(prompt) = &request.prompt

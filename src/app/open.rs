@@ -1,17 +1,17 @@
 //! Opens both ends of a run: where the texts come from, and where the records go.
 
 use std::fs::Metadata;
-use std::io;
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::cli::Arguments;
-use crate::error::{Classify, Error, Kind, Result, is_not_there, one_line};
+use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::input::{self, Texts};
 use crate::notes;
-use crate::output::{Destination, PartialPolicy};
+use crate::output::{Destination, PartialPolicy, look_at};
 
 /// The texts that `arguments` name.
 ///
@@ -19,19 +19,16 @@ use crate::output::{Destination, PartialPolicy};
 /// [`Kind::Usage`] if there are none; those of opening the files.
 pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     let input = &arguments.input;
-    let options = input.options();
+    let options = input.options.clone();
     if !input.texts.is_empty() {
         note_file_names(&input.texts);
-        return Ok(input::from_arguments(
-            input.texts.clone(),
-            input.pair.clone(),
-            options,
-        ));
+        return Ok(input::from_arguments(input.texts.clone(), options));
     }
     if !input.files.is_empty() {
         return input::from_files(&input.files, options);
     }
-    if input::standard_input_is_terminal() {
+    // Waiting for texts at a terminal would look like hanging.
+    if std::io::stdin().is_terminal() {
         return Err(Error::message(
             Kind::Usage,
             "no text was given: neither TEXT nor --file, and standard input is a terminal",
@@ -94,21 +91,13 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
 
 /// Whether the input and the output lead to the same regular file.
 fn same_file(input: &Path, output: &Path) -> Result<bool> {
-    let input_metadata = metadata_of(input)
+    let input_metadata = look_at(input)
         .with_context(|| format!("could not read `{}`", input.display()))
         .kind(Kind::Input)?;
-    let output_metadata = metadata_of(output)
+    let output_metadata = look_at(output)
         .with_context(|| format!("could not write `{}`", output.display()))
         .kind(Kind::Output)?;
     let identity = |there: Metadata| there.is_file().then(|| (there.dev(), there.ino()));
     let input_file = input_metadata.and_then(identity);
     Ok(input_file.is_some() && input_file == output_metadata.and_then(identity))
-}
-
-/// The metadata at `path`; `None` if nothing is there or links form a loop.
-fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
-    match path.metadata() {
-        Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
-        metadata => metadata.map(Some),
-    }
 }

@@ -4,15 +4,14 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{Config, Prompts, SentenceTransformer};
+use crate::checkpoint::{Config, SentenceConfig, SentenceTransformer};
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
-use crate::ops::Precision;
-use crate::output::{Compression, Float, OutputFormat};
-use crate::pipeline::Prompt;
-use crate::record::{Dimensions, Field, Source};
-use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions};
+use crate::output::OutputFormat;
+use crate::pipeline::{Plan, Prompt, TextTokenizer};
+use crate::record::{Dimensions, Field, RunCounts, Source};
+use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions, Tokenizer};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 
 /// What one run computes and prints; each room gets its own part.
@@ -30,14 +29,10 @@ pub(crate) struct Request {
     pub(crate) prompt: Option<String>,
     /// The most tokens in a batch.
     pub(crate) batch_tokens: usize,
+    /// Whether the first bad text ends the run.
+    pub(crate) fail_fast: bool,
     /// Format of the output.
     pub(crate) format: OutputFormat,
-    /// The type of the numbers in a file that is not JSON.
-    pub(crate) float: Float,
-    /// How the output is compressed.
-    pub(crate) compression: Option<Compression>,
-    /// Precision of the weights.
-    pub(crate) dtype: Precision,
     /// The model's attention heads.
     pub(crate) heads: usize,
 }
@@ -59,9 +54,9 @@ impl Request {
             .then(|| SentenceTransformer::read(directory, config.hidden_size))
             .transpose()?;
         let prompts = match &sentence {
-            Some(sentence) => sentence.prompts.clone(),
-            None if arguments.prompt.is_some() => Prompts::read(directory)?,
-            None => Prompts::default(),
+            Some(sentence) => sentence.config.clone(),
+            None if arguments.prompt.is_some() => SentenceConfig::read(directory)?,
+            None => SentenceConfig::default(),
         };
         let fields = arguments.record_fields();
         let (wanted, detail) = work(&fields, arguments, config)?;
@@ -70,28 +65,36 @@ impl Request {
             .map_or(batch_tokens, |tokens| tokens as usize);
         Ok(Self {
             prompt: match &arguments.prompt {
-                Some(typed) => Some(prompts.resolve(typed)?),
+                Some(typed) => Some(prompts.prompt(typed)?),
                 None => prompts.default_prompt(),
             },
             tokens: token_options(arguments, detail, config, directory, sentence.as_ref())?,
             vectors: vector_options(arguments, &fields, &wanted, config, sentence),
             wanted,
             batch_tokens,
+            fail_fast: arguments.fail_fast,
             format: arguments.output_format(),
-            compression: arguments.compression(),
-            float: arguments.float,
-            dtype: arguments.dtype,
             heads: config.num_attention_heads,
             fields,
         })
     }
 
-    /// The prompt, in the form that the tokenizer takes.
-    pub(crate) fn prompt(&self) -> Option<Prompt<'_>> {
-        self.prompt.as_deref().map(|text| Prompt {
+    /// How texts become batches, behind those that are `done`.
+    pub(crate) fn plan<'a>(&'a self, tokenizer: &'a Tokenizer, done: &'a RunCounts) -> Plan<'a> {
+        let prompt = self.prompt.as_deref().map(|text| Prompt {
             text,
             left_out: self.vectors.prompt_tokens,
-        })
+        });
+        Plan {
+            done,
+            fail_fast: self.fail_fast,
+            tokenizer: TextTokenizer {
+                tokenizer,
+                options: &self.tokens,
+                prompt,
+            },
+            batch_tokens: self.batch_tokens,
+        }
     }
 
     /// Checks whether the request can do without a pooler. A format without nulls leaves
@@ -213,7 +216,7 @@ fn vector_options(
         prompt_tokens: 0,
         truncate_dim: match arguments.truncate_dim {
             Some(typed) => Some(typed as usize),
-            None => sentence.as_ref().and_then(|it| it.truncate_dim),
+            None => sentence.as_ref().and_then(|it| it.config.truncate_dim),
         },
         sentence,
         normalize: arguments.normalize,
@@ -229,7 +232,7 @@ fn token_options(
     sentence: Option<&SentenceTransformer>,
 ) -> Result<TokenOptions> {
     let positions = config.max_position_embeddings;
-    let of_the_sentence = sentence.and_then(|it| it.max_seq_length);
+    let of_the_sentence = sentence.and_then(|it| it.encoder.max_seq_length);
     let as_the_model_says = of_the_sentence
         .or(tokenize::model_max_length(directory)?)
         .map(|tokens| tokens.min(positions) as u32);

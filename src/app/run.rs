@@ -4,14 +4,13 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use crate::app::info::info;
-use crate::app::load::{load_tokenizer, locate, open_tensors, tokenizer_for};
+use crate::app::load::{LoadedModel, load, locate, open_tensors, tokenizer_for};
 use crate::app::open::{destination, texts};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
 use crate::app::settings::{metadata, settings};
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::{Config, WeightFormat, WeightGuard};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
@@ -20,7 +19,7 @@ use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Begun, Context, OutputFormat};
-use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
+use crate::pipeline::{self, Ending, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
@@ -65,8 +64,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
     let device = device::open(arguments.device_choice())?;
-    let snapshot = locate(arguments, true)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, true)?;
     let mut request = Request::new(
         arguments,
         &config,
@@ -80,31 +78,21 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         Begun::Complete(finished) => {
             let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
             let nothing_done = RunCounts::default();
-            let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+            let plan = request.plan(&tokenizer, &nothing_done);
             resume::leave(finished, &destination, plan, texts)?;
             return Ok(Outcome::Done);
         }
     };
-    let weights = WeightGuard::new(&snapshot.directory)?;
-    let tensors = open_tensors(&snapshot, &config)?;
-    if tensors.format() == WeightFormat::Pytorch {
-        // The zip form starts just as fast: its numbers are used in place.
-        notes::note(
-            "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
-             start, a model.safetensors is not",
-        );
-    }
-    // Integers are made of the weights once, and leave no page behind.
-    if !request.dtype.is_integer() {
-        tensors.populate_beside(&config);
-    }
+    let LoadedModel {
+        weights,
+        tokenizer,
+        model,
+    } = load(arguments, &mut request, (&snapshot, &config), &device)?;
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // we do.
-    let tokenizer = ManuallyDrop::new(tokenizer_for(&mut request, &snapshot, &config)?);
-    let model = BertModel::load(&tensors, &config, &device, request.dtype)?;
-    request.check_pooler(model.has_pooler())?;
+    let tokenizer = ManuallyDrop::new(tokenizer);
     let options = metadata(&options);
-    let context = context(&request, &options, &snapshot, &tokenizer);
+    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let output = output::open(request.format, context, done.records)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
     let signals = Signals::listen().kind(Kind::Internal)?;
@@ -112,7 +100,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let run = pipeline::Run {
         model: &model,
         wanted: &request.wanted,
-        plan: plan(arguments, &request, &tokenizer, &done),
+        plan: request.plan(&tokenizer, &done),
         stop: &stop,
         progress: RunProgress::new(draws_progress(arguments), texts.size_bytes),
     };
@@ -120,7 +108,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         output,
         destination,
         &request.vectors,
-        Some(&weights),
+        &weights,
         done.clone(),
     );
     let ended = pipeline::run(run, texts, writer);
@@ -170,15 +158,14 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     // Fails if the directory cannot be written; nothing stays there.
     drop(destination(arguments)?);
-    let snapshot = locate(arguments, false)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, false)?;
     // A dry run has no batches.
     let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
     let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
     let options = metadata(&settings(arguments, &request));
-    let context = context(&request, &options, &snapshot, &tokenizer);
+    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let nothing_done = RunCounts::default();
-    let plan = plan(arguments, &request, &tokenizer, &nothing_done);
+    let plan = request.plan(&tokenizer, &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
@@ -192,6 +179,7 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
 }
 
 fn context<'a>(
+    arguments: &Arguments,
     request: &'a Request,
     options: &'a [(&'static str, String)],
     snapshot: &'a Snapshot,
@@ -203,8 +191,8 @@ fn context<'a>(
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
         dimensions: request.dimensions(),
-        compression: request.compression,
-        float: request.float,
+        compression: arguments.compression(),
+        float: arguments.float,
         options,
     }
 }
@@ -215,36 +203,19 @@ fn draws_progress(arguments: &Arguments) -> bool {
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
     let device = device::open(arguments.device_choice())?;
-    let snapshot = locate(arguments, true)?;
-    let config = Config::read(&snapshot.directory)?;
+    let (snapshot, config) = locate(arguments, true)?;
     let tensors = open_tensors(&snapshot, &config)?;
     let test = SelfTest {
         snapshot: &snapshot,
         config: &config,
         tensors: &tensors,
-        tokenizer: &load_tokenizer(&snapshot, &config)?,
+        tokenizer: &Tokenizer::load(&snapshot.directory, config.vocab_size)?,
         model: &BertModel::load(&tensors, &config, &device, Precision::F32)?,
         dtype: arguments.dtype,
         device: &device,
     };
     test.run(&mut standard_streams::output()?)
         .map(|()| Outcome::Done)
-}
-
-fn plan<'a>(
-    arguments: &Arguments,
-    request: &'a Request,
-    tokenizer: &'a Tokenizer,
-    done: &'a RunCounts,
-) -> Plan<'a> {
-    Plan {
-        done,
-        fail_fast: arguments.fail_fast,
-        tokenizer,
-        options: &request.tokens,
-        prompt: request.prompt(),
-        batch_tokens: request.batch_tokens,
-    }
 }
 
 /// Warns of what no single record shows.
@@ -282,7 +253,7 @@ fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
              {unknown_texts} of {records}"
         ));
     }
-    if let Some(separator) = &arguments.input.pair_separator
+    if let Some(separator) = &arguments.input.options.pair_separator
         && *pairs == 0
         && records > errors
     {

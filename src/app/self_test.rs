@@ -4,16 +4,15 @@
 //! against candle's stock BERT (other code, same weights), and the values that the notebook
 //! printed.
 
+mod stock;
+
 use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Context;
-use candle_core::{DType, Tensor};
-use candle_nn::VarBuilder;
-use candle_transformers::models::bert;
 use serde::Deserialize;
 
-use crate::checkpoint::{Config, HiddenAct, Tensors};
+use crate::checkpoint::{Config, Tensors};
 use crate::cli::DEFAULT_MODEL;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Snapshot};
@@ -49,6 +48,16 @@ enum Verdict {
     Pass(String),
     Fail(String),
     NotRun(String),
+}
+
+impl Verdict {
+    fn of(passed: bool, figures: String) -> Self {
+        if passed {
+            Self::Pass(figures)
+        } else {
+            Self::Fail(figures)
+        }
+    }
 }
 
 /// The model under test with everything that was loaded for it.
@@ -206,7 +215,7 @@ impl SelfTest<'_> {
 
     /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
     fn check_encoder(&self, batch: &Batch, ours: Option<&[f32]>) -> Result<Verdict> {
-        let stock = self.stock_last_hidden_state(batch)?;
+        let stock = stock::last_hidden_state(self.tensors, self.config, batch)?;
         let difference = ours
             .map(|ours| largest_difference(ours, &stock))
             .transpose()?;
@@ -217,11 +226,7 @@ impl SelfTest<'_> {
         );
         // A NaN fails every comparison.
         let passed = difference <= SECOND_IMPLEMENTATION_TOLERANCE;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
+        Ok(Verdict::of(passed, figures))
     }
 
     /// Our encoder in another precision against itself in f32, over the tokens that are not
@@ -247,65 +252,7 @@ impl SelfTest<'_> {
         );
         // A NaN fails every comparison.
         let passed = difference.is_finite() && cosine >= least;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
-    }
-
-    /// Runs on the CPU, wherever ours runs: a fault of the GPU would affect both.
-    fn stock_last_hidden_state(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let config = self.stock_config();
-        let tensors = self
-            .tensors
-            .encoder(self.config)?
-            .into_iter()
-            .map(|(name, view)| {
-                let tensor =
-                    Tensor::from_vec(view.to_f32(), view.shape(), &candle_core::Device::Cpu);
-                Ok((name, tensor.kind(Kind::Device)?))
-            });
-        let tensors: HashMap<_, _> = tensors.collect::<Result<_>>()?;
-        let builder = VarBuilder::from_tensors(tensors, DType::F32, &candle_core::Device::Cpu);
-        let forward = || -> candle_core::Result<Vec<f32>> {
-            let stock = bert::BertModel::load(builder, &config)?;
-            let row = |ids: Vec<u32>| Tensor::new(ids, &candle_core::Device::Cpu)?.unsqueeze(0);
-            let attended = batch
-                .sequences
-                .first()
-                .map_or(0, |sequence| sequence.attended);
-            let mask = (0..batch.input_ids.len())
-                .map(|token| u32::from(token < attended))
-                .collect();
-            let input_ids = row(batch.input_ids.clone())?;
-            let token_type_ids = row(batch.token_type_ids.clone())?;
-            let states = stock.forward(&input_ids, &token_type_ids, Some(&row(mask)?))?;
-            states.flatten_all()?.to_vec1()
-        };
-        forward()
-            .context("could not run candle_transformers' BertModel")
-            .kind(Kind::Device)
-    }
-
-    fn stock_config(&self) -> bert::Config {
-        let config = self.config;
-        bert::Config {
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            intermediate_size: config.intermediate_size,
-            hidden_act: match config.hidden_act {
-                HiddenAct::Gelu => bert::HiddenAct::Gelu,
-                HiddenAct::GeluTanh => bert::HiddenAct::GeluApproximate,
-                HiddenAct::Relu => bert::HiddenAct::Relu,
-            },
-            max_position_embeddings: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            layer_norm_eps: config.layer_norm_eps,
-            ..bert::Config::default()
-        }
+        Ok(Verdict::of(passed, figures))
     }
 
     /// The values that the notebook printed, for the model it used.
@@ -336,11 +283,7 @@ impl SelfTest<'_> {
         let figures =
             format!("largest difference {difference:.1e} (allowed {NOTEBOOK_TOLERANCE:.0e})");
         let passed = difference <= NOTEBOOK_TOLERANCE;
-        Ok(if passed {
-            Verdict::Pass(figures)
-        } else {
-            Verdict::Fail(figures)
-        })
+        Ok(Verdict::of(passed, figures))
     }
 }
 

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::app::request::Request;
 use crate::cli::Arguments;
-use crate::output::Float;
+use crate::output::{Compression, Float};
 use crate::tokenize::{OnLong, TokenOptions};
 use crate::vectors::VectorOptions;
 
@@ -53,10 +53,8 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         tokens,
         prompt,
         batch_tokens: _,
+        fail_fast: _,
         format,
-        float,
-        compression,
-        dtype,
         heads: _,
     } = request;
     let VectorOptions {
@@ -79,35 +77,40 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         padding,
         takes_pairs: _,
     } = tokens;
-    let input = &arguments.input;
+    let input = &arguments.input.options;
+    let (columns, selection) = (&input.columns, &input.selection);
     let has_layers = !wanted.hidden_states.is_empty();
     let has_windows = *on_long == OnLong::Window;
     let fields = fields.iter().map(|field| field.name());
     vec![
         resumed("format", typed(format)),
-        kept_if(*float != Float::F32, "float", typed(float)),
+        kept_if(
+            arguments.float != Float::F32,
+            "float",
+            typed(&arguments.float),
+        ),
         resumed(
             "compression",
-            or_none(compression.map(|it| it.ending().to_owned())),
+            or_none(arguments.compression().map(Compression::ending)),
         ),
-        kept_if(prompt.is_some(), "prompt", or_none(prompt.clone())),
-        resumed("pair", or_none(input.pair.clone())),
-        resumed("pair_separator", or_none(input.pair_separator.clone())),
+        kept_if(prompt.is_some(), "prompt", or_none(prompt.as_ref())),
+        resumed("pair", or_none(input.pair.as_ref())),
+        resumed("pair_separator", or_none(input.pair_separator.as_ref())),
         resumed(
             "input_format",
             or_none(input.input_format.as_ref().map(typed)),
         ),
         resumed("null", input.null.to_string()),
-        resumed("text_column", or_none(input.text_column.clone())),
-        resumed("pair_column", or_none(input.pair_column.clone())),
-        resumed("id_column", or_none(input.id_column.clone())),
-        resumed("words_column", or_none(input.words_column.clone())),
-        resumed("keep_columns", list(input.keep_columns.iter())),
-        resumed("skip", input.skip.to_string()),
-        resumed("limit", or_none(input.limit.map(|limit| limit.to_string()))),
-        resumed("shard", or_none(input.shard.map(|shard| shard.to_string()))),
+        resumed("text_column", or_none(columns.text.as_ref())),
+        resumed("pair_column", or_none(columns.pair.as_ref())),
+        resumed("id_column", or_none(columns.id.as_ref())),
+        resumed("words_column", or_none(columns.words.as_ref())),
+        resumed("keep_columns", list(columns.keep.iter())),
+        resumed("skip", selection.skip.to_string()),
+        resumed("limit", or_none(selection.limit)),
+        resumed("shard", or_none(selection.shard)),
         resumed("fields", list(fields)),
-        kept_if(true, "dtype", typed(dtype)),
+        kept_if(true, "dtype", typed(&arguments.dtype)),
         kept_if(true, "max_length", max_length.to_string()),
         kept_if(true, "on_long", typed(on_long)),
         kept_if(true, "padding", typed(padding)),
@@ -120,7 +123,7 @@ pub(crate) fn settings(arguments: &Arguments, request: &Request) -> Vec<Setting>
         kept_if(
             truncate_dim.is_some(),
             "truncate_dim",
-            or_none(truncate_dim.map(|kept| kept.to_string())),
+            or_none(*truncate_dim),
         ),
         kept_if(pooling.is_some(), "normalize", normalize.to_string()),
         kept_if(has_layers, "layers", list(wanted.hidden_states.iter())),
@@ -153,8 +156,8 @@ fn typed(value: &impl ValueEnum) -> String {
     name.map_or_else(String::new, |name| name.get_name().to_owned())
 }
 
-fn or_none(value: Option<String>) -> String {
-    value.unwrap_or_else(|| "none".to_owned())
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 fn list<T: ToString>(values: impl Iterator<Item = T>) -> String {

@@ -20,9 +20,6 @@ pub(super) struct Signals {
 impl Signals {
     /// Installs the handlers. A signal that the parent process ignores (`nohup`, a shell's `&`)
     /// stays ignored.
-    ///
-    /// # Errors
-    /// The system refuses a handler.
     pub(super) fn listen() -> io::Result<Self> {
         let signals = Self::default();
         for (signal, exit_code) in [(SIGINT, exit::INTERRUPTED), (SIGTERM, exit::TERMINATED)] {

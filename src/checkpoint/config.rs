@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::directory::{read, unusable};
 use super::files;
 use super::json::{Object, shortened};
 use super::local_file::model_error;
@@ -84,9 +85,8 @@ impl Config {
     /// encoder.
     pub fn read(directory: &Path) -> Result<Self> {
         files::refuse_adapter(directory)?;
-        let content = files::read(directory, files::CONFIG, MAX_BYTES)?;
-        Self::parse(&content)
-            .map_err(|error| files::unusable(&directory.join(files::CONFIG), error))
+        let content = read(directory, files::CONFIG, MAX_BYTES)?;
+        Self::parse(&content).map_err(|error| unusable(&directory.join(files::CONFIG), error))
     }
 
     /// Elements that each head sees: `hidden_size / num_attention_heads`.
@@ -100,8 +100,9 @@ impl Config {
         let object = Object::parse(content)?;
         check_architecture(&object)?;
         let size = |key, default| object.size(key, default, 1..=MAX_SIZE);
+        let vocab_size = size("vocab_size", 30522)?;
         let config = Self {
-            vocab_size: size("vocab_size", 30522)?,
+            vocab_size,
             hidden_size: size("hidden_size", 768)?,
             num_hidden_layers: size("num_hidden_layers", 12)?,
             num_attention_heads: size("num_attention_heads", 12)?,
@@ -110,14 +111,10 @@ impl Config {
             type_vocab_size: size("type_vocab_size", 2)?,
             hidden_act: hidden_act(&object)?,
             layer_norm_eps: object.epsilon("layer_norm_eps", 1e-12)?,
-            pad_token_id: 0,
+            pad_token_id: pad_token_id(&object, vocab_size)?,
         };
         config.check_heads()?;
-        let pad_token_id = pad_token_id(&object, config.vocab_size)?;
-        Ok(Self {
-            pad_token_id,
-            ..config
-        })
+        Ok(config)
     }
 
     fn check_heads(&self) -> Result<()> {

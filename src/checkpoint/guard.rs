@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use super::files::{WeightFiles, unusable};
+use super::directory::unusable;
 use super::local_file::{self, model_error};
+use super::weight_files::WeightFiles;
 use crate::error::{Error, Kind, Result};
 
 /// The message of the SIGBUS handler, which may neither allocate nor format.

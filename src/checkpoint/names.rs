@@ -57,22 +57,6 @@ pub(crate) struct ModuleTensors {
 }
 
 impl ModuleTensors {
-    const fn embedding(name: &'static str, dimensions: &'static [ConfigSize]) -> Self {
-        Self {
-            name,
-            dimensions,
-            has_bias: false,
-        }
-    }
-
-    const fn with_bias(name: &'static str, dimensions: &'static [ConfigSize]) -> Self {
-        Self {
-            name,
-            dimensions,
-            has_bias: true,
-        }
-    }
-
     /// The weight's shape in a model of `config`.
     pub(crate) fn shape(&self, config: &Config) -> Vec<usize> {
         let dimensions = self.dimensions.iter();
@@ -96,46 +80,45 @@ pub(super) type NamedTensor = (String, &'static [ConfigSize]);
 /// The tensor that every BERT has and by which its prefix is found.
 const WORD_EMBEDDINGS_WEIGHT: &str = "embeddings.word_embeddings.weight";
 
+/// Defines the modules of a part of the model, and the list of them.
 macro_rules! modules {
-    ($($make:ident $constant:ident = $name:literal $dimensions:expr;)*) => {$(
-        #[doc = concat!("`", $name, "`")]
-        pub(crate) const $constant: ModuleTensors = ModuleTensors::$make($name, &$dimensions);
-    )*};
+    ($list:ident: $($constant:ident = $name:literal $dimensions:expr, bias: $bias:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`")]
+            pub(crate) const $constant: ModuleTensors = ModuleTensors {
+                name: $name,
+                dimensions: &$dimensions,
+                has_bias: $bias,
+            };
+        )*
+        const $list: &[ModuleTensors] = &[$($constant),*];
+    };
 }
 
-modules! {
-    embedding WORD_EMBEDDINGS = "embeddings.word_embeddings" [Vocab, Hidden];
-    embedding POSITION_EMBEDDINGS = "embeddings.position_embeddings" [Positions, Hidden];
-    embedding TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings" [Types, Hidden];
-    with_bias EMBEDDINGS_NORM = "embeddings.LayerNorm" [Hidden];
-    with_bias QUERY = "attention.self.query" [Hidden, Hidden];
-    with_bias KEY = "attention.self.key" [Hidden, Hidden];
-    with_bias VALUE = "attention.self.value" [Hidden, Hidden];
-    with_bias ATTENTION_OUTPUT = "attention.output.dense" [Hidden, Hidden];
-    with_bias ATTENTION_NORM = "attention.output.LayerNorm" [Hidden];
-    with_bias INTERMEDIATE = "intermediate.dense" [Intermediate, Hidden];
-    with_bias OUTPUT = "output.dense" [Hidden, Intermediate];
-    with_bias OUTPUT_NORM = "output.LayerNorm" [Hidden];
-    with_bias POOLER = "pooler.dense" [Hidden, Hidden];
+modules! { EMBEDDINGS:
+    WORD_EMBEDDINGS = "embeddings.word_embeddings" [Vocab, Hidden], bias: false;
+    POSITION_EMBEDDINGS = "embeddings.position_embeddings" [Positions, Hidden], bias: false;
+    TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings" [Types, Hidden], bias: false;
+    EMBEDDINGS_NORM = "embeddings.LayerNorm" [Hidden], bias: true;
 }
 
-const EMBEDDINGS: [ModuleTensors; 4] = [
-    WORD_EMBEDDINGS,
-    POSITION_EMBEDDINGS,
-    TOKEN_TYPE_EMBEDDINGS,
-    EMBEDDINGS_NORM,
-];
+modules! { LAYER:
+    QUERY = "attention.self.query" [Hidden, Hidden], bias: true;
+    KEY = "attention.self.key" [Hidden, Hidden], bias: true;
+    VALUE = "attention.self.value" [Hidden, Hidden], bias: true;
+    ATTENTION_OUTPUT = "attention.output.dense" [Hidden, Hidden], bias: true;
+    ATTENTION_NORM = "attention.output.LayerNorm" [Hidden], bias: true;
+    INTERMEDIATE = "intermediate.dense" [Intermediate, Hidden], bias: true;
+    OUTPUT = "output.dense" [Hidden, Intermediate], bias: true;
+    OUTPUT_NORM = "output.LayerNorm" [Hidden], bias: true;
+}
 
-const LAYER: [ModuleTensors; 8] = [
-    QUERY,
-    KEY,
-    VALUE,
-    ATTENTION_OUTPUT,
-    ATTENTION_NORM,
-    INTERMEDIATE,
-    OUTPUT,
-    OUTPUT_NORM,
-];
+/// `pooler.dense`
+pub(crate) const POOLER: ModuleTensors = ModuleTensors {
+    name: "pooler.dense",
+    dimensions: &[Hidden, Hidden],
+    has_bias: true,
+};
 
 /// What stands before the names of a layer's modules.
 pub(crate) fn layer_prefix(layer: usize) -> String {
@@ -147,7 +130,8 @@ pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
     let embeddings = EMBEDDINGS.iter().flat_map(|module| module.tensors(""));
     let layers = (0..layers).flat_map(|layer| {
         let prefix = layer_prefix(layer);
-        LAYER.map(|module| module.tensors(&prefix))
+        let modules = LAYER.iter();
+        modules.map(move |module| module.tensors(&prefix))
     });
     embeddings.chain(layers.flatten()).collect()
 }

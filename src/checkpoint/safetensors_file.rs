@@ -7,16 +7,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::json::UniqueKeys;
 use super::local_file::{map, model_error, open as open_file, undisguised, words};
-use super::stored_tensor::{StoredTensor, StoredTensors};
+use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.
@@ -42,25 +42,22 @@ struct Header {
 /// # Errors
 /// The file cannot be opened, or its header is not that of a safetensors file of this size.
 pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
-    let (mut file, size_bytes) = open_file(path)?;
+    let (file, size_bytes) = open_file(path)?;
     let start = read_start(&file)?;
-    let (data_start, tensors) = read_header(&mut file, &start, size_bytes)
+    let (data_start, tensors) = read_header(&file, &start, size_bytes)
         .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
     check_offsets(&tensors, size_bytes - data_start as u64)?;
-    let mapping = Arc::new(map(&file, size_bytes)?);
-    let file_name: Arc<str> = Arc::from(file_name);
-    let stored = |(name, info): (String, TensorInfo)| {
-        let tensor = StoredTensor::new(
-            Arc::clone(&file_name),
-            Arc::clone(&mapping),
-            info.dtype,
-            info.shape,
-            data_start + info.data_offsets.0,
-            None,
-        );
-        (name, tensor)
+    let place = |(name, info): (String, TensorInfo)| {
+        let place = PlacedTensor {
+            dtype: info.dtype,
+            shape: info.shape,
+            start: data_start + info.data_offsets.0,
+            strides: None,
+        };
+        (name, place)
     };
-    Ok(tensors.into_iter().map(stored).collect())
+    let places = tensors.into_iter().map(place);
+    Ok(stored(file_name, map(&file, size_bytes)?, places))
 }
 
 /// The first bytes: enough to recognize a file that is not what its name says.
@@ -76,7 +73,7 @@ fn read_start(file: &File) -> Result<Vec<u8>> {
 ///
 /// The header is read, not mapped, so that a file that shrinks is an error and not a signal.
 fn read_header(
-    file: &mut File,
+    file: &File,
     start: &[u8],
     size_bytes: u64,
 ) -> Result<(usize, BTreeMap<String, TensorInfo>)> {
@@ -88,8 +85,7 @@ fn read_header(
     let header_bytes = u64::from_le_bytes(*preamble);
     check_header_size(header_bytes, size_bytes)?;
     let mut header = vec![0; header_bytes as usize];
-    file.seek(SeekFrom::Start(PREAMBLE_BYTES as u64))
-        .and_then(|_| file.read_exact(&mut header))
+    file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)
         .map_err(|cause| unreadable(&cause))?;
     let parsed: Header = serde_json::from_slice(&header)
         .map_err(|cause| model_error(format!("its header is not that of safetensors: {cause}")))?;

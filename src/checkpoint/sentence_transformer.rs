@@ -7,6 +7,8 @@ mod reader;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use crate::error::{Error, Kind, Result};
 
 /// How the encoder's rows become a sentence vector.
@@ -18,39 +20,49 @@ pub(crate) struct SentenceTransformer {
     pub include_prompt: bool,
     /// What follows the pooling, in order.
     pub layers: Vec<SentenceLayer>,
+    /// What the encoder's own file says.
+    pub encoder: EncoderConfig,
+    /// What the model's own file says.
+    pub config: SentenceConfig,
+}
+
+/// `sentence_bert_config.json`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct EncoderConfig {
     /// Longest record in tokens.
     pub max_seq_length: Option<usize>,
     /// Whether texts are lowercased before anything else.
     pub do_lower_case: bool,
+}
+
+/// `config_sentence_transformers.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct SentenceConfig {
     /// Prompts that may be put before a text.
-    pub prompts: Prompts,
+    prompts: BTreeMap<String, String>,
+    default_prompt_name: Option<String>,
     /// How many numbers of the vector are kept.
     pub truncate_dim: Option<usize>,
 }
 
-/// The prompts of `config_sentence_transformers.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Prompts {
-    by_name: BTreeMap<String, String>,
-    default_name: Option<String>,
-}
-
-impl Prompts {
+impl SentenceConfig {
     /// The prompt that `typed` names, or `typed` itself. `query` and `document` are always known,
     /// as in sentence-transformers: they are empty if the model has none.
     ///
     /// # Errors
     /// [`Kind::Usage`] if `typed` can only be a name, and the model does not know it.
-    pub(crate) fn resolve(&self, typed: &str) -> Result<String> {
+    pub(crate) fn prompt(&self, typed: &str) -> Result<String> {
         let looks_like_name = |name: &str| {
             let is_part = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-' | '.');
             !name.is_empty() && name.chars().all(is_part)
         };
-        match (self.by_name.get(typed), typed) {
+        match (self.prompts.get(typed), typed) {
             (Some(prompt), _) => Ok(prompt.clone()),
             (None, "query" | "document") => Ok(String::new()),
             (None, name) if looks_like_name(name) => {
-                let names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+                let names: Vec<_> = self.prompts.keys().map(String::as_str).collect();
                 let known = match names.as_slice() {
                     [] => "it has none".to_owned(),
                     names => format!("it has {}", names.join(", ")),
@@ -68,7 +80,9 @@ impl Prompts {
     /// The prompt of the model if the user asks for none.
     #[must_use]
     pub(crate) fn default_prompt(&self) -> Option<String> {
-        self.by_name.get(self.default_name.as_ref()?).cloned()
+        self.prompts
+            .get(self.default_prompt_name.as_ref()?)
+            .cloned()
     }
 }
 

@@ -13,48 +13,68 @@ use crate::error::Result;
 /// Tensors by their names in the file.
 pub(super) type StoredTensors = BTreeMap<String, StoredTensor>;
 
+/// Where the numbers of one tensor lie in a file.
+#[derive(Debug, Clone)]
+pub(super) struct PlacedTensor {
+    pub(super) dtype: StoredType,
+    pub(super) shape: Vec<usize>,
+    /// The first byte in the file.
+    pub(super) start: usize,
+    /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
+    pub(super) strides: Option<Vec<usize>>,
+}
+
+impl PlacedTensor {
+    /// Whether the engine reads its numbers where they lie.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.strides.is_none() && self.dtype != StoredType::F64
+    }
+
+    /// The bytes of its numbers.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * item_bytes(self.dtype)
+    }
+}
+
+/// Bytes of one number; every type that is read has whole bytes.
+pub(super) fn item_bytes(dtype: StoredType) -> usize {
+    dtype.bitsize() / 8
+}
+
 /// One tensor of a mapped file.
 pub(super) struct StoredTensor {
     pub(super) file_name: Arc<str>,
-    pub(super) dtype: StoredType,
-    pub(super) shape: Vec<usize>,
+    pub(super) place: PlacedTensor,
     mapping: Arc<Mmap>,
-    /// The first byte in the mapping.
-    start: usize,
-    /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
-    strides: Option<Vec<usize>>,
     /// The numbers in the form that the engine reads, if the file has another; made once.
     copy: OnceLock<Arc<Vec<u8>>>,
 }
 
-impl StoredTensor {
-    /// The tensor at byte `start` of `mapping`; the reader of the file has checked that it lies
-    /// inside.
-    pub(super) fn new(
-        file_name: Arc<str>,
-        mapping: Arc<Mmap>,
-        dtype: StoredType,
-        shape: Vec<usize>,
-        start: usize,
-        strides: Option<Vec<usize>>,
-    ) -> Self {
-        Self {
-            file_name,
-            dtype,
-            shape,
-            mapping,
-            start,
-            strides,
-            copy: OnceLock::new(),
-        }
-    }
+/// The tensors at `places` in `mapping`, a file that messages call `file_name`; its reader has
+/// checked that they lie inside.
+pub(super) fn stored(
+    file_name: &str,
+    mapping: Mmap,
+    places: impl IntoIterator<Item = (String, PlacedTensor)>,
+) -> StoredTensors {
+    let (file_name, mapping): (Arc<str>, _) = (Arc::from(file_name), Arc::new(mapping));
+    let tensor = |place| StoredTensor {
+        file_name: Arc::clone(&file_name),
+        place,
+        mapping: Arc::clone(&mapping),
+        copy: OnceLock::new(),
+    };
+    let places = places.into_iter();
+    places.map(|(name, place)| (name, tensor(place))).collect()
+}
 
+impl StoredTensor {
     /// The type that the engine reads; messages call the tensor `name`.
     ///
     /// # Errors
     /// There is none for the type in the file.
     pub(super) fn engine_dtype(&self, name: &str) -> Result<Dtype> {
-        match self.dtype {
+        match self.place.dtype {
             StoredType::F32 | StoredType::F64 => Ok(Dtype::F32),
             StoredType::F16 => Ok(Dtype::F16),
             StoredType::BF16 => Ok(Dtype::BF16),
@@ -67,30 +87,27 @@ impl StoredTensor {
 
     /// The numbers: in place if they lie one after the other, otherwise gathered; f64 is rounded to
     /// f32.
-    ///
-    /// # Errors
-    /// As [`StoredTensor::engine_dtype`].
     pub(super) fn view(&self, name: &str) -> Result<TensorView> {
         let dtype = self.engine_dtype(name)?;
-        let shape = self.shape.clone();
-        if self.strides.is_none() && self.dtype != StoredType::F64 {
+        let shape = self.place.shape.clone();
+        if self.place.is_in_place() {
             let mapping = Arc::clone(&self.mapping);
-            return Ok(TensorView::new(dtype, shape, mapping, self.start));
+            return Ok(TensorView::new(dtype, shape, mapping, self.place.start));
         }
         let copy = self.copy.get_or_init(|| Arc::new(self.copied()));
         Ok(TensorView::copied(dtype, shape, Arc::clone(copy)))
     }
 
     fn copied(&self) -> Vec<u8> {
-        let item_bytes = self.dtype.bitsize() / 8;
-        let elements: usize = self.shape.iter().product();
-        let source = &self.mapping[self.start..];
-        let mut bytes = Vec::with_capacity(elements * item_bytes);
-        match &self.strides {
-            Some(strides) => gather(source, &self.shape, strides, item_bytes, &mut bytes),
-            None => bytes.extend(&source[..elements * item_bytes]),
+        let PlacedTensor { dtype, shape, .. } = &self.place;
+        let source = &self.mapping[self.place.start..];
+        let size_bytes = self.place.size_bytes();
+        let mut bytes = Vec::with_capacity(size_bytes);
+        match &self.place.strides {
+            Some(strides) => gather(source, shape, strides, item_bytes(*dtype), &mut bytes),
+            None => bytes.extend(&source[..size_bytes]),
         }
-        match self.dtype {
+        match dtype {
             StoredType::F64 => to_f32(&bytes),
             _ => bytes,
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use super::files::WeightFormat;
 use super::local_file::model_error;
 use super::names::{self, ConfigSize};
 use super::safetensors_file::shape_text;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
+use super::weight_files::WeightFormat;
 use super::weights;
 use crate::error::{Error, Result};
 
@@ -76,7 +76,7 @@ impl Tensors {
     fn find_shaped(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
         match self.stored(name)? {
             None => Ok(None),
-            Some((name, tensor)) if tensor.shape == shape => tensor.view(name).map(Some),
+            Some((name, tensor)) if tensor.place.shape == shape => tensor.view(name).map(Some),
             Some((name, tensor)) => Err(wrong_shape(name, tensor, &shape_text(shape))),
         }
     }
@@ -124,7 +124,7 @@ impl Tensors {
         let mut dtypes = BTreeSet::new();
         for (name, _) in names::encoder(config.num_hidden_layers) {
             let stored = self.stored(&name)?;
-            dtypes.extend(stored.map(|(_, tensor)| tensor.dtype.to_string()));
+            dtypes.extend(stored.map(|(_, tensor)| tensor.place.dtype.to_string()));
         }
         Ok(dtypes)
     }
@@ -193,7 +193,7 @@ impl Tensors {
     fn check_tensor(&self, name: &str, dimensions: &[ConfigSize], config: &Config) -> Result<()> {
         let (name, tensor) = self.stored(name)?.ok_or_else(|| self.missing(name))?;
         let sizes = dimensions.iter().map(|dimension| dimension.size(config));
-        if !tensor.shape.iter().copied().eq(sizes) {
+        if !tensor.place.shape.iter().copied().eq(sizes) {
             let keys: Vec<String> = dimensions
                 .iter()
                 .map(|dimension| format!("`{}` {}", dimension.key(), dimension.size(config)))
@@ -242,6 +242,6 @@ pub(super) fn wrong_shape(name: &str, tensor: &StoredTensor, wanted: &str) -> Er
     model_error(format!(
         "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
         tensor.file_name,
-        shape_text(&tensor.shape)
+        shape_text(&tensor.place.shape)
     ))
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::files::{WeightFiles, WeightFormat, unusable};
+use super::directory::unusable;
 use super::local_file::model_error;
 use super::stored_tensor::StoredTensors;
+use super::weight_files::{WeightFiles, WeightFormat};
 use super::{pytorch, safetensors_file};
 use crate::error::Result;
 

@@ -82,17 +82,15 @@ impl Arguments {
     }
 
     fn check_fields(&self) -> Result<()> {
-        if self.fields.contains(&Field::Embedding) && self.pooling.is_none() {
-            return usage(
-                "the field `embedding` needs --pooling",
-                "add --pooling mean",
-            );
-        }
-        if self.fields.contains(&Field::Words) && self.word_pooling.is_none() {
-            return usage(
-                "the field `words` needs --word-pooling",
-                "add --word-pooling mean",
-            );
+        let needs = [
+            (Field::Embedding, "--pooling", self.pooling.is_some()),
+            (Field::Words, "--word-pooling", self.word_pooling.is_some()),
+        ];
+        for (field, option, is_given) in needs {
+            if self.fields.contains(&field) && !is_given {
+                let message = format!("the field `{}` needs {option}", field.name());
+                return usage(&message, &format!("add {option} mean"));
+            }
         }
         Ok(())
     }
@@ -155,6 +153,18 @@ impl Arguments {
             );
         }
         Ok(())
+    }
+}
+
+/// The tokens of `--max-length`; the model's own limit is checked when it is known.
+pub(super) fn max_length(typed: &str) -> std::result::Result<u32, String> {
+    match typed.parse() {
+        Ok(tokens @ 3..) => Ok(tokens),
+        _ => Err(
+            "allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's \
+             max_position_embeddings"
+                .to_owned(),
+        ),
     }
 }
 

@@ -65,9 +65,7 @@ impl Arguments {
         }
         Ok(())
     }
-}
 
-impl Arguments {
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage) if the ending of the file is not one of ours, or
     /// asks for a compression that the format does not take.

@@ -11,7 +11,6 @@
 mod check;
 mod format;
 mod input;
-mod values;
 mod version;
 
 use std::ffi::OsStr;
@@ -89,7 +88,7 @@ pub struct Arguments {
 
     /// Longest record in tokens, `[CLS]` and `[SEP]` included [default: the
     /// tokenizer's model_max_length, at most the model's max_position_embeddings]
-    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = values::max_length)]
+    #[arg(long, value_name = "N", help_heading = "Tokens", value_parser = check::max_length)]
     pub max_length: Option<u32>,
 
     /// What happens to a text that is longer
@@ -353,7 +352,7 @@ impl Arguments {
                 Fields::OneVector => fields.push(Field::Id),
             }
         }
-        if !self.input.keep_columns.is_empty() {
+        if !self.input.options.columns.keep.is_empty() {
             fields.push(Field::Columns);
         }
         if !self.layers.is_empty() && !fields.contains(&Field::Attentions) {

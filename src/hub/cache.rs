@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::is_small_and_damaged;
-use crate::checkpoint::files;
+use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result, io_words};
 
 /// Most bytes of a ref; it holds 40 digits.
@@ -20,9 +20,9 @@ const MAX_REF_BYTES: u64 = 256;
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryCache {
     /// The cache directory, as it was given.
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// `models--owner--name`.
-    folder: String,
+    pub(super) folder: String,
 }
 
 impl RepositoryCache {
@@ -32,17 +32,6 @@ impl RepositoryCache {
             root,
             folder: id.folder(),
         }
-    }
-
-    /// The cache directory.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// `models--owner--name`.
-    #[cfg(feature = "hub")]
-    pub(super) fn folder(&self) -> &str {
-        &self.folder
     }
 
     /// Where the files of `commit` are.
@@ -65,7 +54,7 @@ impl RepositoryCache {
             None => self.referenced_commit(&root, revision)?,
         };
         let snapshot = self.snapshot(&commit);
-        let directory = files::model_directory(&snapshot);
+        let directory = modules::model_directory(&snapshot);
         for file in files::model_files(&directory, weights)? {
             check_file(&root, &directory.join(file))?;
         }

@@ -26,7 +26,8 @@ use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
-use crate::checkpoint::files::{self, WeightFormat};
+use crate::checkpoint::weight_files::read_index;
+use crate::checkpoint::{WeightFormat, files, modules};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A file that arrives damaged or not at all is tried once more.
@@ -54,8 +55,7 @@ pub(super) fn fetch(
         let download = ModelDownload {
             id,
             commit: first.metadata.commit.clone(),
-            repository: repository(&hub, environment, id)?,
-            environment,
+            repository: repository(&hub, id)?,
             installer: &installer,
             hub: &hub,
             draw: source.progress,
@@ -72,7 +72,7 @@ struct FirstFile {
     metadata: FileMetadata,
 }
 
-async fn first_file(hub: &Hub, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
+async fn first_file(hub: &Hub<'_>, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
     for name in [files::CONFIG, files::MODULES] {
         if let Some(metadata) = hub.metadata(id, revision, name).await? {
             return Ok(FirstFile { name, metadata });
@@ -117,11 +117,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// `hf-hub`'s handle.
-fn repository(
-    hub: &Hub,
-    environment: &Environment,
-    id: &RepositoryId,
-) -> Result<HFRepository<RepoTypeModel>> {
+fn repository(hub: &Hub, id: &RepositoryId) -> Result<HFRepository<RepoTypeModel>> {
+    let environment = hub.environment;
     let client = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(environment.timeouts.etag)
@@ -135,7 +132,7 @@ fn repository(
         .user_agent(USER_AGENT)
         // Without a token hf-hub would look for one itself, in /tmp if there is no HOME. One that
         // cannot stand in a header is not sent.
-        .token(hub.token().map_or("\n", Token::secret))
+        .token(hub.token.as_ref().map_or("\n", Token::secret))
         .cache_enabled(false)
         .retry_max_attempts(2)
         .build()
@@ -162,9 +159,8 @@ struct ModelDownload<'a> {
     id: &'a RepositoryId,
     commit: Commit,
     repository: HFRepository<RepoTypeModel>,
-    environment: &'a Environment,
     installer: &'a Installer<'a>,
-    hub: &'a Hub,
+    hub: &'a Hub<'a>,
     draw: bool,
 }
 
@@ -206,7 +202,7 @@ impl ModelDownload<'_> {
     /// repository.
     async fn model_folder(&self, first: &FirstFile) -> Result<String> {
         self.get(files::MODULES).await?;
-        let modules = files::modules(&self.installer.snapshot(&self.commit));
+        let modules = modules::listed(&self.installer.cache.snapshot(&self.commit));
         let module = modules.first().filter(|module| !module.path.is_empty());
         if let Some(module) = module {
             let folder = format!("{}/", module.path);
@@ -223,8 +219,8 @@ impl ModelDownload<'_> {
 
     /// The modules of sentence-transformers that follow the model itself, if it has any.
     async fn get_modules(&self, weights: bool) -> Result<()> {
-        let snapshot = self.installer.snapshot(&self.commit);
-        for module in files::modules(&snapshot) {
+        let snapshot = self.installer.cache.snapshot(&self.commit);
+        for module in modules::listed(&snapshot) {
             if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path)).await? {
                 continue;
             }
@@ -252,8 +248,8 @@ impl ModelDownload<'_> {
     }
 
     async fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
-        let directory = self.installer.snapshot(&self.commit).join(folder);
-        let weight_map = files::read_index(&directory, format)?;
+        let directory = self.installer.cache.snapshot(&self.commit).join(folder);
+        let weight_map = read_index(&directory, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
             if !self.get(&format!("{folder}{shard}")).await? {
@@ -338,19 +334,19 @@ impl ModelDownload<'_> {
         max_bytes: u64,
     ) -> Result<std::result::Result<PathBuf, String>> {
         let transfer = Transfer::new(file, metadata.size_bytes, self.draw);
-        let silence = self.environment.timeouts.download;
+        let silence = self.hub.environment.timeouts.download;
         let request = self
             .repository
             .download_file()
             .filename(file)
             .revision(self.commit.as_str())
-            .local_dir(self.installer.staging())
+            .local_dir(&self.installer.staging)
             .progress(transfer.clone())
             .send();
         let ended = transfer.watch(silence, max_bytes, request).await;
         let far = far(transfer.received(), metadata.size_bytes);
         match ended {
-            Ok(Err(HFError::Io(error))) => Err(cannot_write(self.installer.staging(), &error)),
+            Ok(Err(HFError::Io(error))) => Err(cannot_write(&self.installer.staging, &error)),
             Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
             Err(TransferEnd::TooLong) => Ok(Err(format!(
                 "more data came than the {max_bytes} bytes allowed, {far}"

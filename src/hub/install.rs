@@ -8,6 +8,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepositoryCache;
@@ -18,8 +19,9 @@ use crate::notes;
 
 /// The right to write one repository of the cache, held until it is dropped.
 pub(super) struct Installer<'a> {
-    cache: &'a RepositoryCache,
-    staging: PathBuf,
+    pub(super) cache: &'a RepositoryCache,
+    /// The directory where a download lies until it is verified, in the cache's file system.
+    pub(super) staging: PathBuf,
     _lock: File,
 }
 
@@ -29,9 +31,9 @@ impl<'a> Installer<'a> {
     /// # Errors
     /// [`Kind::Hub`] if the cache cannot be written.
     pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
-        let root = cache.root();
+        let root = &cache.root;
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
-        let locks = directory(root, &[".locks", cache.folder()])?;
+        let locks = directory(root, &[".locks", &cache.folder])?;
         // Not Python's locks, one per blob: hf-hub takes those, and gives up after 10 s.
         let path = locks.join("bert-embed.lock");
         refuse_link(&path)?;
@@ -51,11 +53,6 @@ impl<'a> Installer<'a> {
         })
     }
 
-    /// The directory where a download lies until it is verified, in the cache's file system.
-    pub(super) fn staging(&self) -> &Path {
-        &self.staging
-    }
-
     /// Whether the cache has the blob, undamaged.
     pub(super) fn has(&self, hash: &BlobHash) -> Result<bool> {
         let blob = self.directory(&["blobs"])?.join(hash.digits());
@@ -73,11 +70,6 @@ impl<'a> Installer<'a> {
         replace(staged, &blob)
     }
 
-    /// Where the files of `commit` are.
-    pub(super) fn snapshot(&self, commit: &Commit) -> PathBuf {
-        self.cache.snapshot(commit)
-    }
-
     /// Makes `file` of the snapshot of `commit` a link to the blob.
     pub(super) fn link(&self, commit: &Commit, file: &str, hash: &BlobHash) -> Result<()> {
         let mut folders: Vec<&str> = file.split('/').collect();
@@ -93,7 +85,7 @@ impl<'a> Installer<'a> {
         }
         let new = snapshot.join(format!(".{file}.incomplete"));
         remove(&new)?;
-        point(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
+        symlink(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
         replace(&new, &pointer)
     }
 
@@ -113,7 +105,7 @@ impl<'a> Installer<'a> {
     }
 
     fn directory(&self, parts: &[&str]) -> Result<PathBuf> {
-        let root = directory(self.cache.root(), &[self.cache.folder()])?;
+        let root = directory(&self.cache.root, &[&self.cache.folder])?;
         directory(&root, parts)
     }
 }
@@ -188,18 +180,6 @@ fn replace(new: &Path, old: &Path) -> Result<()> {
         drop(fs::remove_file(new));
         cannot_write(old, &error)
     })
-}
-
-#[cfg(unix)]
-fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(blob, pointer)
-}
-
-/// Copies instead, as Python's client does if links need a privilege.
-#[cfg(not(unix))]
-fn point(blob: &Path, pointer: &Path) -> io::Result<()> {
-    let snapshot = pointer.parent().unwrap_or(pointer);
-    fs::copy(snapshot.join(blob), pointer).map(drop)
 }
 
 /// A cache that cannot be written, which `--cache-dir` helps against.

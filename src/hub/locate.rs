@@ -7,7 +7,7 @@ use super::cache::RepositoryCache;
 use super::environment::Environment;
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::{ModelSource, Snapshot};
-use crate::checkpoint::files;
+use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
@@ -62,7 +62,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
         ));
     }
     let root = directory;
-    let directory = files::model_directory(&root);
+    let directory = modules::model_directory(&root);
     files::model_files(&directory, source.weights)?;
     Ok(Snapshot {
         directory,
@@ -102,7 +102,7 @@ pub(crate) fn weights_on_hub(
 fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snapshot {
     let root = cache.snapshot(commit);
     Snapshot {
-        directory: files::model_directory(&root),
+        directory: modules::model_directory(&root),
         root,
         model: id.to_string(),
         commit: Some(commit.as_str().to_owned()),
@@ -126,7 +126,7 @@ fn not_cached(source: &ModelSource, cache: &RepositoryCache, cause: &str) -> Err
         "could not find model `{}` (revision `{}`) in the cache `{}`",
         source.model,
         source.revision,
-        cache.root().display()
+        cache.root.display()
     ))
 }
 

@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::credentials::{Proxy, Token};
-use super::environment::{Environment, Timeouts};
+use super::environment::Environment;
 use super::refusal::{Refusal, no_answer, trouble};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
@@ -37,17 +37,17 @@ pub(super) struct FileMetadata {
 }
 
 /// The hub, to ask for headers.
-pub(super) struct Hub {
+pub(super) struct Hub<'a> {
     client: Client,
     endpoint: Url,
-    token: Option<Token>,
-    proxy: Option<Proxy>,
-    timeouts: Timeouts,
+    /// The token that goes with each request to this host, and to no other.
+    pub(super) token: Option<Token>,
+    pub(super) environment: &'a Environment,
 }
 
-impl Hub {
+impl<'a> Hub<'a> {
     /// The hub that `environment` names; asks nothing yet.
-    pub(super) fn new(environment: &Environment) -> Result<Self> {
+    pub(super) fn new(environment: &'a Environment) -> Result<Self> {
         environment.proxy.as_ref().map_or(Ok(()), Proxy::check)?;
         let client = Client::builder()
             .user_agent(USER_AGENT)
@@ -59,19 +59,13 @@ impl Hub {
             client,
             endpoint: endpoint(environment.endpoint())?,
             token: environment.token()?,
-            proxy: environment.proxy.clone(),
-            timeouts: environment.timeouts,
+            environment,
         })
     }
 
     /// The hub's host, for messages.
     pub(super) fn host(&self) -> &str {
         self.endpoint.host_str().unwrap_or_default()
-    }
-
-    /// The token that goes with each request to this host, and to no other.
-    pub(super) fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
     }
 
     /// What the hub says of `file`; none if the repository has no such file.
@@ -114,7 +108,7 @@ impl Hub {
 
     /// The answer to a HEAD request, which is repeated if trying again may help.
     async fn head(&self, url: &Url) -> Result<Response> {
-        let mut pause = self.timeouts.retry;
+        let mut pause = self.environment.timeouts.retry;
         let mut attempts_left = ATTEMPTS;
         loop {
             attempts_left -= 1;
@@ -136,8 +130,8 @@ impl Hub {
     }
 
     fn no_answer(&self, error: reqwest::Error) -> Error {
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.variable);
-        no_answer(self.host(), proxy, error, self.timeouts.etag)
+        let proxy = self.environment.proxy.as_ref().map(|proxy| proxy.variable);
+        no_answer(self.host(), proxy, error, self.environment.timeouts.etag)
     }
 
     async fn send(&self, url: &Url) -> reqwest::Result<Response> {

@@ -9,7 +9,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+
+use crate::notes;
 
 /// Fewer bytes than this in the whole time allowed for the next ones count as silence: a hub that
 /// sends one byte a second would otherwise hold this program for years.
@@ -33,16 +35,8 @@ pub(super) enum TransferEnd {
 impl Transfer {
     /// A transfer of `file`, drawn on stderr if `draw`.
     pub(super) fn new(file: &str, size_bytes: Option<u64>, draw: bool) -> Arc<Self> {
-        let bar = if draw {
-            ProgressBar::new(size_bytes.unwrap_or(0))
-        } else {
-            ProgressBar::hidden()
-        };
         let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        // The template is a constant; were it wrong, the default style would serve.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
+        let bar = notes::bar(draw, Some(size_bytes.unwrap_or(0)), template);
         bar.set_message(file.to_owned());
         Arc::new(Self {
             received: AtomicU64::new(0),

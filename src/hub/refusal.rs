@@ -6,7 +6,7 @@ use std::time::Duration;
 use hf_hub::HFError;
 use reqwest::StatusCode;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, lower_first};
 
 /// The tip of a failure that a local copy of the model would avoid.
 const LOCAL_DIRECTORY: &str = "try again later, or give a local directory with --model DIR";
@@ -123,13 +123,6 @@ fn request_cause(error: reqwest::Error) -> String {
         cause = deeper;
     }
     lower_first(&cause.to_string())
-}
-
-fn lower_first(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or(String::new(), |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
 }
 
 /// `duration` with its unit, whole seconds as such.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::repository::is_lower_hex;
 use super::snapshot::Snapshot;
-use crate::checkpoint::files;
+use crate::checkpoint::{files, modules};
 use crate::error::{Classify, Kind, Result};
 use crate::hex::hex;
 
@@ -84,10 +84,10 @@ impl FileHash {
 pub fn verify(snapshot: &Snapshot) -> Result<Vec<FileHash>> {
     let (root, directory) = (&snapshot.root, &snapshot.directory);
     let model = files::model_files(directory, true)?.into_iter();
-    let modules = files::module_files(root, directory).into_iter();
+    let of_modules = modules::files(root, directory).into_iter();
     let model = model.map(|file| (directory, file));
     model
-        .chain(modules.map(|file| (root, file)))
+        .chain(of_modules.map(|file| (root, file)))
         .map(|(folder, file)| {
             let path = folder.join(&file);
             let (found, expected) = hash(&path)

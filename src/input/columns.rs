@@ -1,21 +1,44 @@
-//! The columns of a table, or keys of a JSON line, that hold the parts of a text.
+//! The columns of a table, or keys of a JSON line, that hold the parts of a text; the doc comments
+//! are the help.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments are the help, where backticks show"
+)]
+
+use clap::Args;
 
 use crate::error::{Error, Kind, Result};
 
 use super::Segment;
 
 /// The names of the columns; `None` is the default name, which a table need not have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct ColumnNames {
-    /// The first segment.
+    /// Column of the texts in a table, or their key in JSON lines [default: text]
+    #[arg(long = "text-column", id = "text_column", value_name = "NAME")]
     pub text: Option<String>,
-    /// The second segment.
+
+    /// Column of the second segments, of which an empty cell is none [default: text_pair]
+    #[arg(long = "pair-column", id = "pair_column", value_name = "NAME")]
     pub pair: Option<String>,
-    /// The text's own name.
+
+    /// Column of the ids, strings or numbers, of which an empty cell is none [default: id]
+    #[arg(long = "id-column", id = "id_column", value_name = "NAME")]
     pub id: Option<String>,
-    /// The first segment as a list of words.
+
+    /// Column of lists of words, instead of texts; jsonl and parquet only [default: words]
+    #[arg(long = "words-column", id = "words_column", value_name = "NAME")]
     pub words: Option<String>,
-    /// Columns that are carried into the record.
+
+    /// Columns to carry into the records, comma-separated, as the object `columns`. Times are in
+    /// UTC; a number that is not finite is null
+    #[arg(
+        long = "keep-columns",
+        id = "keep_columns",
+        value_name = "LIST",
+        value_delimiter = ','
+    )]
     pub keep: Vec<String>,
 }
 
@@ -37,6 +60,19 @@ impl ColumnNames {
 
     pub(super) fn words(&self) -> &str {
         self.words.as_deref().unwrap_or("words")
+    }
+
+    /// The options that name them, of those that were given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let options = [
+            ("--text-column", self.text.is_some()),
+            ("--pair-column", self.pair.is_some()),
+            ("--id-column", self.id.is_some()),
+            ("--words-column", self.words.is_some()),
+            ("--keep-columns", !self.keep.is_empty()),
+        ];
+        let given = options.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(option, _)| option)
     }
 
     /// The named columns that a text need not have.

@@ -1,7 +1,7 @@
 //! Whole files as texts, one document per file.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::lines::{MAX_TEXT_BYTES, utf_8};
 use super::source::InputFile;
 use super::{BadText, Id, InputItem, Place, Text};
-use crate::error::{Classify, Kind, Result};
+use crate::error::{Classify, Error, Kind, Result};
 
 /// The text in `file`. One that cannot be read is bad by itself.
 pub(super) fn read(file: &InputFile) -> InputItem {
@@ -57,32 +57,26 @@ pub(super) fn read(file: &InputFile) -> InputItem {
 /// # Errors
 /// [`Kind::Input`] if a directory cannot be read.
 pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |path: &Path| {
+        let what = format!("could not read `{}`", path.display());
+        |cause: io::Error| Error::new(Kind::Input, cause).context(what)
+    };
     let mut files = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
-        let what = || format!("could not read `{}`", directory.display());
-        let entries = fs::read_dir(&directory)
-            .with_context(what)
-            .kind(Kind::Input)?;
-        for entry in entries {
-            let entry = entry.with_context(what).kind(Kind::Input)?;
+        for entry in fs::read_dir(&directory).map_err(unreadable(&directory))? {
+            let entry = entry.map_err(unreadable(&directory))?;
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
             let path = entry.path();
-            let what = || format!("could not read `{}`", path.display());
-            let is_directory = entry
-                .file_type()
-                .with_context(what)
-                .kind(Kind::Input)?
-                .is_dir();
-            if is_directory {
+            let kind = entry.file_type().map_err(unreadable(&path))?;
+            if kind.is_dir() {
                 directories.push(path);
-            } else if fs::metadata(&path)
-                .with_context(what)
-                .kind(Kind::Input)?
-                .is_file()
-            {
+                continue;
+            }
+            let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
+            if metadata.is_file() {
                 files.push(path);
             }
         }

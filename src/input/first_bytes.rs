@@ -99,18 +99,18 @@ fn utf_16(head: &[u8]) -> Option<&'static str> {
 
 /// Whether `head` begins as a JSON array of objects, strings or arrays does.
 pub(super) fn is_json_array(head: &[u8]) -> bool {
-    let Some(rest) = head.trim_ascii_start().strip_prefix(b"[") else {
-        return false;
-    };
-    matches!(rest.trim_ascii_start().first(), Some(b'{' | b'"' | b'['))
+    matches!(first_two(head), Some((b'[', b'{' | b'"' | b'[')))
 }
 
 /// Whether `head` begins as a JSON object does.
 pub(super) fn is_json_object(head: &[u8]) -> bool {
-    let Some(rest) = head.trim_ascii_start().strip_prefix(b"{") else {
-        return false;
-    };
-    rest.trim_ascii_start().first() == Some(&b'"')
+    first_two(head) == Some((b'{', b'"'))
+}
+
+/// The first two bytes that are no white space.
+fn first_two(head: &[u8]) -> Option<(u8, u8)> {
+    let mut bytes = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+    Some((*bytes.next()?, *bytes.next()?))
 }
 
 /// Whether the lines in `head` seem to end with CR alone.

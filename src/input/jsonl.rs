@@ -49,29 +49,18 @@ pub(super) fn parse(
     unseen_keys.retain(|key| !values.has(key));
     let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
     let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
-    let known_id = id.as_ref().ok().cloned().flatten();
     // Of a line that breaks off, only a part may have been read.
     let kept = read.and_then(|()| columns.kept(values.kept().map(Ok)));
-    let known = kept.as_ref().ok().cloned().flatten();
-    let text = || -> Result<Text, String> {
-        let kept = kept?;
+    Text::of_parts(id, kept, || {
         let is_list = |words: &&RawValue| is_list_of_strings(words.get());
         let words = words.filter(|it| columns.takes_words(text.is_some(), is_list(it)));
         let text = text.filter(|_| columns.takes_text(words.is_some()));
         let text = text.map(|text| value(line, columns.text(), text));
         let words = words.map(|words| value(line, columns.words(), words));
         let pair = pair.map(|pair| value(line, columns.pair(), pair));
-        Ok(Text {
-            id: id?,
-            pair: pair.transpose()?,
-            columns: kept,
-            ..Text::of(columns.first(text.transpose()?, words.transpose()?)?)
-        })
-    };
-    text().map_err(|message| BadText {
-        id: known_id,
-        columns: known,
-        ..BadText::because(message)
+        let pair = pair.transpose()?;
+        let first = columns.first(text.transpose()?, words.transpose()?)?;
+        Ok((first, pair))
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::columns::ColumnNames;
 use super::source::NamedReader;
-use super::{BadText, InputItem, Place, Text, TextOrBad, first_bytes, jsonl, until_error};
+use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, placed, until_error};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
@@ -21,8 +21,6 @@ pub(super) enum LineFormat {
     /// A text, which splits at the first separator into two segments.
     Text {
         pair_separator: Option<String>,
-        /// Whether it ends with NUL instead of LF.
-        is_nul_separated: bool,
         /// Whether lines of text are only the default, and nobody asked for them.
         is_guess: bool,
     },
@@ -34,6 +32,8 @@ pub(super) enum LineFormat {
 pub(super) struct TextLines {
     source: NamedReader,
     format: LineFormat,
+    /// The byte that a line ends with.
+    end: u8,
     /// Number of the line read last, from 1.
     line_number: u64,
     /// Keys that the user named and no line has had yet.
@@ -41,8 +41,8 @@ pub(super) struct TextLines {
 }
 
 impl TextLines {
-    /// The lines of `source`, read as `format`.
-    pub(super) fn new(source: NamedReader, format: LineFormat) -> Self {
+    /// The lines of `source`, each with `end` behind it and read as `format`.
+    pub(super) fn new(source: NamedReader, format: LineFormat, end: u8) -> Self {
         let unseen_keys = match &format {
             LineFormat::Json(columns) => columns.optional(),
             LineFormat::Text { .. } => Vec::new(),
@@ -50,6 +50,7 @@ impl TextLines {
         Self {
             source,
             format,
+            end,
             line_number: 0,
             unseen_keys,
         }
@@ -60,18 +61,8 @@ impl TextLines {
         until_error(move || self.next_line())
     }
 
-    fn end(&self) -> u8 {
-        match self.format {
-            LineFormat::Text {
-                is_nul_separated: true,
-                ..
-            } => 0,
-            LineFormat::Text { .. } | LineFormat::Json(_) => b'\n',
-        }
-    }
-
     fn next_line(&mut self) -> Result<Option<InputItem>> {
-        let end = self.end();
+        let end = self.end;
         let mut bytes = Vec::new();
         if self.line_number == 0 {
             self.note_guess()?;
@@ -92,7 +83,7 @@ impl TextLines {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_TEXT_BYTES {
             let size_bytes = read + self.skip_line()?;
-            let text = Err(self.bad(BadText::because("it is longer than 16 MiB")));
+            let text = self.placed(Err(BadText::because("it is longer than 16 MiB")));
             return Ok(Some(InputItem { text, size_bytes }));
         }
         if end == b'\n' && bytes.last() == Some(&b'\r') {
@@ -136,12 +127,8 @@ impl TextLines {
 
     fn text(&mut self, bytes: Vec<u8>) -> TextOrBad<Text> {
         let text = utf_8(bytes).map_err(BadText::because);
-        text.and_then(|line| self.parse(line))
-            .map(|text| Text {
-                place: self.place(),
-                ..text
-            })
-            .map_err(|bad| self.bad(bad))
+        let text = text.and_then(|line| self.parse(line));
+        self.placed(text)
     }
 
     fn parse(&mut self, line: String) -> TextOrBad<Text> {
@@ -153,24 +140,16 @@ impl TextLines {
         }
     }
 
-    fn place(&self) -> Place {
-        Place {
-            index: 0,
-            file: self.source.name_of_several.clone(),
-            line: Some(self.line_number),
-        }
-    }
-
-    /// What is wrong with the line read last, with its place.
-    fn bad(&self, bad: BadText) -> BadText {
-        let (line, name) = (self.line_number, &self.source.name);
-        bad.at(format_args!("line {line} of `{name}`"), self.place())
+    /// The line read last, with its place.
+    fn placed(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
+        let (line, source) = (self.line_number, &self.source);
+        let name = format_args!("line {line} of `{}`", source.name);
+        placed(text, name, source.name_of_several.clone(), Some(line))
     }
 
     /// Skips to the next line end and returns how many bytes that were.
     fn skip_line(&mut self) -> Result<u64> {
-        let end = self.end();
-        let skipped = skip_until(&mut self.source.reader, end, MAX_SKIPPED_BYTES)
+        let skipped = skip_until(&mut self.source.reader, self.end, MAX_SKIPPED_BYTES)
             .map_err(|cause| self.source.failed(cause))?;
         if let Some(skipped) = skipped {
             return Ok(skipped);
@@ -193,11 +172,7 @@ pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
 fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
-        let buffer = match reader.fill_buf() {
-            Ok(buffer) => buffer,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
+        let buffer = reader.fill_buf()?;
         let end = buffer.iter().position(|&byte| byte == end);
         let used = end.map_or(buffer.len(), |position| position + 1);
         reader.consume(used);
@@ -217,13 +192,12 @@ mod tests {
 
     const TEXT: LineFormat = LineFormat::Text {
         pair_separator: None,
-        is_nul_separated: false,
         is_guess: false,
     };
 
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
         let source = NamedReader::new("x", Cursor::new(bytes.to_vec()));
-        TextLines::new(source, TEXT)
+        TextLines::new(source, TEXT, b'\n')
             .items()
             .map(|line| line.expect("a cursor can be read").text)
             .collect()
@@ -281,7 +255,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_given_up() {
         let source = NamedReader::new("zeros", BufReader::new(io::repeat(0)));
-        let mut lines = TextLines::new(source, TEXT).items();
+        let mut lines = TextLines::new(source, TEXT, b'\n').items();
         let error = lines
             .next()
             .expect("a first line")

@@ -11,6 +11,7 @@ mod format;
 mod id;
 mod jsonl;
 mod lines;
+mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod selection;
@@ -18,8 +19,7 @@ mod source;
 mod table;
 mod text;
 
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
@@ -27,38 +27,15 @@ pub(crate) use columns::ColumnNames;
 pub(crate) use format::InputFormat;
 pub(crate) use id::Id;
 use lines::{LineFormat, TextLines};
+pub(crate) use options::InputOptions;
 #[cfg(feature = "parquet")]
 use parquet::ParquetRows;
-use selection::SelectedItems;
-pub(crate) use selection::{Shard, TextSelection};
+use selection::TextSelection;
 use source::{InputFile, NamedReader};
 use table::Table;
+use text::placed;
 pub(crate) use text::{BadText, Place, TextOrBad};
 pub use text::{Segment, Text};
-
-/// How the input is read.
-#[derive(Debug, Clone, Default)]
-pub struct InputOptions {
-    /// What every file holds; if `None`, each file's ending says it.
-    pub format: Option<InputFormat>,
-    /// Splits a line into two segments.
-    pub pair_separator: Option<String>,
-    /// Whether texts end with NUL instead of LF.
-    pub is_nul_separated: bool,
-    /// The columns that hold the parts of a text.
-    pub columns: ColumnNames,
-    /// The texts that are embedded.
-    pub selection: TextSelection,
-}
-
-impl InputOptions {
-    /// What the file at `path` holds: as asked for, else by its ending, else lines.
-    #[must_use]
-    pub fn format_of(&self, path: &Path) -> InputFormat {
-        let by_ending = || InputFormat::by_ending(path);
-        self.format.or_else(by_ending).unwrap_or(InputFormat::Lines)
-    }
-}
 
 /// One text as it was read, good or bad by itself.
 #[derive(Debug)]
@@ -91,13 +68,8 @@ pub(crate) struct Texts {
 
 impl Texts {
     fn select(self, selection: TextSelection) -> Self {
-        let items = SelectedItems {
-            items: self.items,
-            selection,
-            index: 0,
-        };
         Self {
-            items: Box::new(items),
+            items: Box::new(selection.of(self.items)),
             size_bytes: self.size_bytes.filter(|_| selection.is_all()),
         }
     }
@@ -120,19 +92,15 @@ fn until_error(
 
 /// Texts from the command line's arguments.
 #[must_use]
-pub(crate) fn from_arguments(
-    texts: Vec<String>,
-    pair: Option<String>,
-    options: InputOptions,
-) -> Texts {
+pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
-    let separator = options.pair_separator;
-    let text = move |text: String| match &pair {
+    let selection = options.selection;
+    let text = move |text: String| match &options.pair {
         Some(pair) => Text {
             pair: Some(pair.clone()),
             ..Text::new(text)
         },
-        None => Text::split(text, separator.as_deref()),
+        None => Text::split(text, options.pair_separator.as_deref()),
     };
     let item = move |argument: String| {
         Ok(InputItem {
@@ -144,7 +112,7 @@ pub(crate) fn from_arguments(
         size_bytes,
         items: Box::new(texts.into_iter().map(item)),
     };
-    texts.select(options.selection)
+    texts.select(selection)
 }
 
 /// Texts from `files`, one after the other; `-` is standard input.
@@ -225,20 +193,20 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
             let mut source = file.text(false)?;
             refuse_json_array(&mut source)?;
             let format = LineFormat::Json(columns());
-            Ok(Box::new(TextLines::new(source, format).items()))
+            Ok(Box::new(TextLines::new(source, format, b'\n').items()))
         }
         InputFormat::Lines => {
-            let mut source = file.text(options.is_nul_separated)?;
-            let is_guess = options.format.is_none() && !options.is_nul_separated;
+            let mut source = file.text(options.null)?;
+            let is_guess = options.input_format.is_none() && !options.null;
             if is_guess {
                 refuse_json_array(&mut source)?;
             }
             let format = LineFormat::Text {
                 pair_separator: options.pair_separator.clone(),
-                is_nul_separated: options.is_nul_separated,
                 is_guess,
             };
-            Ok(Box::new(TextLines::new(source, format).items()))
+            let end = if options.null { 0 } else { b'\n' };
+            Ok(Box::new(TextLines::new(source, format, end).items()))
         }
     }
 }
@@ -269,10 +237,4 @@ fn refuse_json_array(source: &mut NamedReader) -> Result<()> {
                  --input-format lines takes its lines as texts",
             ),
     )
-}
-
-/// Whether standard input is a terminal: waiting for texts there would look like hanging.
-#[must_use]
-pub(crate) fn standard_input_is_terminal() -> bool {
-    io::stdin().is_terminal()
 }

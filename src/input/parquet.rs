@@ -11,7 +11,7 @@ use parquet::schema::types::Type;
 
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::source::InputFile;
-use super::{BadText, Id, InputItem, Place, Text, TextOrBad, lines, until_error};
+use super::{Id, InputItem, Text, TextOrBad, lines, placed, until_error};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
@@ -88,18 +88,10 @@ impl ParquetRows {
             return Ok(None);
         };
         self.row_number += 1;
-        let place = Place {
-            index: 0,
-            file: self.file.name_of_several.clone(),
-            line: None,
-        };
-        let text = match self.text(row) {
-            Ok(text) => Ok(Text { place, ..text }),
-            Err(bad) => {
-                let (row, name) = (self.row_number, &self.file.name);
-                Err(bad.at(format_args!("row {row} of `{name}`"), place))
-            }
-        };
+        let text = self.text(row);
+        let (row, file) = (self.row_number, &self.file);
+        let name = format_args!("row {row} of `{}`", file.name);
+        let text = placed(text, name, file.name_of_several.clone(), None);
         let size_bytes = text.as_ref().map_or(0, size_bytes);
         Ok(Some(InputItem { text, size_bytes }))
     }
@@ -119,18 +111,14 @@ impl ParquetRows {
         let id = not_null(self.places.id)
             .map(|cell| id(names.id(), cell))
             .transpose();
-        let known_id = id.as_ref().ok().cloned().flatten();
         let keep = names.keep.iter().zip(&self.places.keep);
         let kept = keep.map(|(name, &place)| {
             json(&cells[place]).map_err(|cause| format!("in its `{name}`, {cause}"))
         });
-        let kept = names.kept(kept);
-        let known = kept.as_ref().ok().cloned().flatten();
         let string = |place: Option<usize>, name: &str| {
             not_null(place).map(|cell| string(name, cell)).transpose()
         };
-        let text = || -> std::result::Result<Text, String> {
-            let columns = kept?;
+        Text::of_parts(id, names.kept(kept), || {
             let list = not_null(self.places.words);
             let place = self.places.text;
             let text = match place.filter(|_| names.takes_text(list.is_some())) {
@@ -139,17 +127,8 @@ impl ParquetRows {
             };
             let list = list.filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
             let list = list.map(|cell| words(names.words(), cell));
-            Ok(Text {
-                id: id?,
-                pair: string(self.places.pair, names.pair())?,
-                columns,
-                ..Text::of(names.first(text, list.transpose()?)?)
-            })
-        };
-        text().map_err(|message| BadText {
-            id: known_id,
-            columns: known,
-            ..BadText::because(message)
+            let pair = string(self.places.pair, names.pair())?;
+            Ok((names.first(text, list.transpose()?)?, pair))
         })
     }
 }

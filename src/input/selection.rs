@@ -1,18 +1,27 @@
-//! Which texts of the input a run embeds; every text keeps its place in the whole input.
+//! Which texts of the input a run embeds; every text keeps its place in the whole input. The doc
+//! comments are the help.
 
 use std::str::FromStr;
+
+use clap::Args;
 
 use super::{InputItem, Items};
 use crate::error::Result;
 
 /// Which texts of the input a run embeds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
 pub struct TextSelection {
-    /// The number of texts that are skipped at the beginning.
+    /// Skip the first K texts
+    #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
     pub skip: u64,
-    /// The most texts that are read after them.
+
+    /// Read at most K texts, after those that --skip leaves out
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub limit: Option<u64>,
-    /// Of those, every N-th text.
+
+    /// Embed only every Nth text, from text I on, counted from 0; `index` stays the place in the
+    /// whole input
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
     pub shard: Option<Shard>,
 }
 
@@ -54,34 +63,18 @@ impl TextSelection {
         let is_in_shard = |shard: Shard| index % shard.of == shard.number;
         index >= self.skip && self.shard.is_none_or(is_in_shard)
     }
-}
 
-/// Numbers the texts and leaves out those that are not selected.
-pub(super) struct SelectedItems {
-    pub(super) items: Items,
-    pub(super) selection: TextSelection,
-    /// Number of the next text.
-    pub(super) index: u64,
-}
-
-impl Iterator for SelectedItems {
-    type Item = Result<InputItem>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let TextSelection { skip, limit, .. } = self.selection;
-        let end = limit.map_or(u64::MAX, |limit| skip.saturating_add(limit));
-        while self.index < end {
-            let index = self.index;
-            self.index += 1;
-            match self.items.next()? {
-                Ok(_) if !self.selection.contains(index) => {}
-                Ok(mut item) => {
-                    item.set_index(index);
-                    return Some(Ok(item));
-                }
-                error => return Some(error),
+    /// Numbers the texts, and leaves out those that are not selected.
+    pub(super) fn of(self, items: Items) -> impl Iterator<Item = Result<InputItem>> {
+        let end = self.limit.map(|limit| self.skip.saturating_add(limit));
+        let numbered = (0..end.unwrap_or(u64::MAX)).zip(items);
+        numbered.filter_map(move |(index, item)| match item {
+            Ok(_) if !self.contains(index) => None,
+            Ok(mut item) => {
+                item.set_index(index);
+                Some(Ok(item))
             }
-        }
-        None
+            error => Some(error),
+        })
     }
 }

@@ -34,21 +34,12 @@ impl InputFile {
     /// # Errors
     /// [`Kind::Input`] if it does not exist.
     pub(super) fn look(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
-        let is_standard_input = path == Path::new("-");
-        let name: Arc<str> = if is_standard_input {
-            "standard input".into()
+        let (name, metadata): (Arc<str>, _) = if path == Path::new("-") {
+            ("standard input".into(), None)
         } else {
-            one_line(&path.display().to_string()).into()
-        };
-        let metadata = if is_standard_input {
-            None
-        } else {
-            let metadata = fs::metadata(path);
-            Some(
-                metadata
-                    .with_context(|| could_not_read(&name))
-                    .kind(Kind::Input)?,
-            )
+            let name = one_line(&path.display().to_string());
+            let metadata = fs::metadata(path).with_context(|| could_not_read(&name));
+            (name.into(), Some(metadata.kind(Kind::Input)?))
         };
         let regular = metadata.as_ref().filter(|metadata| metadata.is_file());
         let file = Self {
@@ -85,23 +76,19 @@ impl InputFile {
     /// # Errors
     /// [`Kind::Input`] if it cannot be read, or holds no text.
     pub(super) fn text(&self, has_nul: bool) -> Result<NamedReader> {
-        let reader: Box<dyn BufRead + Send> = if self.is_standard_input() {
-            Box::new(BufReader::with_capacity(
-                BUFFER_BYTES,
-                standard_streams::input()?,
-            ))
+        let reader: Box<dyn Read + Send> = if self.is_standard_input() {
+            Box::new(standard_streams::input()?)
         } else {
-            let file = Whole {
+            Box::new(Whole {
                 file: self.open()?,
                 missing_bytes: self.size_bytes.unwrap_or(0),
-            };
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+            })
         };
         NamedReader {
             name: Arc::clone(&self.name),
             name_of_several: self.name_of_several.clone(),
             is_standard_input: self.is_standard_input(),
-            reader,
+            reader: buffered(Uninterrupted(reader)),
         }
         .decompressed()?
         .judged(has_nul)
@@ -127,6 +114,24 @@ impl Read for Whole {
         self.missing_bytes = self.missing_bytes.saturating_sub(read as u64);
         Ok(read)
     }
+}
+
+/// Reads again after a signal.
+struct Uninterrupted<R>(R);
+
+impl<R: Read> Read for Uninterrupted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+}
+
+fn buffered(reader: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
+    Box::new(BufReader::with_capacity(BUFFER_BYTES, reader))
 }
 
 /// Text of one file, with the name that messages give it.
@@ -167,11 +172,7 @@ impl NamedReader {
         const MARK_BYTES: usize = 4;
         let mut head = Vec::new();
         loop {
-            let buffer = match self.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
+            let buffer = self.reader.fill_buf()?;
             let size = buffer.len();
             let is_enough = size == 0 || head.len() + size >= MARK_BYTES || buffer.contains(&b'\n');
             if is_enough && head.is_empty() {
@@ -198,15 +199,11 @@ impl NamedReader {
         let is_gzip = head.starts_with(b"\x1f\x8b");
         let is_zstd = head.starts_with(b"\x28\xb5\x2f\xfd");
         self.reader = if is_gzip {
-            let decoder = MultiGzDecoder::new(self.reader);
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+            buffered(MultiGzDecoder::new(self.reader))
         } else if is_zstd {
             let decoder = zstd::Decoder::with_buffer(self.reader);
             let decoder = decoder.with_context(|| could_not_read(&self.name));
-            Box::new(BufReader::with_capacity(
-                BUFFER_BYTES,
-                decoder.kind(Kind::Input)?,
-            ))
+            buffered(decoder.kind(Kind::Input)?)
         } else {
             self.reader
         };

@@ -11,15 +11,13 @@ use csv_core::ReadRecordResult;
 use super::columns::{ColumnNames, ColumnPlaces, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
 use super::source::NamedReader;
-use super::{BadText, Id, InputItem, Place, Text, TextOrBad, until_error};
+use super::{BadText, Id, InputItem, Text, TextOrBad, placed, until_error};
 use crate::error::{Error, Kind, Result};
 
 /// The rows of one table, each good or bad by itself.
 pub(super) struct Table {
     rows: Rows,
-    names: Arc<ColumnNames>,
-    places: ColumnPlaces,
-    columns: usize,
+    columns: TableColumns,
 }
 
 impl Table {
@@ -39,12 +37,12 @@ impl Table {
             let name = &rows.source.name;
             Error::message(Kind::Input, cause).context(format!("could not read `{name}`"))
         })?;
-        Ok(Self {
+        let columns = TableColumns {
             places: ColumnPlaces::find(&names, &header, &rows.source.name, false)?,
-            columns: header.len(),
-            rows,
             names,
-        })
+            count: header.len(),
+        };
+        Ok(Self { rows, columns })
     }
 
     /// The rows in order.
@@ -60,28 +58,11 @@ impl Table {
         let Some(row) = self.rows.next_row()? else {
             return Ok(None);
         };
-        let Row {
-            cells,
-            line_number,
-            size_bytes,
-        } = row;
-        let place = Place {
-            index: 0,
-            file,
-            line: Some(line_number),
-        };
-        let read = Cells {
-            names: &self.names,
-            places: &self.places,
-            columns: self.columns,
-        };
-        let text = match cells
-            .map_err(BadText::because)
-            .and_then(|cells| read.text(&cells))
-        {
-            Ok(text) => Ok(Text { place, ..text }),
-            Err(bad) => Err(bad.at(format_args!("line {line_number} of `{name}`"), place)),
-        };
+        let (line, size_bytes) = (row.line_number, row.size_bytes);
+        let cells = row.cells.map_err(BadText::because);
+        let text = cells.and_then(|cells| self.columns.text(&cells));
+        let name = format_args!("line {line} of `{name}`");
+        let text = placed(text, name, file, Some(line));
         Ok(Some(InputItem { text, size_bytes }))
     }
 }
@@ -93,56 +74,41 @@ fn header(row: Option<Row>) -> std::result::Result<Vec<String>, String> {
     row.cells?.into_iter().map(name).collect()
 }
 
-/// Turns the cells of a row into a text.
-struct Cells<'a> {
-    names: &'a ColumnNames,
-    places: &'a ColumnPlaces,
-    columns: usize,
+/// What the cells of a row are.
+struct TableColumns {
+    names: Arc<ColumnNames>,
+    places: ColumnPlaces,
+    count: usize,
 }
 
-impl Cells<'_> {
+impl TableColumns {
+    /// The text in the cells of a row.
     fn text(&self, cells: &[&[u8]]) -> TextOrBad<Text> {
-        if cells.len() != self.columns {
+        if cells.len() != self.count {
             // Which cell is missing is not known, so neither is the id.
             return Err(BadText::because(format!(
                 "it has {} cells, but the header has {}",
                 cells.len(),
-                self.columns
+                self.count
             )));
         }
         let cell = |place: usize, name: &str| {
             let text = lines::utf_8(cells[place].to_vec());
-            text.map_err(|cause| BadText::because(format!("in its `{name}`, {cause}")))
+            text.map_err(|cause| format!("in its `{name}`, {cause}"))
         };
         let filled = |place: Option<usize>, name: &str| {
             let place = place.filter(|&place| !cells[place].is_empty());
             place.map(|place| cell(place, name)).transpose()
         };
-        let names = self.names;
-        let id = filled(self.places.id, names.id())?.map(Id::String);
+        let names = &self.names;
+        let id = filled(self.places.id, names.id()).map_err(BadText::because)?;
         let keep = names.keep.iter().zip(&self.places.keep);
         let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
-        let kept = names.kept(kept);
-        let known = kept.as_ref().ok().cloned().flatten();
-        let text = || {
-            let columns = kept?;
+        Text::of_parts(Ok(id.map(Id::String)), names.kept(kept), || {
             let text = self.places.text.map(|place| cell(place, names.text()));
-            let first = names.first(text.transpose()?, None);
-            let first = first.map_err(BadText::because)?;
-            Ok(Text {
-                pair: filled(self.places.pair, names.pair())?,
-                columns,
-                ..Text::of(first)
-            })
-        };
-        match text() {
-            Ok(text) => Ok(Text { id, ..text }),
-            Err(bad) => Err(BadText {
-                id,
-                columns: known,
-                ..bad
-            }),
-        }
+            let first = names.first(text.transpose()?, None)?;
+            Ok((first, filled(self.places.pair, names.pair())?))
+        })
     }
 }
 
@@ -209,11 +175,7 @@ impl Rows {
     fn skip_empty_lines(&mut self) -> io::Result<Option<u64>> {
         let mut skipped = 0;
         loop {
-            let buffer = match self.source.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
+            let buffer = self.source.reader.fill_buf()?;
             if buffer.is_empty() {
                 return Ok(None);
             }
@@ -233,11 +195,7 @@ impl Rows {
     fn read(&mut self, filled: &mut Filled) -> io::Result<bool> {
         let mut has_ended = false;
         loop {
-            let buffer = match self.source.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
+            let buffer = self.source.reader.fill_buf()?;
             // A line end closes the last row of a file without one, unless a quote is open.
             let is_at_end = buffer.is_empty();
             if has_ended {

@@ -60,6 +60,31 @@ impl Text {
         }
     }
 
+    /// The text of a row or a line, from those of its parts that could be read; `segments` gives
+    /// the first segment and the second. A bad one keeps its id and its columns.
+    pub(super) fn of_parts(
+        id: Result<Option<Id>, String>,
+        columns: Result<Option<String>, String>,
+        segments: impl FnOnce() -> Result<(Segment, Option<String>), String>,
+    ) -> TextOrBad<Self> {
+        let known = BadText {
+            id: id.as_ref().ok().cloned().flatten(),
+            columns: columns.as_ref().ok().cloned().flatten(),
+            ..BadText::default()
+        };
+        let text = || {
+            let (columns, id) = (columns?, id?);
+            let (first, pair) = segments()?;
+            Ok(Self {
+                id,
+                pair,
+                columns,
+                ..Self::of(first)
+            })
+        };
+        text().map_err(|message| BadText { message, ..known })
+    }
+
     /// Two segments, split at the first `separator`; one if there is none.
     #[must_use]
     pub(super) fn split(text: String, separator: Option<&str>) -> Self {
@@ -154,6 +179,22 @@ impl BadText {
             place,
             ..self
         }
+    }
+}
+
+/// `text` with its place: the `file`, if the input has others, and the `line`, if it has lines.
+/// Messages call it `name`.
+pub(super) fn placed(
+    text: TextOrBad<Text>,
+    name: impl fmt::Display,
+    file: Option<Arc<str>>,
+    line: Option<u64>,
+) -> TextOrBad<Text> {
+    let index = 0;
+    let place = Place { index, file, line };
+    match text {
+        Ok(text) => Ok(Text { place, ..text }),
+        Err(bad) => Err(bad.at(name, place)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::layer::Layer;
 use super::pooler::Pooler;
-use super::{Batch, Loader, OutputSelection, Outputs};
+use super::{Batch, Forward, Loader, OutputSelection, Outputs};
 use crate::error::Result;
 use crate::ops::{Backend, OutputTensor, PerEmbedding};
 
@@ -19,7 +19,7 @@ impl<B: Backend> Encoder<B> {
     /// All parts of the model.
     pub(super) fn load(loader: Loader<B>) -> Result<Self> {
         let config = loader.config;
-        let head_dim = config.hidden_size / config.num_attention_heads;
+        let head_dim = config.head_dim();
         loader.backend.check_sizes(config.hidden_size, head_dim)?;
         let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
         Ok(Self {
@@ -29,46 +29,6 @@ impl<B: Backend> Encoder<B> {
             backend: loader.backend,
             head_dim,
         })
-    }
-
-    /// Whether the checkpoint has a pooler.
-    pub(super) fn has_pooler(&self) -> bool {
-        self.pooler.is_some()
-    }
-
-    /// See [`super::BertModel::forward`].
-    pub(super) fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs> {
-        let mut hidden_states = LayerSelection::new(&selection.hidden_states);
-        let mut attentions = LayerSelection::new(&selection.attentions);
-        let sequences = self.backend.sequences(&batch.sequences, self.head_dim)?;
-        let (layers, layer_of_first) = self.layers_for(selection);
-
-        let mut hidden = self.embed(batch)?;
-        hidden_states.put(0, || B::rows(&hidden))?;
-        for (number, layer) in (1..).zip(layers) {
-            let (output, probs) = layer.forward(&hidden, &sequences, attentions.has(number))?;
-            hidden = output;
-            hidden_states.put(number, || B::rows(&hidden))?;
-            if let Some(probs) = probs {
-                attentions.put(number, || Ok(probs.clone()))?;
-            }
-        }
-
-        let mut outputs = Outputs::default();
-        let pooler = self.pooler.as_ref().filter(|_| selection.pooler_output);
-        if pooler.is_some() || selection.first_tokens {
-            let first_tokens: Vec<_> = batch.sequences.iter().map(|it| it.start).collect();
-            let mut cls = B::select(&hidden, &first_tokens)?;
-            if let Some(layer) = layer_of_first {
-                cls = layer.forward_first(&hidden, &cls, &sequences)?;
-            }
-            outputs.pooler_output = pooler.map(|pooler| pooler.forward(&cls)).transpose()?;
-            outputs.first_tokens = output_if(selection.first_tokens, &cls, B::rows)?;
-        }
-        outputs.last_hidden_state = output_if(selection.last_hidden_state, &hidden, B::rows)?;
-        outputs.hidden_states = hidden_states.outputs();
-        outputs.attentions = attentions.outputs();
-        Ok(outputs)
     }
 
     fn embed(&self, batch: &Batch) -> Result<B::HiddenStates> {
@@ -88,6 +48,49 @@ impl<B: Backend> Encoder<B> {
             Some((last, before)) if selection.takes_only_first_tokens(all) => (before, Some(last)),
             _ => (&self.layers[..selection.layers_needed(all)], None),
         }
+    }
+}
+
+impl<B: Backend> Forward for Encoder<B> {
+    fn has_pooler(&self) -> bool {
+        self.pooler.is_some()
+    }
+
+    fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs> {
+        let mut hidden_states = LayerSelection::new(&selection.hidden_states);
+        let mut attentions = LayerSelection::new(&selection.attentions);
+        let sequences = self.backend.sequences(&batch.sequences, self.head_dim)?;
+        let (layers, layer_of_first) = self.layers_for(selection);
+
+        let mut hidden = self.embed(batch)?;
+        hidden_states.put(0, || B::rows(&hidden))?;
+        for (number, layer) in (1..).zip(layers) {
+            let (output, probs) = layer.forward(&hidden, &sequences, attentions.has(number))?;
+            hidden = output;
+            hidden_states.put(number, || B::rows(&hidden))?;
+            if let Some(probs) = probs {
+                attentions.put(number, || Ok(probs.clone()))?;
+            }
+        }
+
+        let (mut pooler_output, mut first_tokens) = (None, None);
+        let pooler = self.pooler.as_ref().filter(|_| selection.pooler_output);
+        if pooler.is_some() || selection.first_tokens {
+            let starts: Vec<_> = batch.sequences.iter().map(|it| it.start).collect();
+            let mut cls = B::select(&hidden, &starts)?;
+            if let Some(layer) = layer_of_first {
+                cls = layer.forward_first(&hidden, &cls, &sequences)?;
+            }
+            pooler_output = pooler.map(|pooler| pooler.forward(&cls)).transpose()?;
+            first_tokens = output_if(selection.first_tokens, &cls, B::rows)?;
+        }
+        Ok(Outputs {
+            last_hidden_state: output_if(selection.last_hidden_state, &hidden, B::rows)?,
+            first_tokens,
+            pooler_output,
+            hidden_states: hidden_states.outputs(),
+            attentions: attentions.outputs(),
+        })
     }
 }
 

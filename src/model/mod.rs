@@ -27,7 +27,6 @@ use loader::Loader;
 /// The encoder with its weights on one device.
 pub struct BertModel {
     encoder: Box<dyn Forward>,
-    has_pooler: bool,
 }
 
 /// What a caller asks of the encoder; the rest is not computed.
@@ -74,31 +73,64 @@ impl OutputSelection {
     }
 }
 
-/// The outputs that were selected, in f32; a GPU may not have computed them yet.
+/// The outputs that were selected, in f32: as the device has them, on their way to the host, or as
+/// numbers there.
 #[derive(Default)]
-pub struct Outputs {
+pub struct Outputs<T = OutputTensor> {
     /// `[tokens, hidden]`
-    pub last_hidden_state: Option<OutputTensor>,
+    pub last_hidden_state: Option<T>,
     /// `[sequences, hidden]`
-    pub first_tokens: Option<OutputTensor>,
+    pub first_tokens: Option<T>,
     /// `[sequences, hidden]`
-    pub pooler_output: Option<OutputTensor>,
+    pub pooler_output: Option<T>,
     /// `[tokens, hidden]` each, in the order of [`OutputSelection::hidden_states`].
-    pub hidden_states: Vec<OutputTensor>,
+    pub hidden_states: Vec<T>,
     /// `[heads, tokens, tokens]` of one sequence after the other, in the order of
     /// [`OutputSelection::attentions`].
-    pub attentions: Vec<OutputTensor>,
+    pub attentions: Vec<T>,
+}
+
+impl<T> Outputs<T> {
+    /// No output.
+    pub(crate) fn none() -> Self {
+        Self {
+            last_hidden_state: None,
+            first_tokens: None,
+            pooler_output: None,
+            hidden_states: Vec::new(),
+            attentions: Vec::new(),
+        }
+    }
+
+    /// What `change` makes of each.
+    pub(crate) fn try_map<U>(self, change: impl Fn(T) -> Result<U>) -> Result<Outputs<U>> {
+        let each = |outputs: Vec<T>| outputs.into_iter().map(&change).collect::<Result<_>>();
+        Ok(Outputs {
+            last_hidden_state: self.last_hidden_state.map(&change).transpose()?,
+            first_tokens: self.first_tokens.map(&change).transpose()?,
+            pooler_output: self.pooler_output.map(&change).transpose()?,
+            hidden_states: each(self.hidden_states)?,
+            attentions: each(self.attentions)?,
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let one = [
+            &self.last_hidden_state,
+            &self.first_tokens,
+            &self.pooler_output,
+        ];
+        let several = self.hidden_states.iter().chain(&self.attentions);
+        one.into_iter().flatten().chain(several)
+    }
 }
 
 /// An encoder on any device.
 trait Forward: Send + Sync {
-    fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs>;
-}
+    fn has_pooler(&self) -> bool;
 
-impl<B: Backend> Forward for Encoder<B> {
-    fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs> {
-        self.forward(batch, selection)
-    }
+    fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs>;
 }
 
 impl BertModel {
@@ -138,7 +170,6 @@ impl BertModel {
             _ => error,
         })?;
         Ok(Self {
-            has_pooler: encoder.has_pooler(),
             encoder: Box::new(encoder),
         })
     }
@@ -146,7 +177,7 @@ impl BertModel {
     /// Whether the checkpoint has a pooler.
     #[must_use]
     pub fn has_pooler(&self) -> bool {
-        self.has_pooler
+        self.encoder.has_pooler()
     }
 
     /// The selected outputs for every token of `batch`.

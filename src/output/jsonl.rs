@@ -8,24 +8,16 @@ use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
 /// Writes each record when it comes.
-pub(crate) struct JsonLines<'a> {
-    context: Context<'a>,
-}
+pub(crate) struct JsonLines<'a>(pub(crate) Context<'a>);
 
-impl<'a> JsonLines<'a> {
-    /// Lines with the fields of `context`.
-    #[must_use]
-    pub(crate) fn new(context: Context<'a>) -> Self {
-        Self { context }
-    }
-
+impl JsonLines<'_> {
     fn line(&self, record: &RecordOrBad) -> serde_json::Result<Vec<u8>> {
         let mut line = Vec::new();
         match record {
             Ok(record) => {
                 let Context {
                     fields, tokenizer, ..
-                } = self.context;
+                } = self.0;
                 serde_json::to_writer(&mut line, &record.selected(fields, tokenizer))?;
             }
             Err(bad) => serde_json::to_writer(&mut line, bad)?,

@@ -1,7 +1,6 @@
 //! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text
 //! for people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
 
-mod bytes;
 mod compressed;
 mod destination;
 mod document;
@@ -19,19 +18,22 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 
 pub(crate) use compressed::Compression;
-pub(crate) use destination::{Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings};
+pub(crate) use destination::{
+    Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings, look_at,
+};
 pub(crate) use float::Float;
 pub(crate) use format::{Fields, FileEnding, NotResumable, OutputFormat};
 pub(crate) use jsonl::JsonLines;
 pub(crate) use size::{Measured, Size};
 
 use crate::error::{Error, Kind, Result};
-use crate::record::{BadRecord, Dimensions, Field, Record};
+use crate::input::BadText;
+use crate::record::{Dimensions, Field, Record};
 use crate::tokenize::Tokenizer;
 use compressed::Compressed;
 
 /// A good record or a bad one.
-pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, BadRecord>;
+pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, &'a BadText>;
 
 /// What a format knows of the run.
 #[derive(Clone, Copy)]
@@ -115,13 +117,13 @@ pub(crate) fn open<'a>(
     done: u64,
 ) -> Result<Box<dyn RecordWriter + 'a>> {
     let writer: Box<dyn RecordWriter> = match format {
-        OutputFormat::Jsonl => Box::new(JsonLines::new(context)),
+        OutputFormat::Jsonl => Box::new(JsonLines(context)),
         OutputFormat::Json => Box::new(document::Document::new(context)),
-        OutputFormat::Npy => Box::new(npy::Npy::new(context)),
-        OutputFormat::Safetensors => Box::new(safetensors::Safetensors::new(context)),
-        OutputFormat::Preview => Box::new(preview::Preview::new(context)),
+        OutputFormat::Npy => Box::new(npy::Npy(context)),
+        OutputFormat::Safetensors => Box::new(safetensors::Safetensors(context)),
+        OutputFormat::Preview => Box::new(preview::Preview(context)),
         #[cfg(feature = "parquet")]
-        OutputFormat::Parquet => Box::new(parquet::Parquet::new(context)),
+        OutputFormat::Parquet => Box::new(parquet::Parquet(context)),
         #[cfg(not(feature = "parquet"))]
         OutputFormat::Parquet => {
             return Err(Error::message(Kind::Internal, "this build has no parquet"));
@@ -162,9 +164,9 @@ impl RecordWriter for GoodRecords<'_> {
 }
 
 /// Why a bad record ends the run: `format` has numbers only, and NaN is never one.
-fn no_place(format: OutputFormat, bad: &BadRecord) -> Error {
-    let (index, name) = (bad.index, format.name());
-    Error::message(Kind::Input, &bad.bad.message)
+fn no_place(format: OutputFormat, bad: &BadText) -> Error {
+    let (index, name) = (bad.place.index, format.name());
+    Error::message(Kind::Input, &bad.message)
         .context(format!(
             "text {index} has no vector, and {name} has no place for an error"
         ))

@@ -17,15 +17,7 @@ use crate::record::{Field, Totals, Value};
 const HEADER_BYTES: usize = 128;
 
 /// Writes the vectors of the only field as they arrive.
-pub(super) struct Npy<'a>(Context<'a>);
-
-impl<'a> Npy<'a> {
-    /// A file of the only field of `context`.
-    #[must_use]
-    pub(super) fn new(context: Context<'a>) -> Self {
-        Self(context)
-    }
-}
+pub(super) struct Npy<'a>(pub(super) Context<'a>);
 
 /// The size of the file: exact. Of several fields, the file would hold the last vector.
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {
@@ -77,7 +69,7 @@ impl RecordWriter for Npy<'_> {
                     Some(Value::Floats(vector, _)) => {
                         self.0.float.write(vector, to).kind(Kind::Output)?;
                     }
-                    Some(Value::Id(_)) => return Err(no_place_for_id(record.index)),
+                    Some(Value::Id(_)) => return Err(no_place_for_id(record.text.place.index)),
                     None if field == Field::Id => {}
                     _ => return Err(without_field(field)),
                 }

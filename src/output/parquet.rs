@@ -32,15 +32,7 @@ use column::Column;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// Writes rows to the log: the size in bytes, then the cells.
-pub(super) struct Parquet<'a>(Context<'a>);
-
-impl<'a> Parquet<'a> {
-    /// A file with the fields of `context` and the column `error`.
-    #[must_use]
-    pub(super) fn new(context: Context<'a>) -> Self {
-        Self(context)
-    }
-}
+pub(super) struct Parquet<'a>(pub(super) Context<'a>);
 
 impl RecordWriter for Parquet<'_> {
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {

@@ -10,26 +10,19 @@ use crate::record::{Field, Record, Value, Word};
 const SHOWN: usize = 3;
 
 /// Prints each record as it arrives.
-pub(super) struct Preview<'a> {
-    context: Context<'a>,
-}
+pub(super) struct Preview<'a>(pub(super) Context<'a>);
 
-impl<'a> Preview<'a> {
-    /// Text with the fields of `context`.
-    #[must_use]
-    pub(super) fn new(context: Context<'a>) -> Self {
-        Self { context }
-    }
-
+impl Preview<'_> {
     fn print(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
         let encoding = record.encoding;
-        write!(to, "text {}: {} tokens", record.index, encoding.tokens())?;
+        let index = record.text.place.index;
+        write!(to, "text {index}: {} tokens", encoding.tokens())?;
         match encoding.dropped_tokens {
             0 => writeln!(to)?,
             dropped => writeln!(to, ", {dropped} dropped")?,
         }
         self.print_tokens(record, to)?;
-        for &field in self.context.fields {
+        for &field in self.0.fields {
             self.print_vectors(record, field, to)?;
         }
         writeln!(to)
@@ -39,7 +32,7 @@ impl<'a> Preview<'a> {
         let encoding = record.encoding;
         let ids = encoding.input_ids.iter();
         let tokens: Vec<_> = ids
-            .map(|&id| one_line(&self.context.tokenizer.token(id)))
+            .map(|&id| one_line(&self.0.tokenizer.token(id)))
             .collect();
         let widths = tokens.iter().map(|token| token.chars().count());
         let width = widths.max().unwrap_or(0).max("token".len());
@@ -73,7 +66,7 @@ impl<'a> Preview<'a> {
     /// rows of `last_hidden_state` are beside the tokens.
     fn print_vectors(&self, record: &Record, field: Field, to: &mut dyn Write) -> io::Result<()> {
         let name = field.name();
-        match record.value(field, self.context.tokenizer) {
+        match record.value(field, self.0.tokenizer) {
             Some(Value::Null) => writeln!(to, "{name}: the checkpoint has none"),
             Some(Value::Floats(vector, shape)) if shape.len() == 1 => {
                 writeln!(to, "{name} {shape:?}  {}", ends(vector))
@@ -101,7 +94,8 @@ impl<'a> Preview<'a> {
 }
 
 fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
-    let (text, rows, ends) = (one_line(&word.text), &word.tokens, ends(&word.vector));
+    let (text, rows) = (one_line(&word.of.text), &word.of.tokens);
+    let ends = ends(&word.vector);
     writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }
 
@@ -122,8 +116,8 @@ impl RecordWriter for Preview<'_> {
             match record {
                 Ok(record) => self.print(record, to),
                 Err(bad) => {
-                    let message = one_line(&bad.bad.message);
-                    writeln!(to, "text {}: error: {message}\n", bad.index)
+                    let message = one_line(&bad.message);
+                    writeln!(to, "text {}: error: {message}\n", bad.place.index)
                 }
             }
             .kind(Kind::Output)?;

@@ -10,7 +10,6 @@ mod layout;
 
 use std::io::{self, Read, Seek, Write};
 
-use super::bytes::write_i64;
 use super::size::{Measured, Size};
 use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
 use crate::error::{Classify, Kind, Result};
@@ -19,15 +18,9 @@ use crate::record::{Field, Record, Totals, Value};
 use layout::{Frame, Layout, Part};
 
 /// Writes a frame for each record.
-pub(super) struct Safetensors<'a>(Context<'a>);
+pub(super) struct Safetensors<'a>(pub(super) Context<'a>);
 
-impl<'a> Safetensors<'a> {
-    /// A file with the fields of `context`.
-    #[must_use]
-    pub(super) fn new(context: Context<'a>) -> Self {
-        Self(context)
-    }
-
+impl Safetensors<'_> {
     fn write_frame(&self, record: &Record, to: &mut dyn Write) -> Result<()> {
         let has_ids = self.0.fields.contains(&Field::Id);
         let id = record.text.id.as_ref().filter(|_| has_ids);
@@ -171,6 +164,12 @@ impl Safetensors<'_> {
         }
         Ok(())
     }
+}
+
+/// Writes `values` as i64, little-endian.
+fn write_i64(values: impl IntoIterator<Item = i64>, to: &mut dyn Write) -> io::Result<()> {
+    let bytes: Vec<u8> = values.into_iter().flat_map(i64::to_le_bytes).collect();
+    to.write_all(&bytes)
 }
 
 fn read_u64(log: &mut Log) -> io::Result<u64> {

@@ -13,10 +13,10 @@ use crate::input::TextOrBad;
 use crate::pipeline::read::TEXTS_AHEAD;
 use crate::pipeline::resume_check::ResumeCheck;
 use crate::pipeline::stop::{Ending, POLL, Stop};
-use crate::pipeline::tokenize::{Prompt, TextTokenizer};
+use crate::pipeline::tokenize::TextTokenizer;
 use crate::pipeline::types::{QueuedText, TextWindow, TokenizedText, WindowBatch};
 use crate::record::RunCounts;
-use crate::tokenize::{Padding, TokenOptions, Tokenizer};
+use crate::tokenize::Padding;
 
 /// How texts become batches.
 #[derive(Clone, Copy)]
@@ -25,24 +25,10 @@ pub(crate) struct Plan<'a> {
     pub done: &'a RunCounts,
     /// Whether the first bad text ends the run.
     pub fail_fast: bool,
-    /// The model's own tokenizer.
-    pub tokenizer: &'a Tokenizer,
-    /// The options of the tokenizer.
-    pub options: &'a TokenOptions,
-    /// What is put before each text.
-    pub prompt: Option<Prompt<'a>>,
+    /// Turns texts into tokens.
+    pub tokenizer: TextTokenizer<'a>,
     /// The most tokens in a batch; one window always fits.
     pub batch_tokens: usize,
-}
-
-impl<'a> Plan<'a> {
-    pub(crate) fn text_tokenizer(self) -> TextTokenizer<'a> {
-        TextTokenizer {
-            tokenizer: self.tokenizer,
-            options: self.options,
-            prompt: self.prompt,
-        }
-    }
 }
 
 /// Turns the texts that arrive at `from` into batches and gives them to `send`, which returns
@@ -97,8 +83,8 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
             };
             let queued = std::iter::once(first).chain(from.try_iter());
             let queued = queued.take(TEXTS_AHEAD).collect();
-            for text in plan.text_tokenizer().tokenize_all(queued) {
-                if plan.options.padding == Padding::Longest {
+            for text in plan.tokenizer.tokenize_all(queued) {
+                if plan.tokenizer.options.padding == Padding::Longest {
                     held_back.push(text?);
                 } else {
                     self.push(text?)?;
@@ -108,7 +94,7 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
                 return Ok(Ending::Complete);
             }
         }
-        plan.text_tokenizer().pad_to_longest(&mut held_back);
+        plan.tokenizer.pad_to_longest(&mut held_back);
         held_back.into_iter().try_for_each(|text| self.push(text))?;
         self.resume_check.finish()?;
         Ok(Ending::Complete)
@@ -150,7 +136,7 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
     }
 
     fn push_windows(&mut self, of: &Arc<TokenizedText>) {
-        let options = self.plan.options;
+        let options = self.plan.tokenizer.options;
         for window in of.encoding.windows(options.max_length, options.stride) {
             let tokens = window.rows.len();
             if self.tokens + tokens > self.plan.batch_tokens {

@@ -42,25 +42,19 @@ pub(crate) fn encode<R: Running>(
         send,
         in_flight: None,
         max_tokens: usize::MAX,
+        is_receiver_gone: false,
     };
     let ending = encoder.encode_all(from, stop);
     // Flush the batch in flight, so that its records precede the error.
     let flushed = encoder.flush();
     ending
-        .and_then(|ending| flushed.map(|_| ending))
+        .and_then(|ending| flushed.map(|()| ending))
         .map_err(|error| match error.kind() {
             Kind::Device if !error.is_caused_by::<OutOfMemory>() => {
                 error.context("could not encode the texts")
             }
             _ => error,
         })
-}
-
-/// Whether a later stage still takes batches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Receiving {
-    There,
-    Gone,
 }
 
 struct BatchEncoder<B, S, R> {
@@ -70,6 +64,7 @@ struct BatchEncoder<B, S, R> {
     in_flight: Option<(WindowBatch, R)>,
     /// The most tokens in a batch, once the device has run out of memory.
     max_tokens: usize,
+    is_receiver_gone: bool,
 }
 
 impl<R, B, S> BatchEncoder<B, S, R>
@@ -85,31 +80,28 @@ where
             } else {
                 from.try_recv()
             };
-            let reader = match windows {
+            match windows {
                 Err(TryRecvError::Disconnected) => return Ok(Ending::Complete),
                 // Nothing else to compute: send the batch to whoever waits for its records.
                 Err(TryRecvError::Empty) => self.flush()?,
                 Ok(_) if stop.asked() => return Ok(Ending::Stopped),
                 Ok(windows) => self.take(windows)?,
-            };
-            if reader == Receiving::Gone {
+            }
+            if self.is_receiver_gone {
                 return Ok(Ending::Complete);
             }
         }
     }
 
     /// Begins a batch, or the parts of it that fit, and sends the one before.
-    fn take(&mut self, windows: WindowBatch) -> Result<Receiving> {
+    fn take(&mut self, windows: WindowBatch) -> Result<()> {
         let mut waiting = split(windows, self.max_tokens);
         waiting.reverse();
-        while let Some(windows) = waiting.pop() {
+        while !self.is_receiver_gone
+            && let Some(windows) = waiting.pop()
+        {
             match self.begin(&windows) {
-                Ok(Some(running)) => {
-                    if self.hand_over(windows, running)? == Receiving::Gone {
-                        return Ok(Receiving::Gone);
-                    }
-                }
-                Ok(None) => return Ok(Receiving::Gone),
+                Ok(running) => self.hand_over(windows, running)?,
                 Err(error) if error.is_caused_by::<OutOfMemory>() => {
                     let mut parts = self.halve(windows, error)?;
                     parts.reverse();
@@ -118,47 +110,40 @@ where
                 Err(error) => return Err(error),
             }
         }
-        Ok(Receiving::There)
+        Ok(())
     }
 
-    /// Begins a batch. If there is no memory beside the batch in flight, that one is flushed first;
-    /// `None` if no later stage takes it.
-    fn begin(&mut self, windows: &WindowBatch) -> Result<Option<R>> {
+    /// Begins a batch. If there is no memory beside the batch in flight, that one is flushed first.
+    fn begin(&mut self, windows: &WindowBatch) -> Result<R> {
         match (self.start)(windows) {
             Err(error) if self.in_flight.is_some() && error.is_caused_by::<OutOfMemory>() => {
-                if self.flush()? == Receiving::Gone {
-                    return Ok(None);
-                }
-                (self.start)(windows).map(Some)
+                self.flush()?;
+                (self.start)(windows)
             }
-            started => started.map(Some),
+            started => started,
         }
     }
 
     /// Sends the batch in flight and puts `running` in its place, or sends that too if it is done.
-    fn hand_over(&mut self, windows: WindowBatch, running: R) -> Result<Receiving> {
-        if self.flush()? == Receiving::Gone {
-            return Ok(Receiving::Gone);
-        }
+    fn hand_over(&mut self, windows: WindowBatch, running: R) -> Result<()> {
+        self.flush()?;
         let is_done = running.is_done();
         self.in_flight = Some((windows, running));
         if is_done {
-            return self.flush();
+            self.flush()?;
         }
-        Ok(Receiving::There)
+        Ok(())
     }
 
-    /// Sends the batch in flight.
-    fn flush(&mut self) -> Result<Receiving> {
-        let Some((windows, running)) = self.in_flight.take() else {
-            return Ok(Receiving::There);
-        };
-        let outputs = running.finish()?;
-        Ok(if (self.send)(EncodedBatch { windows, outputs }) {
-            Receiving::There
-        } else {
-            Receiving::Gone
-        })
+    /// Sends the batch in flight, unless no later stage takes any.
+    fn flush(&mut self) -> Result<()> {
+        if let Some((windows, running)) = self.in_flight.take()
+            && !self.is_receiver_gone
+        {
+            let outputs = running.finish()?;
+            self.is_receiver_gone = !(self.send)(EncodedBatch { windows, outputs });
+        }
+        Ok(())
     }
 
     /// The batch in parts of half as many tokens. From now on this is the most; a note says so

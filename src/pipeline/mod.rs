@@ -30,12 +30,11 @@ use crate::vectors::VectorOptions;
 pub(crate) use batch::Plan;
 pub(crate) use progress::{RunProgress, has_terminal};
 pub(crate) use stop::{Ending, Stop};
-pub(crate) use tokenize::Prompt;
+pub(crate) use tokenize::{Prompt, TextTokenizer};
 pub(crate) use types::{FinishedText, TokenizedText};
 pub(crate) use write::Writer;
 
 use budget::ByteBudget;
-use compute::Computation;
 use stitch::Stitcher;
 use types::{QueuedText, WindowBatch};
 
@@ -80,7 +79,7 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
         let tokenizing = start(scope, move || {
             batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
         })?;
-        let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+        let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
         let send = |batch| to_writer.send(batch).is_ok();
         let encoding = encode::encode(begin, &batches, send, stop);
         stop.abandon();
@@ -94,11 +93,11 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
                 Ok((counts, Ending::Complete))
             }
             Ok(Ending::Stopped) => {
-                writer.keep()?;
+                writer.keep(true)?;
                 Ok((writer.counts().clone(), Ending::Stopped))
             }
             Err(error) => {
-                writer.keep()?;
+                writer.keep(true)?;
                 Err(error)
             }
         }
@@ -119,7 +118,7 @@ pub(crate) fn tokenize_only(
         // Only those that are there: to wait for more would hold the bytes that the reader needs.
         let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
-        let texts = plan.text_tokenizer().tokenize_all(chunk);
+        let texts = plan.tokenizer.tokenize_all(chunk);
         take(texts.into_iter().collect::<Result<_>>()?)?;
     }
     Ok(())
@@ -133,14 +132,14 @@ pub(crate) fn count(plan: Plan, texts: Texts) -> Result<RunCounts> {
     let mut counts = RunCounts::default();
     let mut held_back = Vec::new();
     tokenize_only(plan, texts, |texts| {
-        if plan.options.padding == Padding::Longest {
+        if plan.tokenizer.options.padding == Padding::Longest {
             held_back.extend(texts);
         } else {
             count_all(&mut counts, &texts);
         }
         Ok(())
     })?;
-    plan.text_tokenizer().pad_to_longest(&mut held_back);
+    plan.tokenizer.pad_to_longest(&mut held_back);
     count_all(&mut counts, &held_back);
     Ok(counts)
 }
@@ -166,7 +165,8 @@ pub(crate) fn embed_all(
     let (stop, budget) = (Stop::default(), Arc::default());
     let (to_tokenizer, queued) = channel();
     let (to_encoder, batches) = channel();
-    for text in texts {
+    for (index, mut text) in (0..).zip(texts) {
+        text.place.index = index;
         let permit = ByteBudget::take(&budget, 0);
         let text = Ok(text);
         // This cannot fail: the receiver is in scope.
@@ -175,7 +175,7 @@ pub(crate) fn embed_all(
     drop(to_tokenizer);
     batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), &stop)?;
     drop(to_encoder);
-    let begin = |windows: &WindowBatch| Computation::start(model, wanted, windows);
+    let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
     let mut stitcher = Stitcher::new(vectors);
     let mut finished = Vec::new();
     let keep = |batch| {

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::notes;
 use crate::pipeline::budget::ByteBudget;
@@ -23,21 +23,12 @@ impl RunProgress {
     /// The progress of a run over `size_bytes` of text; nothing is drawn unless `draw`.
     #[must_use]
     pub(crate) fn new(draw: bool, size_bytes: Option<u64>) -> Self {
-        let bar = match size_bytes {
-            _ if !draw => ProgressBar::hidden(),
-            Some(size_bytes) => ProgressBar::new(size_bytes),
-            None => ProgressBar::no_length(),
-        };
         let template = match size_bytes {
             Some(_) => "{bar:30} {percent}% {msg} {eta} left",
             None => "{spinner} {msg} {elapsed}",
         };
-        // The template is a constant. If it were wrong, the default style would serve.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
         Self {
-            bar,
+            bar: notes::bar(draw, size_bytes, template),
             is_drawn: draw,
             budget: Arc::default(),
             begun: Instant::now(),

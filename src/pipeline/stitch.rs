@@ -1,14 +1,16 @@
 //! Windows with their outputs → whole texts with their vectors, and the record of each.
 
+use std::ops::Range;
+
 use crate::input::TextOrBad;
 use crate::pipeline::types::{BatchOutputs, EncodedBatch, FinishedText, TextWindow, TokenizedText};
 use crate::record::{LayerOutputs, Record, Word};
-use crate::tokenize::words;
+use crate::tokenize::{WordSpan, words};
 use crate::vectors::{TextVectors, VectorOptions, WindowRows, pool_word};
 
 /// Puts the windows of each text together; they arrive one after the other.
 pub(crate) struct Stitcher<'a> {
-    options: &'a VectorOptions,
+    pub(crate) options: &'a VectorOptions,
     /// The text whose next window is awaited.
     unfinished: TextVectors,
 }
@@ -52,53 +54,47 @@ impl<'a> Stitcher<'a> {
 impl BatchOutputs {
     /// The rows that the text takes from `window`, which is good window number `place` of the
     /// batch.
-    fn rows_of(&self, window: &TextWindow, place: usize, hidden: usize) -> WindowRows<'_> {
+    fn rows_of<'a>(&'a self, window: &TextWindow, place: usize, hidden: usize) -> WindowRows<'a> {
         let TextWindow { of, window } = window;
         let first_row = self.first_rows[place] + (window.kept.start - window.rows.start);
         let kept = first_row * hidden..(first_row + window.kept.len()) * hidden;
-        let last_hidden_state = match &self.first_tokens {
-            Some(rows) if window.is_first() => &rows[place * hidden..(place + 1) * hidden],
-            _ if self.last_hidden_state.is_empty() => &[],
-            _ => &self.last_hidden_state[kept.clone()],
-        };
-        let pooler_output = self.pooler_output.as_ref().filter(|_| window.is_first());
+        let outputs = &self.outputs;
+        let of_first = window
+            .is_first()
+            .then_some(place * hidden..(place + 1) * hidden);
+        let cut = |(rows, range): (&'a Vec<f32>, Range<usize>)| &rows[range];
+        let first_tokens = outputs.first_tokens.as_ref().zip(of_first.clone());
+        let all_tokens = outputs.last_hidden_state.as_ref().zip(Some(kept.clone()));
+        let last_hidden_state = first_tokens.or(all_tokens).map(cut);
+        let hidden_states = outputs.hidden_states.iter();
         WindowRows {
             attended: of.encoding.attended.saturating_sub(window.kept.start),
-            last_hidden_state,
-            hidden_states: self
-                .hidden_states
-                .iter()
-                .map(|rows| &rows[kept.clone()])
-                .collect(),
+            last_hidden_state: last_hidden_state.unwrap_or_default(),
+            hidden_states: hidden_states.map(|rows| &rows[kept.clone()]).collect(),
             attentions: self.attentions_of(window.rows.len(), place),
-            pooler_output: pooler_output.map(|rows| &rows[place * hidden..(place + 1) * hidden]),
+            pooler_output: outputs.pooler_output.as_ref().zip(of_first).map(cut),
         }
     }
-}
 
-impl BatchOutputs {
     /// The attentions of good window number `place`, which has `tokens` tokens: one slice per
     /// layer.
     fn attentions_of(&self, tokens: usize, place: usize) -> Vec<&[f32]> {
         let (before, pairs) = (self.pairs_before[place], tokens * tokens);
-        let of_layer = |layer: &'_ Vec<f32>| -> std::ops::Range<usize> {
+        let of_layer = |layer: &Vec<f32>| {
             let heads = layer.len() / self.pairs.max(1);
             before * heads..(before + pairs) * heads
         };
-        self.attentions
-            .iter()
-            .map(|layer| &layer[of_layer(layer)])
-            .collect()
+        let layers = self.outputs.attentions.iter();
+        layers.map(|layer| &layer[of_layer(layer)]).collect()
     }
 }
 
 impl FinishedText {
-    /// The text's record, number `index` of the output.
-    pub(crate) fn record(&self, index: u64, options: &VectorOptions) -> Record<'_> {
+    /// The text's record.
+    pub(crate) fn record(&self, options: &VectorOptions) -> Record<'_> {
         let Self { of, vectors } = self;
         let layers: Vec<_> = vectors.hidden_states.iter().map(Vec::as_slice).collect();
         Record {
-            index,
             text: &of.text,
             encoding: &of.encoding,
             hidden: options.hidden_size,
@@ -121,19 +117,14 @@ fn words_of(of: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) 
         return Vec::new();
     };
     let (rows, hidden) = (&vectors.last_hidden_state, options.hidden_size);
-    let spans = words(&of.text, &of.encoding);
-    spans
-        .into_iter()
-        .map(|word| Word {
-            vector: pool_word(
-                how,
-                &rows[word.tokens.start * hidden..word.tokens.end * hidden],
-                hidden,
-            ),
-            text: word.text,
-            span: word.span,
-            segment: word.segment,
-            tokens: word.tokens,
-        })
-        .collect()
+    let vector = |tokens: &Range<usize>| {
+        let rows = &rows[tokens.start * hidden..tokens.end * hidden];
+        pool_word(how, rows, hidden)
+    };
+    let words = words(&of.text, &of.encoding).into_iter();
+    let with_vector = |of: WordSpan| Word {
+        vector: vector(&of.tokens),
+        of,
+    };
+    words.map(with_vector).collect()
 }

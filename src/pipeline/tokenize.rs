@@ -41,16 +41,13 @@ impl TextTokenizer<'_> {
 
     fn tokenize(self, queued: QueuedText) -> Result<TextOrBad<TokenizedText>> {
         let QueuedText { text, permit } = queued;
-        let text = match text {
+        let with_prompt = |text: Text| match self.prompt {
+            None => Ok(text),
+            Some(prompt) => text.with_prompt(prompt.text),
+        };
+        let text = match text.and_then(with_prompt) {
             Ok(text) => text,
             Err(bad) => return Ok(Err(bad)),
-        };
-        let text = match self.prompt {
-            None => text,
-            Some(prompt) => match text.with_prompt(prompt.text) {
-                Ok(text) => text,
-                Err(bad) => return Ok(Err(bad)),
-            },
         };
         let options = self.options;
         if text.pair.is_some() && !options.takes_pairs {
@@ -63,15 +60,8 @@ impl TextTokenizer<'_> {
         };
         let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
         let refusal = self.tokenizer.without_row(&encoding);
-        if let Some(message) = refusal.or_else(|| self.why_too_long(&text, &encoding)) {
-            return Ok(Err(text.refused(message)));
-        }
-        let left_out = self.prompt.map_or(0, |prompt| prompt.left_out);
-        if encoding.attended <= left_out {
-            let message = format!(
-                "its prompt fills all of the {} tokens, and none is left to pool",
-                encoding.attended
-            );
+        let refusal = refusal.or_else(|| self.why_too_long(&text, &encoding));
+        if let Some(message) = refusal.or_else(|| self.why_not_pooled(&encoding)) {
             return Ok(Err(text.refused(message)));
         }
         if options.padding == Padding::MaxLength {
@@ -105,6 +95,14 @@ impl TextTokenizer<'_> {
             )),
             OnLong::Window | OnLong::Truncate => None,
         }
+    }
+
+    /// Why the text's record is an error, if its prompt makes it one.
+    fn why_not_pooled(self, encoding: &Encoding) -> Option<String> {
+        let (tokens, left_out) = (encoding.attended, self.prompt?.left_out);
+        (tokens <= left_out).then(|| {
+            format!("its prompt fills all of the {tokens} tokens, and none is left to pool")
+        })
     }
 
     /// Pads every text to the longest of them.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::input::{Text, TextOrBad};
+use crate::model::Outputs;
 use crate::pipeline::budget::BytePermit;
 use crate::tokenize::{Encoding, Window};
 use crate::vectors::TextVectors;
@@ -37,25 +38,17 @@ pub(crate) struct TextWindow {
 /// Windows of texts in input order, with the bad texts among them.
 pub(crate) type WindowBatch = Vec<TextOrBad<TextWindow>>;
 
-/// What the encoder computed for one batch, in host memory.
+/// What the encoder computed for one batch, in host memory unless `T` says otherwise.
 #[derive(Default)]
-pub(crate) struct BatchOutputs {
+pub(crate) struct BatchOutputs<T = Vec<f32>> {
     /// The first row of each window.
     pub(crate) first_rows: Vec<usize>,
     /// The pairs of tokens in the windows before each window.
     pub(crate) pairs_before: Vec<usize>,
     /// The pairs of tokens in all windows.
     pub(crate) pairs: usize,
-    /// `[tokens × hidden]`; empty if not asked for.
-    pub(crate) last_hidden_state: Vec<f32>,
-    /// `[windows × hidden]`: the last hidden state of `[CLS]`; `None` if not asked for alone.
-    pub(crate) first_tokens: Option<Vec<f32>>,
-    /// `[windows × hidden]`; `None` if not asked for or if the checkpoint has no pooler.
-    pub(crate) pooler_output: Option<Vec<f32>>,
-    /// `[layers][tokens × hidden]`
-    pub(crate) hidden_states: Vec<Vec<f32>>,
-    /// `[layers]`, in each `[heads × tokens × tokens]` of one window after the other.
-    pub(crate) attentions: Vec<Vec<f32>>,
+    /// The outputs of the model, with a sequence for each window; none if there is no window.
+    pub(crate) outputs: Outputs<T>,
 }
 
 /// A batch with its outputs.

@@ -9,17 +9,16 @@ use crate::output::{Destination, KEEP_EVERY, RecordWriter};
 use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
-use crate::record::{BadRecord, RunCounts};
+use crate::record::RunCounts;
 use crate::vectors::VectorOptions;
 
 /// Makes records and gives them to the output format.
 pub(crate) struct Writer<'a> {
     output: Box<dyn RecordWriter + 'a>,
     destination: Destination,
-    options: &'a VectorOptions,
     stitcher: Stitcher<'a>,
     /// Records count only as long as the weights have not changed.
-    weights: Option<&'a WeightGuard>,
+    weights: &'a WeightGuard,
     /// All records that the output holds.
     counts: RunCounts,
 }
@@ -37,7 +36,7 @@ pub(crate) fn write_all<'a>(
                 writer.write(batch)?;
                 progress.show(writer.counts.records, tokens);
             }
-            Err(RecvTimeoutError::Timeout) => writer.keep()?,
+            Err(RecvTimeoutError::Timeout) => writer.keep(true)?,
             Err(RecvTimeoutError::Disconnected) => return Ok((writer, progress)),
         }
     }
@@ -51,13 +50,12 @@ impl<'a> Writer<'a> {
         output: Box<dyn RecordWriter + 'a>,
         destination: Destination,
         options: &'a VectorOptions,
-        weights: Option<&'a WeightGuard>,
+        weights: &'a WeightGuard,
         counts: RunCounts,
     ) -> Self {
         Self {
             output,
             destination,
-            options,
             stitcher: Stitcher::new(options),
             weights,
             counts,
@@ -92,25 +90,24 @@ impl<'a> Writer<'a> {
     fn write_part(&mut self, finished: &[TextOrBad<FinishedText>]) -> Result<()> {
         let mut records = Vec::with_capacity(finished.len());
         for text in finished {
-            let counted = text.as_ref().map(|text| (&text.of.text, &text.of.encoding));
-            self.counts.count(counted);
-            records.push(match text {
-                Ok(text) => Ok(text.record(text.of.text.place.index, self.options)),
-                Err(bad) => Err(BadRecord {
-                    index: bad.place.index,
-                    bad: bad.clone(),
-                }),
-            });
+            let text = text.as_ref();
+            self.counts
+                .count(text.map(|text| (&text.of.text, &text.of.encoding)));
+            records.push(text.map(|text| text.record(self.stitcher.options)));
         }
         self.output
             .write(&records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
-        self.check_weights()?;
-        self.keep_if(false)
+        self.weights.check()?;
+        self.keep(false)
     }
 
-    /// Keeps the records if the output can be continued here.
-    fn keep_if(&mut self, now: bool) -> Result<()> {
+    /// Makes sure that the records written so far survive an interruption, if the output can be
+    /// continued here: at the latest after [`KEEP_EVERY`], or `now`. A stream has them already.
+    ///
+    /// # Errors
+    /// [`Kind::Output`] if the destination cannot be written.
+    pub(crate) fn keep(&mut self, now: bool) -> Result<()> {
         let every = self.output.member_records();
         if every.is_some_and(|every| !self.counts.records.is_multiple_of(every)) {
             return Ok(());
@@ -118,22 +115,9 @@ impl<'a> Writer<'a> {
         self.destination.keep(&self.counts, now)
     }
 
-    fn check_weights(&self) -> Result<()> {
-        self.weights.map_or(Ok(()), WeightGuard::check)
-    }
-
     /// All records that the output holds.
     pub(crate) fn counts(&self) -> &RunCounts {
         &self.counts
-    }
-
-    /// Makes sure that the records written so far survive an interruption; a stream has them
-    /// already.
-    ///
-    /// # Errors
-    /// [`Kind::Output`] if the destination cannot be written.
-    pub(crate) fn keep(&mut self) -> Result<()> {
-        self.keep_if(true)
     }
 
     /// Completes the output.
@@ -141,8 +125,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     pub(crate) fn finish(mut self) -> Result<RunCounts> {
-        self.check_weights()?;
-        self.keep()?;
+        self.weights.check()?;
+        self.keep(true)?;
         self.output
             .finish(&mut self.destination)
             .map_err(|error| named(error, &self.destination))?;

@@ -68,10 +68,7 @@ impl Dimensions {
     /// dimension.
     #[must_use]
     pub fn tensor(&self, field: Field, totals: &Totals) -> Vec<u64> {
-        self.laid_end_to_end(&self.shape(field), totals)
-    }
-
-    fn laid_end_to_end(&self, shape: &[Dimension], totals: &Totals) -> Vec<u64> {
+        let shape = self.shape(field);
         let sizes = shape.chunk_by(|one, other| one == other);
         let mut sizes: Vec<_> = sizes.map(|run| self.size(run, totals)).collect();
         let is_long = |dimension| matches!(dimension, &Dimension::Tokens | &Dimension::Words);

@@ -9,12 +9,10 @@ mod field;
 )]
 mod record;
 mod value;
-mod word;
 
 pub(crate) use counts::RunCounts;
 pub(crate) use dimensions::{Dimensions, Totals};
 pub use field::Field;
 pub(crate) use field::{Element, Selection, Source};
-pub(crate) use record::{BadRecord, LayerOutputs, Record};
-pub(crate) use value::Value;
-pub(crate) use word::Word;
+pub(crate) use record::{LayerOutputs, Record};
+pub(crate) use value::{Value, Word};

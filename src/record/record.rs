@@ -8,8 +8,6 @@ use crate::tokenize::{Encoding, Tokenizer};
 
 /// One text with what was computed for it.
 pub(crate) struct Record<'a> {
-    /// Place in the input, from 0.
-    pub index: u64,
     /// The text as read.
     pub text: &'a Text,
     /// Its tokens.
@@ -43,20 +41,11 @@ pub(crate) enum LayerOutputs<'a> {
     },
 }
 
-/// A text that could not be embedded.
-pub(crate) struct BadRecord {
-    /// Place in the input, from 0.
-    pub index: u64,
-    /// Why, with the text's id and place.
-    pub(crate) bad: BadText,
-}
-
 impl<'a> Record<'a> {
     /// The record before anything is computed for it.
     #[must_use]
-    pub(crate) fn without_numbers(index: u64, text: &'a Text, encoding: &'a Encoding) -> Self {
+    pub(crate) fn without_numbers(text: &'a Text, encoding: &'a Encoding) -> Self {
         Self {
-            index,
             text,
             encoding,
             hidden: 1,
@@ -92,7 +81,7 @@ impl Record<'_> {
         let list = |values: &'a [u32]| Value::Integers(values.into(), vec![values.len()]);
         let vector = |values: &'a [f32]| Value::Floats(values, vec![values.len()]);
         Some(match field {
-            Field::Index => Value::Number(self.index),
+            Field::Index => Value::Number(self.text.place.index),
             Field::Id => Value::Id(self.text.id.as_ref()?),
             Field::Text => Value::Segment(&self.text.first),
             Field::TextPair => Value::Text(self.text.pair.as_deref()?),
@@ -165,14 +154,15 @@ fn rows(values: &[f32], width: usize) -> Value<'_> {
     Value::Floats(values, vec![values.len() / width, width])
 }
 
-impl BadRecord {
+/// The record of a text that could not be embedded.
+impl BadText {
     /// The value of `field`; `None` if a text has it only when it is embedded.
     #[must_use]
     pub(crate) fn value(&self, field: Field) -> Option<Value<'_>> {
         match field {
-            Field::Index => Some(Value::Number(self.index)),
-            Field::Id => self.bad.id.as_ref().map(Value::Id),
-            Field::Columns => self.bad.columns.as_deref().map(Value::Json),
+            Field::Index => Some(Value::Number(self.place.index)),
+            Field::Id => self.id.as_ref().map(Value::Id),
+            Field::Columns => self.columns.as_deref().map(Value::Json),
             Field::Text
             | Field::TextPair
             | Field::Tokens
@@ -193,7 +183,7 @@ impl BadRecord {
     }
 }
 
-impl Serialize for BadRecord {
+impl Serialize for BadText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for field in [Field::Index, Field::Id, Field::Columns] {
@@ -201,12 +191,11 @@ impl Serialize for BadRecord {
                 map.serialize_entry(field.name(), &value)?;
             }
         }
-        let BadText { message, place, .. } = &self.bad;
         let error = ErrorValue {
             kind: "input",
-            message,
-            file: place.file.as_deref(),
-            line: place.line,
+            message: &self.message,
+            file: self.place.file.as_deref(),
+            line: self.place.line,
         };
         map.serialize_entry("error", &error)?;
         map.end()

@@ -2,12 +2,21 @@
 
 use std::borrow::Cow;
 
-use serde::ser::{Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Word;
 use crate::input::{Id, Segment};
-use crate::tokenize::Tokenizer;
+use crate::tokenize::{Tokenizer, WordSpan};
+
+/// One word of a text with its vector.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Word {
+    /// The word itself.
+    #[serde(flatten)]
+    pub of: WordSpan,
+    /// `[hidden]`
+    pub vector: Vec<f32>,
+}
 
 /// The value of one field.
 #[derive(Clone)]

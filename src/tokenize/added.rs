@@ -93,8 +93,8 @@ pub(super) struct TokensToAdd {
 
 impl TokensToAdd {
     /// `tokens`, for a tokenizer that has the tokens `there` already.
-    pub(super) fn new(tokens: Vec<TokenEntry>, there: &[TokenEntry]) -> Self {
-        let texts = tokens.iter().chain(there);
+    pub(super) fn new(tokens: Vec<TokenEntry>, there: &[(i64, TokenEntry)]) -> Self {
+        let texts = tokens.iter().chain(there.iter().map(|(_, token)| token));
         Self {
             known: texts.map(|token| token.content.clone()).collect(),
             tokens: tokens.into_iter().map(Json::Token).collect(),

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use anyhow::Context;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokenizers::AddedToken;
 
@@ -90,6 +91,15 @@ impl Entries {
     pub(super) fn take(&mut self, key: &str) -> Option<Json> {
         let place = self.0.iter().position(|entry| entry.0 == key)?;
         Some(self.0.remove(place).1)
+    }
+
+    /// Removes the value of `key` if it is an object.
+    pub(super) fn take_object(&mut self, key: &str) -> Option<Self> {
+        self.get(key).filter(|it| matches!(it, Json::Object(_)))?;
+        match self.take(key) {
+            Some(Json::Object(entries)) => Some(entries),
+            _ => None,
+        }
     }
 
     /// Removes the entries that `wanted` accepts and gives them in order.
@@ -266,12 +276,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Text(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element()? {
-            values.push(value);
-        }
-        Ok(Json::List(values))
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Json, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Json::List)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {

@@ -9,16 +9,15 @@ use tokenizers::models::wordpiece::{WordPiece, WordPieceBuilder};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{AddedToken, Model as _, Tokenizer as Inner};
 
-use super::Tokenizer;
 use super::added;
 use super::class::Class;
 use super::cuts::Cuts;
-use super::guard::guarded;
-use super::json::{Entries, Json, TokenEntry};
+use super::json::{Entries, Json};
 use super::parts;
 use super::settings::{ConfigFiles, TokenizerSettings};
 use super::template::SpecialTokens;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
+use super::{Tokenizer, guarded};
 use crate::checkpoint::files;
 use crate::error::{Classify, Error, Kind, Result};
 
@@ -239,10 +238,8 @@ fn generic(
     if let Some(pre_tokenizer) = parts::pre_tokenizer(&json.pre_tokenizer)? {
         inner.with_pre_tokenizer(Some(pre_tokenizer));
     }
-    add(
-        &mut inner,
-        json.added_tokens.iter().map(TokenEntry::added).collect(),
-    )?;
+    let added = json.added_tokens.iter().map(|(_, token)| token.added());
+    add(&mut inner, added.collect())?;
     add(&mut inner, settings.added.clone())?;
     inner.with_post_processor(Some(parts::post_processor(&json.post_processor)?));
     let special = SpecialTokens::of_template(&inner, settings.second_type == 1)?;

@@ -9,8 +9,8 @@
 mod added;
 mod class;
 mod cuts;
-mod guard;
 mod json;
+mod listed;
 mod load;
 mod options;
 mod parts;
@@ -25,6 +25,7 @@ use anyhow::anyhow;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
 use crate::error::{Classify, Error, Kind, Result, one_line};
+use crate::guard;
 use crate::input::{self, Text};
 use cuts::Cuts;
 pub use load::model_max_length;
@@ -33,7 +34,7 @@ pub use options::{OnLong, Padding};
 use segment::{Keep, SegmentEncoder};
 use template::SpecialTokens;
 pub(crate) use window::Window;
-pub(crate) use words::{word_runs, words};
+pub(crate) use words::{WordSpan, word_runs, words};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`.
 pub(crate) const SPECIAL_TOKENS: usize = 2;
@@ -204,6 +205,13 @@ impl Tokenizer {
             encoding.word_ids.resize(tokens, None);
         }
     }
+}
+
+/// Runs `work` of the tokenizers crate, which panics on some file contents: a panic in it prints
+/// nothing and becomes an error.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let failed = || Err(anyhow!("the tokenizer failed on what the file holds"));
+    guard::guarded(work).unwrap_or_else(failed)
 }
 
 /// Whether `normalizer` lowercases texts.

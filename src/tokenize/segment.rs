@@ -2,9 +2,8 @@
 
 use tokenizers::{InputSequence, Tokenizer};
 
-use super::Detail;
 use super::cuts::{Cuts, PIECE_BYTES, Piece};
-use super::guard::guarded;
+use super::{Detail, guarded};
 
 /// Which tokens of a text are kept.
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +47,6 @@ pub(super) struct SegmentEncoder<'a> {
 
 impl SegmentEncoder<'_> {
     /// The tokens of `text` to keep and the number of all.
-    ///
-    /// # Errors
-    /// The tokenizers crate fails.
     pub(super) fn encode(self, text: &str) -> anyhow::Result<EncodedSegment> {
         let mut segment = EncodedSegment::default();
         let mut start = Start::default();
@@ -64,9 +60,6 @@ impl SegmentEncoder<'_> {
     }
 
     /// The same for words that are given one by one; offsets are characters of each word.
-    ///
-    /// # Errors
-    /// The tokenizers crate fails.
     pub(super) fn encode_words(self, words: &[String]) -> anyhow::Result<EncodedSegment> {
         let mut segment = EncodedSegment::default();
         let mut rest = words;

@@ -4,27 +4,15 @@
 //! Source: `PreTrainedTokenizerBase._from_pretrained` and `TokenizersBackend.__init__` in
 //! transformers 5.23; the order of the steps is theirs, because later steps see earlier ones.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use tokenizers::AddedToken;
 use tokenizers::normalizers::BertNormalizer;
 
 use super::added::TokensToAdd;
 use super::class::Class;
 use super::json::{Entries, Json, TokenEntry};
+use super::listed::{NAMED, legacy_tokens, listed_tokens};
 use super::tokenizer_json::TokenizerJson;
-
-/// The special tokens that have a name, in the order in which they are added.
-const NAMED: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
 
 /// Defaults of `BertTokenizer`.
 const BERT_TOKENS: [(&str, &str); 5] = [
@@ -112,18 +100,15 @@ impl TokenizerSettings {
         }
         let texts = named.iter().filter_map(|(_, token)| token.token_text());
         let added = tokens.finish(&texts.collect());
+        let of_json = |side: fn(&TokenizerJson) -> &Option<String>| side(json?).as_deref();
         Ok(Self {
             normalizer: bert_normalizer(&config)?,
             truncates_left: is_left(
                 &config,
                 "truncation_side",
-                json.and_then(|json| json.truncation_side.as_deref()),
+                of_json(|it| &it.truncation_side),
             )?,
-            pads_left: is_left(
-                &config,
-                "padding_side",
-                json.and_then(|json| json.padding_side.as_deref()),
-            )?,
+            pads_left: is_left(&config, "padding_side", of_json(|it| &it.padding_side))?,
             split_special_tokens: config.flag("split_special_tokens")?.unwrap_or(false),
             second_type: u32::from(has_token_type_ids(&config, class)?),
             named,
@@ -151,143 +136,12 @@ fn collect_extra_tokens(config: &mut Entries) {
         is_token && matches!(value, Json::Text(_))
     };
     let mut own = config.take_all(is_own);
-    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
-        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
-    {
+    if let Some(tokens) = config.take_object("extra_special_tokens") {
         own.extend(tokens);
     }
     if !own.is_empty() {
         config.set("model_specific_special_tokens", Json::Object(own));
     }
-}
-
-/// Tokens that the files list with their numbers. The numbers only give the order.
-#[derive(Default)]
-struct ListedTokens {
-    by_id: BTreeMap<i64, TokenEntry>,
-    /// The last one listed of each text.
-    by_text: HashMap<String, TokenEntry>,
-}
-
-impl ListedTokens {
-    fn insert(&mut self, id: i64, token: TokenEntry) {
-        self.by_text.insert(token.content.clone(), token.clone());
-        self.by_id.insert(id, token);
-    }
-}
-
-/// The tokens of `added_tokens_decoder`.
-fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
-    let Json::Object(entries) = value else {
-        bail!(
-            "`added_tokens_decoder` is {}, allowed is an object",
-            value.kind()
-        );
-    };
-    let mut listed = ListedTokens::default();
-    for (id, token) in entries.iter() {
-        let what = || format!("`added_tokens_decoder`: `{id}`");
-        let number = id.trim().parse().with_context(what)?;
-        let Json::Object(token) = token else {
-            bail!("{} is {}, allowed is an object", what(), token.kind());
-        };
-        listed.insert(number, TokenEntry::parse(token).with_context(what)?);
-    }
-    Ok(listed)
-}
-
-/// The tokens of a model without `added_tokens_decoder`: those of `added_tokens.json` and of
-/// `tokenizer.json`. Values of `special_tokens_map.json` replace those of `config`.
-fn legacy_tokens(
-    config: &mut Entries,
-    special_tokens_map: Option<Entries>,
-    added_tokens: Option<Entries>,
-    json: Option<&TokenizerJson>,
-) -> anyhow::Result<ListedTokens> {
-    if let Some(map) = special_tokens_map {
-        merge_special_tokens_map(config, &map).context("special_tokens_map.json")?;
-    }
-    let mut listed = ListedTokens::default();
-    if let Some(added) = added_tokens {
-        let special: HashSet<&str> = special_texts(config).collect();
-        for (text, id) in added.iter() {
-            let Json::Number(id) = *id else {
-                bail!(
-                    "added_tokens.json: `{text}` is {}, allowed is a number",
-                    id.kind()
-                );
-            };
-            ensure!(id.fract() == 0.0, "added_tokens.json: `{text}` is {id}");
-            let is_special = special.contains(text);
-            let token = TokenEntry::new(text, is_special).normalized(!is_special);
-            listed.insert(id as i64, token);
-        }
-    }
-    for (id, token) in json.iter().flat_map(|json| json.added_tokens_by_id()) {
-        listed.insert(id, token.clone());
-    }
-    Ok(listed)
-}
-
-fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Result<()> {
-    for (key, value) in map.iter() {
-        let value = match value {
-            Json::Object(token) if key != "extra_special_tokens" => {
-                let mut token = TokenEntry::parse(token).with_context(|| format!("`{key}`"))?;
-                token.special = true;
-                Json::Token(token)
-            }
-            Json::List(tokens) if key == "extra_special_tokens" => {
-                Json::List(joined_lists(config.get(key), tokens)?)
-            }
-            other => other.clone(),
-        };
-        config.set(key, value);
-    }
-    if let Some(Json::Object(_)) = config.get("extra_special_tokens")
-        && let Some(Json::Object(tokens)) = config.take("extra_special_tokens")
-    {
-        let mut own = match config.take("model_specific_special_tokens") {
-            Some(Json::Object(own)) => own,
-            _ => Entries::default(),
-        };
-        own.extend(tokens);
-        config.set("model_specific_special_tokens", Json::Object(own));
-    }
-    Ok(())
-}
-
-/// The list that was there, then the tokens of `more` that it lacks.
-fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>> {
-    let mut list = match there {
-        Some(Json::List(list)) => list.clone(),
-        _ => Vec::new(),
-    };
-    for token in more {
-        let token = match token {
-            Json::Object(entries) => {
-                let mut token = TokenEntry::parse(entries).context("`extra_special_tokens`")?;
-                token.special = true;
-                Json::Token(token)
-            }
-            other => other.clone(),
-        };
-        if !list.contains(&token) {
-            list.push(token);
-        }
-    }
-    Ok(list)
-}
-
-/// The texts that make a token of `added_tokens.json` special. A token that is still an object of
-/// `tokenizer_config.json` is not among them, as in transformers.
-fn special_texts(config: &Entries) -> impl Iterator<Item = &str> {
-    let named = NAMED.iter().filter_map(|key| config.get(key));
-    let extra = match config.get("extra_special_tokens") {
-        Some(Json::List(list)) => &list[..],
-        _ => &[],
-    };
-    named.chain(extra).filter_map(Json::token_text)
 }
 
 /// Turns each object that says so into a token, at any depth.

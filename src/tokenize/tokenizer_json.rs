@@ -28,9 +28,8 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) struct TokenizerJson {
     pub(super) model: Model,
-    pub(super) added_tokens: Vec<TokenEntry>,
-    /// The number that the file gives each of `added_tokens`.
-    added_ids: Vec<i64>,
+    /// Each with the number that the file gives it.
+    pub(super) added_tokens: Vec<(i64, TokenEntry)>,
     pub(super) normalizer: serde_json::Value,
     pub(super) pre_tokenizer: serde_json::Value,
     pub(super) post_processor: serde_json::Value,
@@ -68,22 +67,16 @@ impl TokenizerJson {
             version == "1.0",
             "its version is `{version}`, allowed is `1.0`"
         );
-        let mut added_tokens = Vec::new();
-        let mut added_ids = Vec::new();
-        for token in &parts.added_tokens {
-            let (id, token) = added_token(token).context("`added_tokens`")?;
-            added_ids.push(id);
-            added_tokens.push(token);
-        }
+        let added_tokens = parts.added_tokens.iter().map(added_token);
+        let added_tokens: anyhow::Result<_> = added_tokens.collect();
         let part = |part: &Option<Json>, key: &str| match part {
             Some(Json::Object(part)) => Ok(part.text(key)?.map(str::to_owned)),
             _ => Ok::<_, anyhow::Error>(None),
         };
         let side = |side: Option<String>| side.map(|side| side.to_lowercase());
         Ok(Self {
+            added_tokens: added_tokens.context("`added_tokens`")?,
             model: Model::parse(parts.model)?,
-            added_tokens,
-            added_ids,
             normalizer: parts.normalizer,
             pre_tokenizer: parts.pre_tokenizer,
             post_processor: parts.post_processor,
@@ -91,10 +84,6 @@ impl TokenizerJson {
             padding_side: side(part(&parts.padding, "direction")?),
             pad_token: part(&parts.padding, "pad_token")?,
         })
-    }
-
-    pub(super) fn added_tokens_by_id(&self) -> impl Iterator<Item = (i64, &TokenEntry)> {
-        self.added_ids.iter().copied().zip(&self.added_tokens)
     }
 }
 

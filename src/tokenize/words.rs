@@ -12,20 +12,28 @@
 
 use std::ops::Range;
 
+use serde::{Serialize, Serializer};
+
 use super::Encoding;
 use crate::input::{Segment, Text};
 
-/// One word of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One word of a text, as JSON prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct WordSpan {
     /// The word as it stands in the text.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.
     pub span: (u32, u32),
     /// Which segment of a pair, 0 or 1; `None` if the text has one segment only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<u8>,
     /// Its rows in the record.
+    #[serde(serialize_with = "ends")]
     pub tokens: Range<usize>,
+}
+
+fn ends<S: Serializer>(rows: &Range<usize>, serializer: S) -> Result<S::Ok, S::Error> {
+    (rows.start, rows.end).serialize(serializer)
 }
 
 /// The words of `text`, the first segment's and then the second's.

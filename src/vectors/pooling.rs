@@ -41,6 +41,8 @@ struct WeightedSum {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SumMode {
+    /// Not divided.
+    Sum,
     Mean,
     /// Divided by the square root of the number of rows.
     MeanSqrtLen,
@@ -51,23 +53,14 @@ enum SumMode {
 impl Pool {
     /// A pool for rows of `hidden` numbers that leaves the first `skipped` rows out.
     pub(super) fn new(modes: &[PoolingMode], hidden: usize, skipped: usize) -> Self {
-        let mode = |&mode: &PoolingMode| {
-            let sum = |mode| {
-                ModePool::Sum(WeightedSum {
-                    mode,
-                    sum: vec![0.0; hidden],
-                    place: skipped + 1,
-                    weights: 0.0,
-                })
-            };
-            match mode {
-                PoolingMode::Cls => ModePool::First(Vec::new()),
-                PoolingMode::LastToken => ModePool::Last(Vec::new()),
-                PoolingMode::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
-                PoolingMode::Mean => sum(SumMode::Mean),
-                PoolingMode::MeanSqrtLenTokens => sum(SumMode::MeanSqrtLen),
-                PoolingMode::WeightedMean => sum(SumMode::ByPlace),
-            }
+        let sum = |mode| ModePool::Sum(WeightedSum::new(mode, hidden, skipped + 1));
+        let mode = |mode: &PoolingMode| match mode {
+            PoolingMode::Cls => ModePool::First(Vec::new()),
+            PoolingMode::LastToken => ModePool::Last(Vec::new()),
+            PoolingMode::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
+            PoolingMode::Mean => sum(SumMode::Mean),
+            PoolingMode::MeanSqrtLenTokens => sum(SumMode::MeanSqrtLen),
+            PoolingMode::WeightedMean => sum(SumMode::ByPlace),
         };
         Self {
             skipped,
@@ -81,37 +74,63 @@ impl Pool {
         let left_out = self.skipped.min(new.len() / self.hidden);
         self.skipped -= left_out;
         let new = &new[left_out * self.hidden..];
-        if new.is_empty() {
-            return;
-        }
         for mode in &mut self.modes {
-            match mode {
-                ModePool::First(row) if row.is_empty() => {
-                    row.extend_from_slice(&new[..self.hidden]);
-                }
-                ModePool::First(_) => {}
-                ModePool::Last(row) => *row = new[new.len() - self.hidden..].to_vec(),
-                ModePool::Max(largest) => keep_largest(largest, new),
-                ModePool::Sum(sum) => sum.add(new.chunks_exact(self.hidden)),
-            }
+            mode.add(new, self.hidden);
         }
     }
 
     /// `[modes × hidden]`
     pub(super) fn vector(&self) -> Vec<f32> {
-        let vector = |mode: &ModePool| match mode {
-            ModePool::First(row) | ModePool::Last(row) | ModePool::Max(row) => row.clone(),
-            ModePool::Sum(sum) => sum.vector(),
-        };
-        self.modes.iter().flat_map(vector).collect()
+        self.modes.iter().flat_map(ModePool::vector).collect()
+    }
+}
+
+impl ModePool {
+    /// Adds rows of `hidden` numbers.
+    fn add(&mut self, new: &[f32], hidden: usize) {
+        let mut rows = new.chunks_exact(hidden);
+        match self {
+            Self::First(row) if row.is_empty() => row.extend(rows.next().into_iter().flatten()),
+            Self::First(_) => {}
+            Self::Last(last) => {
+                if let Some(row) = rows.next_back() {
+                    *last = row.to_vec();
+                }
+            }
+            Self::Max(largest) => {
+                for row in rows {
+                    for (largest, &value) in largest.iter_mut().zip(row) {
+                        *largest = largest.max(value);
+                    }
+                }
+            }
+            Self::Sum(sum) => sum.add(rows),
+        }
+    }
+
+    fn vector(&self) -> Vec<f32> {
+        match self {
+            Self::First(row) | Self::Last(row) | Self::Max(row) => row.clone(),
+            Self::Sum(sum) => sum.vector(),
+        }
     }
 }
 
 impl WeightedSum {
+    /// No row yet; `width` is that of a row, and the first one has number `place`.
+    fn new(mode: SumMode, width: usize, place: usize) -> Self {
+        Self {
+            mode,
+            sum: vec![0.0; width],
+            place,
+            weights: 0.0,
+        }
+    }
+
     fn add<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
         for row in rows {
             let weight = match self.mode {
-                SumMode::Mean | SumMode::MeanSqrtLen => 1.0,
+                SumMode::Sum | SumMode::Mean | SumMode::MeanSqrtLen => 1.0,
                 SumMode::ByPlace => self.place as f64,
             };
             for (sum, &value) in self.sum.iter_mut().zip(row) {
@@ -124,10 +143,12 @@ impl WeightedSum {
 
     fn vector(&self) -> Vec<f32> {
         let divisor = match self.mode {
-            SumMode::Mean | SumMode::ByPlace => self.weights,
-            SumMode::MeanSqrtLen => self.weights.sqrt(),
+            SumMode::Sum => 1.0,
+            SumMode::Mean | SumMode::ByPlace => self.weights.max(1.0),
+            SumMode::MeanSqrtLen => self.weights.sqrt().max(1.0),
         };
-        divided(&self.sum, divisor)
+        let sum = self.sum.iter();
+        sum.map(|value| (value / divisor) as f32).collect()
     }
 }
 
@@ -137,13 +158,16 @@ impl WeightedSum {
 /// `rows` `[tokens × hidden]`, at least one token → `[hidden]`
 #[must_use]
 pub(crate) fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
-    match how {
-        WordPooling::First => rows[..hidden].to_vec(),
-        WordPooling::Last => rows[rows.len() - hidden..].to_vec(),
-        WordPooling::Mean => mean(rows.chunks_exact(hidden), hidden),
-        WordPooling::Max => largest(rows, hidden),
-        WordPooling::Sum => rounded(sum(rows.chunks_exact(hidden), hidden)),
-    }
+    let sum = |mode| ModePool::Sum(WeightedSum::new(mode, hidden, 1));
+    let mut pool = match how {
+        WordPooling::First => ModePool::First(Vec::new()),
+        WordPooling::Last => ModePool::Last(Vec::new()),
+        WordPooling::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
+        WordPooling::Mean => sum(SumMode::Mean),
+        WordPooling::Sum => sum(SumMode::Sum),
+    };
+    pool.add(rows, hidden);
+    pool.vector()
 }
 
 /// `vector` scaled to Euclidean length 1; a vector of zeros stays as it is.
@@ -166,64 +190,23 @@ pub(super) fn normalize(vector: &mut [f32]) {
 /// `layers` of `[tokens × hidden]` each → `[tokens × hidden]`, or for concat
 /// `[tokens × (layers × hidden)]`
 pub(super) fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
-    match how {
+    let numbers = layers.first().map_or(0, |layer| layer.len());
+    let mode = match how {
         LayerMerge::None | LayerMerge::Concat => {
-            let tokens = layers.first().map_or(0, |layer| layer.len() / hidden);
             let row = |token: usize| {
+                let of_token = token * hidden..(token + 1) * hidden;
                 layers
                     .iter()
-                    .flat_map(move |layer| &layer[token * hidden..(token + 1) * hidden])
+                    .flat_map(move |layer| &layer[of_token.clone()])
             };
-            (0..tokens).flat_map(row).copied().collect()
+            return (0..numbers / hidden).flat_map(row).copied().collect();
         }
-        LayerMerge::Mean => mean(
-            layers.iter().copied(),
-            layers.first().map_or(0, |l| l.len()),
-        ),
-        LayerMerge::Sum => rounded(sum(
-            layers.iter().copied(),
-            layers.first().map_or(0, |layer| layer.len()),
-        )),
-    }
-}
-
-/// The mean of `rows`, each `[width]`.
-fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
-    let count = rows.len();
-    divided(&sum(rows, width), count as f64)
-}
-
-fn divided(sum: &[f64], divisor: f64) -> Vec<f32> {
-    let divisor = divisor.max(1.0);
-    sum.iter().map(|value| (value / divisor) as f32).collect()
-}
-
-fn sum<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f64> {
-    let mut sum = vec![0.0; width];
-    for row in rows {
-        for (sum, &value) in sum.iter_mut().zip(row) {
-            *sum += f64::from(value);
-        }
-    }
-    sum
-}
-
-fn rounded(values: Vec<f64>) -> Vec<f32> {
-    values.into_iter().map(|value| value as f32).collect()
-}
-
-fn largest(rows: &[f32], hidden: usize) -> Vec<f32> {
-    let mut largest = vec![f32::NEG_INFINITY; hidden];
-    keep_largest(&mut largest, rows);
-    largest
-}
-
-fn keep_largest(largest: &mut [f32], rows: &[f32]) {
-    for row in rows.chunks_exact(largest.len()) {
-        for (largest, &value) in largest.iter_mut().zip(row) {
-            *largest = largest.max(value);
-        }
-    }
+        LayerMerge::Mean => SumMode::Mean,
+        LayerMerge::Sum => SumMode::Sum,
+    };
+    let mut sum = WeightedSum::new(mode, numbers, 1);
+    sum.add(layers.iter().copied());
+    sum.vector()
 }
 
 #[cfg(test)]

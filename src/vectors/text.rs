@@ -63,18 +63,14 @@ impl TextVectors {
 
     fn add_layers(&mut self, layers: &[&[f32]], tokens: usize, options: &VectorOptions) {
         let hidden = options.hidden_size;
-        if options.layer_merge == LayerMerge::None || layers.is_empty() {
-            self.hidden_states.resize_with(layers.len(), Vec::new);
-            for (rows, layer) in self.hidden_states.iter_mut().zip(layers) {
-                extend(rows, layer, tokens * hidden);
-            }
-            return;
-        }
-        let merged = merge(options.layer_merge, layers, hidden);
-        self.hidden_states.resize_with(1, Vec::new);
-        for rows in &mut self.hidden_states {
-            let width = options.merged_width.unwrap_or(hidden);
-            extend(rows, &merged, tokens * width);
+        let is_merged = options.layer_merge != LayerMerge::None && !layers.is_empty();
+        let merged = is_merged.then(|| merge(options.layer_merge, layers, hidden));
+        let merged = merged.as_deref().map(|rows| [rows]);
+        let layers = merged.as_ref().map_or(layers, |merged| &merged[..]);
+        let width = options.merged_width.unwrap_or(hidden);
+        self.hidden_states.resize_with(layers.len(), Vec::new);
+        for (rows, layer) in self.hidden_states.iter_mut().zip(layers) {
+            extend(rows, layer, tokens * width);
         }
     }
 

@@ -4,25 +4,22 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::{Counts, fate};
-use crate::app::request::Request;
+use super::Counts;
 use crate::error::{Classify, Kind, Result};
 use crate::output::{Context, OutputFormat, Size};
-use crate::tokenize::OnLong;
+use crate::tokenize::{OnLong, TokenOptions};
 
 /// What a dry run has found.
-pub(crate) struct Report {
+pub(crate) struct Report<'a> {
     counts: Counts,
     /// The size of the output in each format; `None` if the format cannot hold the fields.
     sizes: Vec<(OutputFormat, Option<Size>)>,
-    max_length: usize,
-    on_long: OnLong,
-    model: String,
-    commit: Option<String>,
+    options: &'a TokenOptions,
+    context: Context<'a>,
 }
 
-impl Report {
-    pub(super) fn new(counts: Counts, request: &Request, context: &Context) -> Self {
+impl<'a> Report<'a> {
+    pub(super) fn new(counts: Counts, options: &'a TokenOptions, context: Context<'a>) -> Self {
         let formats = OutputFormat::ALL.iter().copied();
         let formats = formats.filter(|format| format.spec().is_typed);
         let holds_any = |format: OutputFormat| {
@@ -30,15 +27,13 @@ impl Report {
             fields.any(|&field| format.holds(field))
         };
         let size = |format: OutputFormat| {
-            holds_any(format).then(|| (format.spec().size)(context, &counts.measured))
+            holds_any(format).then(|| (format.spec().size)(&context, &counts.measured))
         };
         Self {
             sizes: formats.map(|format| (format, size(format))).collect(),
             counts,
-            max_length: request.tokens.max_length,
-            on_long: request.tokens.on_long,
-            model: context.model.to_owned(),
-            commit: context.commit.map(str::to_owned),
+            options,
+            context,
         }
     }
 
@@ -83,8 +78,8 @@ impl Report {
             (format.name().to_owned(), json!(bytes))
         };
         json!({
-            "model": self.model,
-            "revision": self.commit,
+            "model": self.context.model,
+            "revision": self.context.commit,
             "records": counts.records,
             "errors": counts.errors,
             "tokens": {
@@ -93,7 +88,7 @@ impl Report {
                 "percentile_95": self.tokens_at(95),
                 "longest": self.longest_text(),
             },
-            "max_length": self.max_length,
+            "max_length": self.options.max_length,
             "texts_too_long": counts.too_long,
             "dropped_tokens": counts.dropped_tokens,
             "size_bytes": self.sizes.iter().map(size_bytes).collect::<serde_json::Map<_, _>>(),
@@ -102,9 +97,9 @@ impl Report {
 
     fn text(&self, to: &mut dyn Write) -> io::Result<()> {
         let counts = &self.counts;
-        let commit = self.commit.as_ref();
+        let Context { model, commit, .. } = self.context;
         let commit = commit.map_or_else(String::new, |commit| format!(" at {commit}"));
-        writeln!(to, "model        {}{commit}", self.model)?;
+        writeln!(to, "model        {model}{commit}")?;
         writeln!(to, "records      {}", counts.records)?;
         writeln!(to, "errors       {}", counts.errors)?;
         let (total, longest) = (self.total_tokens(), self.longest_text());
@@ -114,12 +109,17 @@ impl Report {
             "tokens       {total} (a text: median {median}, \
              95th percentile {percentile}, longest {longest})"
         )?;
-        let (too_long, max_length) = (counts.too_long, self.max_length);
+        let (too_long, max_length) = (counts.too_long, self.options.max_length);
         write!(to, "too long     {too_long} over {max_length} tokens")?;
+        let fate = match self.options.on_long {
+            OnLong::Truncate => "truncated",
+            OnLong::Window => "run as windows",
+            OnLong::Error => "errors",
+        };
         match (too_long, counts.dropped_tokens) {
             (0, _) => writeln!(to)?,
-            (_, 0) => writeln!(to, ": {}", fate(self.on_long))?,
-            (_, dropped) => writeln!(to, ": {}, tokens dropped: {dropped}", fate(self.on_long))?,
+            (_, 0) => writeln!(to, ": {fate}")?,
+            (_, dropped) => writeln!(to, ": {fate}, tokens dropped: {dropped}")?,
         }
         for (format, size) in &self.sizes {
             let name = format.name();

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use safetensors::Dtype;
 
 use super::super::local_file::model_error;
+use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::bytes::{bytes, cut_short, number};
-use super::pickle::{Pickle, PickleValue};
-use super::state_dict::{Externals, PlacedTensor, Storage, item_bytes, storage_names, tensors};
+use super::pickle::Pickle;
+use super::pickle_value::PickleValue;
+use super::state_dict::{Externals, Storage, storage_names, tensors};
 use crate::error::Result;
 
 /// The pickle of the magic number, which the file begins with.
@@ -32,7 +34,7 @@ pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, PlacedTensor>> {
     let dtypes: HashMap<&str, Dtype> = dtypes.iter().map(|name| (name.key, name.dtype)).collect();
     let externals = Externals {
         storages: storages(file, position, &keys, &dtypes)?,
-        tensors: HashMap::new(),
+        ..Externals::default()
     };
     tensors(&state_dict, &externals)
 }
@@ -44,7 +46,7 @@ fn storages(
     keys: &Pickle,
     dtypes: &HashMap<&str, Dtype>,
 ) -> Result<HashMap<String, Storage>> {
-    let PickleValue::List(keys_in_order) = keys.root() else {
+    let PickleValue::List(keys_in_order) = keys.get(keys.root) else {
         return Err(model_error("it holds no list of storages"));
     };
     let mut storages = HashMap::new();

@@ -6,21 +6,19 @@
 
 mod bytes;
 mod legacy;
+mod machine;
 mod pickle;
+mod pickle_value;
 mod state_dict;
 mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-
-use memmap2::Mmap;
 
 use super::local_file::{map, model_error, open as open_file, undisguised};
-use super::stored_tensor::{StoredTensor, StoredTensors};
+use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
 use crate::error::Result;
-use state_dict::PlacedTensor;
 
 /// Maps `path`, which messages call `file_name`, and reads its pickle; nothing in it is run, and no
 /// page of the tensors is touched.
@@ -30,26 +28,13 @@ use state_dict::PlacedTensor;
 /// dictionaries.
 pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     let (file, size_bytes) = open_file(path)?;
-    let mapping = Arc::new(map(&file, size_bytes)?);
+    let mapping = map(&file, size_bytes)?;
     let tensors = read(&mapping)?;
     check_copies(&tensors, mapping.len())?;
-    let file_name: Arc<str> = Arc::from(file_name);
-    let stored = |(name, tensor): (String, PlacedTensor)| {
-        let tensor = StoredTensor::new(
-            Arc::clone(&file_name),
-            Arc::clone(&mapping),
-            tensor.dtype,
-            tensor.shape,
-            tensor.start,
-            tensor.strides,
-        );
-        (name, tensor)
-    };
-    Ok(tensors.into_iter().map(stored).collect())
+    Ok(stored(file_name, mapping, tensors))
 }
 
-fn read(mapping: &Arc<Mmap>) -> Result<BTreeMap<String, PlacedTensor>> {
-    let file = &mapping[..];
+fn read(file: &[u8]) -> Result<BTreeMap<String, PlacedTensor>> {
     if file.starts_with(b"PK\x03\x04") {
         zip::read(file)
     } else if file.starts_with(legacy::MAGIC) {
@@ -64,14 +49,8 @@ fn read(mapping: &Arc<Mmap>) -> Result<BTreeMap<String, PlacedTensor>> {
 
 /// Refuses views of one storage that would have to be copied again and again.
 fn check_copies(tensors: &BTreeMap<String, PlacedTensor>, file_bytes: usize) -> Result<()> {
-    let copied = tensors
-        .values()
-        .filter(|tensor| tensor.strides.is_some() || tensor.dtype == safetensors::Dtype::F64)
-        .map(|tensor| {
-            let elements: usize = tensor.shape.iter().product();
-            elements * state_dict::item_bytes(tensor.dtype)
-        });
-    if copied.sum::<usize>() <= file_bytes {
+    let copied = tensors.values().filter(|tensor| !tensor.is_in_place());
+    if copied.map(PlacedTensor::size_bytes).sum::<usize>() <= file_bytes {
         return Ok(());
     }
     Err(model_error(

@@ -1,104 +1,14 @@
-//! One pickle of `PyTorch` → a tree of plain values. Nothing is called and no Python object is
-//! built: a class or function that tensors and dictionaries do not need is refused by its name.
-//!
-//! Source: the instructions and their order on the stack are those of Python's `pickletools`.
+//! One pickle of `PyTorch` → a tree of plain values, which are found by their numbers.
 
-use std::collections::HashMap;
-
-use safetensors::Dtype;
-
-use super::super::json::shortened;
-use super::super::local_file::model_error;
-use crate::error::{Error, Result};
-
-/// Most instructions of one pickle; BERT large has about 15,000. It bounds the memory too.
-const MAX_INSTRUCTIONS: usize = 1_000_000;
-
-/// The place of a value in its pickle.
-pub(super) type ValueId = usize;
-
-/// A value of a pickle. Containers hold the places of their items, so shared and cyclic values are
-/// no problem.
-#[derive(Debug)]
-pub(super) enum PickleValue<'a> {
-    Integer(i64),
-    Text(&'a str),
-    /// None, a boolean, a float, bytes or a long integer; its value is never needed.
-    Other,
-    Tuple(Vec<ValueId>),
-    List(Vec<ValueId>),
-    Dictionary(Vec<(ValueId, ValueId)>),
-    /// A class or a function.
-    Global(Global),
-    /// A call of a function with a tuple of arguments; it is never made.
-    Call(Global, ValueId),
-    /// A reference to something outside the pickle: a storage, or a tensor of the oldest files.
-    External(ValueId),
-}
-
-/// The classes and functions that a pickle may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
-    OrderedDict,
-    /// `torch.FloatStorage` and the like.
-    Storage(Dtype),
-    /// `_rebuild_tensor` and `_rebuild_tensor_v2`, whose first four arguments are the same.
-    RebuildTensor,
-    /// `_rebuild_parameter` and `_rebuild_parameter_with_state`: their first argument is the
-    /// tensor.
-    RebuildParameter,
-    /// `torch.FloatTensor` and the like, which the oldest files name beside each tensor.
-    TensorType,
-}
-
-impl Global {
-    fn find(module: &str, name: &str) -> Result<Self> {
-        let found = match (module, name) {
-            ("collections", "OrderedDict") => Some(Self::OrderedDict),
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Some(Self::RebuildTensor),
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                Some(Self::RebuildParameter)
-            }
-            ("torch" | "torch.cuda", name) => match name.strip_suffix("Tensor") {
-                Some(number) => storage_type(number).map(|_| Self::TensorType),
-                None => name
-                    .strip_suffix("Storage")
-                    .and_then(storage_type)
-                    .map(Self::Storage),
-            },
-            _ => None,
-        };
-        found.ok_or_else(|| {
-            let name = shortened(&format!("{module}.{name}"));
-            model_error(format!(
-                "it holds the Python object `{name}`, allowed are only tensors and dictionaries \
-                 (nothing was run)"
-            ))
-        })
-    }
-}
-
-/// The type of the numbers in `torch.<name>Storage`.
-fn storage_type(name: &str) -> Option<Dtype> {
-    Some(match name {
-        "Float" => Dtype::F32,
-        "Double" => Dtype::F64,
-        "Half" => Dtype::F16,
-        "BFloat16" => Dtype::BF16,
-        "Long" => Dtype::I64,
-        "Int" => Dtype::I32,
-        "Short" => Dtype::I16,
-        "Char" => Dtype::I8,
-        "Byte" => Dtype::U8,
-        "Bool" => Dtype::BOOL,
-        _ => return None,
-    })
-}
+use super::machine::Machine;
+use super::pickle_value::{PickleValue, ValueId, damaged};
+use crate::error::Result;
 
 /// A pickle that was read to its end.
 pub(super) struct Pickle<'a> {
     values: Vec<PickleValue<'a>>,
-    root: ValueId,
+    /// The value that the pickle stands for.
+    pub(super) root: ValueId,
     /// The bytes that the pickle takes; more may follow.
     pub(super) size_bytes: usize,
 }
@@ -110,348 +20,47 @@ impl<'a> Pickle<'a> {
     /// It is damaged, too large, or holds anything but tensors, dictionaries, lists, tuples, texts
     /// and numbers.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut machine = Machine {
-            bytes,
-            position: 0,
-            values: Vec::new(),
-            stack: Vec::new(),
-            marks: Vec::new(),
-            memo: HashMap::new(),
-        };
-        for _ in 0..MAX_INSTRUCTIONS {
-            let instruction = machine.byte()?;
-            if instruction == b'.' {
-                let root = machine.pop()?;
-                return Ok(Self {
-                    values: machine.values,
-                    root,
-                    size_bytes: machine.position,
-                });
-            }
-            machine.step(instruction)?;
-        }
-        Err(model_error(format!(
-            "its pickle has more than {MAX_INSTRUCTIONS} instructions"
-        )))
+        let mut machine = Machine::new(bytes);
+        let root = machine.run()?;
+        Ok(Self {
+            values: machine.values,
+            root,
+            size_bytes: machine.position,
+        })
     }
 
-    /// The value that the pickle stands for.
-    pub(super) fn root(&self) -> &PickleValue<'a> {
-        &self.values[self.root]
-    }
-
-    /// A value that another one holds.
+    /// The value `id`.
     pub(super) fn get(&self, id: ValueId) -> &PickleValue<'a> {
         &self.values[id]
+    }
+
+    /// The items of the tuple `id`.
+    pub(super) fn tuple(&self, id: ValueId) -> Result<&[ValueId]> {
+        match self.get(id) {
+            PickleValue::Tuple(items) => Ok(items),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// The number `id`, which is at least 0.
+    pub(super) fn size(&self, id: ValueId) -> Result<usize> {
+        match *self.get(id) {
+            PickleValue::Integer(number) => usize::try_from(number).map_err(|_| damaged()),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// The key `id`, a text or a number.
+    pub(super) fn key(&self, id: ValueId) -> Result<String> {
+        match self.get(id) {
+            PickleValue::Text(text) => Ok((*text).to_owned()),
+            PickleValue::Integer(number) => Ok(number.to_string()),
+            _ => Err(damaged()),
+        }
     }
 
     /// Every value in the order in which the pickle makes them.
     pub(super) fn values(&self) -> impl Iterator<Item = &PickleValue<'a>> {
         self.values.iter()
     }
-}
-
-/// Pickle's stack machine.
-struct Machine<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    values: Vec<PickleValue<'a>>,
-    stack: Vec<ValueId>,
-    /// Heights of the stack.
-    marks: Vec<usize>,
-    memo: HashMap<u64, ValueId>,
-}
-
-impl<'a> Machine<'a> {
-    /// Runs one instruction; the letters are those of `pickletools`.
-    fn step(&mut self, instruction: u8) -> Result<()> {
-        match instruction {
-            0x80 => self.take(1).map(drop),
-            0x95 => self.take(8).map(drop),
-            b'(' => {
-                self.marks.push(self.stack.len());
-                Ok(())
-            }
-            b'0' => self.pop().map(drop),
-            b'1' => self.pop_to_mark().map(drop),
-            b'2' => {
-                let top = *self.stack.last().ok_or_else(damaged)?;
-                self.stack.push(top);
-                Ok(())
-            }
-            b'q' | b'r' | b'p' | 0x94 => self.remember(instruction),
-            b'h' | b'j' | b'g' => self.recall(instruction),
-            b'c' | 0x93 | b'R' | b'b' | b'Q' | b'P' => self.name_or_call(instruction),
-            b')' | b't' | 0x85..=0x87 | b']' | b'l' | b'}' | b'd' => self.make(instruction),
-            b'a' | b'e' | b's' | b'u' => self.fill(instruction),
-            _ => {
-                let value = self.constant(instruction)?;
-                self.push(value);
-                Ok(())
-            }
-        }
-    }
-
-    /// Numbers, texts and the like.
-    fn constant(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
-        Ok(match instruction {
-            b'N' | 0x88 | 0x89 => PickleValue::Other,
-            b'G' => self.take(8).map(|_| PickleValue::Other)?,
-            b'F' => self.line().map(|_| PickleValue::Other)?,
-            b'J' => PickleValue::Integer(i32::from_le_bytes(self.array()?).into()),
-            b'K' => PickleValue::Integer(self.byte()?.into()),
-            b'M' => PickleValue::Integer(u16::from_le_bytes(self.array()?).into()),
-            b'I' | b'L' => {
-                let digits = self.line()?.trim_end_matches('L');
-                let number = digits.parse().ok();
-                number.map_or(PickleValue::Other, PickleValue::Integer)
-            }
-            0x8a | 0x8b => self.long(instruction)?,
-            b'X' | b'T' | b'U' | 0x8c | 0x8d => PickleValue::Text(self.text(instruction)?),
-            b'V' => PickleValue::Text(self.line()?),
-            b'S' => PickleValue::Text(self.line()?.trim_matches(['\'', '"'])),
-            b'B' | b'C' | 0x8e => {
-                let size = self.size(instruction)?;
-                self.take(size).map(|_| PickleValue::Other)?
-            }
-            _ => {
-                return Err(model_error(format!(
-                    "its pickle has the instruction 0x{instruction:02x}, which tensors and \
-                     dictionaries do not need (nothing was run)"
-                )));
-            }
-        })
-    }
-
-    /// An integer of up to 8 bytes in two's complement; longer ones are not needed.
-    fn long(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
-        let size = match instruction {
-            0x8a => self.byte()?.into(),
-            _ => u32::from_le_bytes(self.array()?) as usize,
-        };
-        let bytes = self.take(size)?;
-        let mut number = [0; 8];
-        let Some(place) = number.get_mut(..size) else {
-            return Ok(PickleValue::Other);
-        };
-        place.copy_from_slice(bytes);
-        if bytes.last().is_some_and(|last| last >> 7 == 1) {
-            number[size..].fill(0xff);
-        }
-        Ok(PickleValue::Integer(i64::from_le_bytes(number)))
-    }
-
-    fn text(&mut self, instruction: u8) -> Result<&'a str> {
-        let size = self.size(instruction)?;
-        let bytes = self.take(size)?;
-        std::str::from_utf8(bytes).map_err(|_| damaged())
-    }
-
-    /// The size in front of a text or of bytes.
-    fn size(&mut self, instruction: u8) -> Result<usize> {
-        Ok(match instruction {
-            b'U' | b'C' | 0x8c => self.byte()?.into(),
-            b'X' | b'T' | b'B' => u32::from_le_bytes(self.array()?) as usize,
-            _ => usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged())?,
-        })
-    }
-
-    /// New tuples, lists and dictionaries.
-    fn make(&mut self, instruction: u8) -> Result<()> {
-        let value = match instruction {
-            b')' => PickleValue::Tuple(Vec::new()),
-            b']' => PickleValue::List(Vec::new()),
-            b'}' => PickleValue::Dictionary(Vec::new()),
-            b't' => PickleValue::Tuple(self.pop_to_mark()?),
-            b'l' => PickleValue::List(self.pop_to_mark()?),
-            b'd' => PickleValue::Dictionary(pairs(&self.pop_to_mark()?)?),
-            _ => {
-                let items = usize::from(instruction - 0x84);
-                PickleValue::Tuple(self.pop_last(items)?)
-            }
-        };
-        self.push(value);
-        Ok(())
-    }
-
-    /// Items for the list or dictionary below them.
-    fn fill(&mut self, instruction: u8) -> Result<()> {
-        let items = match instruction {
-            b'a' => self.pop_last(1)?,
-            b's' => self.pop_last(2)?,
-            _ => self.pop_to_mark()?,
-        };
-        let target = *self.stack.last().ok_or_else(damaged)?;
-        match (&mut self.values[target], instruction) {
-            (PickleValue::List(list), b'a' | b'e') => list.extend(items),
-            (PickleValue::Dictionary(entries), b's' | b'u') => entries.extend(pairs(&items)?),
-            _ => return Err(damaged()),
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, instruction: u8) -> Result<()> {
-        let key = match instruction {
-            0x94 => self.memo.len() as u64,
-            _ => self.memo_key(instruction)?,
-        };
-        let top = *self.stack.last().ok_or_else(damaged)?;
-        self.memo.insert(key, top);
-        Ok(())
-    }
-
-    fn recall(&mut self, instruction: u8) -> Result<()> {
-        let key = self.memo_key(instruction)?;
-        let value = *self.memo.get(&key).ok_or_else(damaged)?;
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn memo_key(&mut self, instruction: u8) -> Result<u64> {
-        Ok(match instruction {
-            b'q' | b'h' => self.byte()?.into(),
-            b'r' | b'j' => u32::from_le_bytes(self.array()?).into(),
-            _ => self.line()?.parse().map_err(|_| damaged())?,
-        })
-    }
-
-    /// Classes, functions, calls of them, and references to what lies outside.
-    fn name_or_call(&mut self, instruction: u8) -> Result<()> {
-        let value = match instruction {
-            b'c' => PickleValue::Global(Global::find(self.line()?, self.line()?)?),
-            0x93 => self.global_on_stack()?,
-            b'P' => {
-                let name = PickleValue::Text(self.line()?);
-                self.values.push(name);
-                PickleValue::External(self.values.len() - 1)
-            }
-            b'Q' => PickleValue::External(self.pop()?),
-            b'R' => self.call()?,
-            _ => return self.build(),
-        };
-        self.push(value);
-        Ok(())
-    }
-
-    fn global_on_stack(&mut self) -> Result<PickleValue<'a>> {
-        let (name, module) = (self.pop()?, self.pop()?);
-        match (&self.values[module], &self.values[name]) {
-            (PickleValue::Text(module), PickleValue::Text(name)) => {
-                Global::find(module, name).map(PickleValue::Global)
-            }
-            _ => Err(damaged()),
-        }
-    }
-
-    /// A call: an `OrderedDict` becomes a dictionary, everything else stays a call.
-    fn call(&mut self) -> Result<PickleValue<'a>> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        match (&self.values[function], &self.values[arguments]) {
-            (PickleValue::Global(Global::OrderedDict), PickleValue::Tuple(arguments)) => {
-                Ok(PickleValue::Dictionary(self.ordered_entries(arguments)?))
-            }
-            (&PickleValue::Global(function), PickleValue::Tuple(_)) => {
-                Ok(PickleValue::Call(function, arguments))
-            }
-            _ => Err(damaged()),
-        }
-    }
-
-    /// The entries of an `OrderedDict`, which Python 2 gives as a list of lists of two.
-    fn ordered_entries(&self, arguments: &[ValueId]) -> Result<Vec<(ValueId, ValueId)>> {
-        let Some(&list) = arguments.first() else {
-            return Ok(Vec::new());
-        };
-        let PickleValue::List(entries) = &self.values[list] else {
-            return Err(damaged());
-        };
-        let entry = |&entry: &ValueId| match &self.values[entry] {
-            PickleValue::List(pair) | PickleValue::Tuple(pair) if pair.len() == 2 => {
-                Ok((pair[0], pair[1]))
-            }
-            _ => Err(damaged()),
-        };
-        entries.iter().map(entry).collect()
-    }
-
-    /// Attributes: those of a state dict, `_metadata`, are not needed.
-    fn build(&mut self) -> Result<()> {
-        self.pop()?;
-        let object = *self.stack.last().ok_or_else(damaged)?;
-        match self.values[object] {
-            PickleValue::Dictionary(_) => Ok(()),
-            _ => Err(model_error(
-                "it sets the attributes of a Python object, allowed are only tensors and \
-                 dictionaries (nothing was run)",
-            )),
-        }
-    }
-
-    fn push(&mut self, value: PickleValue<'a>) {
-        self.stack.push(self.values.len());
-        self.values.push(value);
-    }
-
-    fn pop(&mut self) -> Result<ValueId> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() > floor {
-            self.stack.pop().ok_or_else(damaged)
-        } else {
-            Err(damaged())
-        }
-    }
-
-    fn pop_last(&mut self, items: usize) -> Result<Vec<ValueId>> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        match self.stack.len().checked_sub(items) {
-            Some(height) if height >= floor => Ok(self.stack.split_off(height)),
-            _ => Err(damaged()),
-        }
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<ValueId>> {
-        let height = self.marks.pop().ok_or_else(damaged)?;
-        Ok(self.stack.split_off(height))
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| damaged())
-    }
-
-    fn take(&mut self, size: usize) -> Result<&'a [u8]> {
-        let end = self.position.checked_add(size).ok_or_else(damaged)?;
-        let bytes = self
-            .bytes
-            .get(self.position..end)
-            .ok_or_else(|| model_error("it is cut short: its pickle has no end"))?;
-        self.position = end;
-        Ok(bytes)
-    }
-
-    /// The text up to the end of the line.
-    fn line(&mut self) -> Result<&'a str> {
-        /// No name or number is longer.
-        const MAX_BYTES: usize = 4096;
-        let rest = &self.bytes[self.position..];
-        let end = rest.iter().take(MAX_BYTES).position(|&byte| byte == b'\n');
-        let line = self.take(end.ok_or_else(damaged)?)?;
-        self.take(1)?;
-        std::str::from_utf8(line).map_err(|_| damaged())
-    }
-}
-
-fn pairs(items: &[ValueId]) -> Result<Vec<(ValueId, ValueId)>> {
-    match items.as_chunks() {
-        (pairs, []) => Ok(pairs.iter().map(|&[key, value]| (key, value)).collect()),
-        _ => Err(damaged()),
-    }
-}
-
-pub(super) fn damaged() -> Error {
-    model_error("its pickle is damaged")
 }

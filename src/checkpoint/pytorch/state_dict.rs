@@ -6,7 +6,9 @@ use safetensors::Dtype;
 
 use super::super::json::shortened;
 use super::super::local_file::model_error;
-use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
+use super::super::stored_tensor::{PlacedTensor, item_bytes};
+use super::pickle::Pickle;
+use super::pickle_value::{Global, PickleValue, ValueId, damaged};
 use crate::error::Result;
 
 /// More dimensions than any weight has.
@@ -19,17 +21,6 @@ pub(super) struct Storage {
     /// The first byte in the file.
     pub(super) start: usize,
     pub(super) elements: usize,
-}
-
-/// One tensor: a view of its storage that lies inside the file.
-#[derive(Debug, Clone)]
-pub(super) struct PlacedTensor {
-    pub(super) dtype: Dtype,
-    /// The first byte in the file.
-    pub(super) start: usize,
-    pub(super) shape: Vec<usize>,
-    /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
-    pub(super) strides: Option<Vec<usize>>,
 }
 
 /// What lies outside the pickle, by key.
@@ -50,9 +41,6 @@ pub(super) struct StorageName<'a> {
 }
 
 /// The names of all storages that `pickle` mentions.
-///
-/// # Errors
-/// One of them is damaged.
 pub(super) fn storage_names<'a>(pickle: &'a Pickle<'a>) -> Result<Vec<StorageName<'a>>> {
     let name = |value: &PickleValue| match *value {
         PickleValue::External(name) => Some(name),
@@ -64,40 +52,31 @@ pub(super) fn storage_names<'a>(pickle: &'a Pickle<'a>) -> Result<Vec<StorageNam
 
 /// `("storage", torch.FloatStorage, key, location, elements, view)`
 fn storage_name<'a>(pickle: &'a Pickle<'a>, name: ValueId) -> Result<StorageName<'a>> {
-    let PickleValue::Tuple(parts) = pickle.get(name) else {
+    let parts = pickle.tuple(name)?;
+    let &[kind, dtype, key, _, elements, ..] = parts else {
         return Err(damaged());
     };
-    let part = |index: usize| parts.get(index).map(|&part| pickle.get(part));
-    match (part(0), part(1), part(2), part(4)) {
+    match (pickle.get(kind), pickle.get(dtype), pickle.get(key)) {
         (
-            Some(PickleValue::Text("storage")),
-            Some(&PickleValue::Global(Global::Storage(dtype))),
-            Some(PickleValue::Text(key)),
-            Some(&PickleValue::Integer(elements)),
+            PickleValue::Text("storage"),
+            &PickleValue::Global(Global::Storage(dtype)),
+            PickleValue::Text(key),
         ) => Ok(StorageName {
             key,
             dtype,
-            elements: size(elements)?,
-            view: part(5).and_then(|view| storage_view(pickle, view)),
+            elements: pickle.size(elements)?,
+            view: parts.get(5).and_then(|&view| storage_view(pickle, view)),
         }),
         _ => Err(damaged()),
     }
 }
 
 /// `(key, first element, elements)`
-fn storage_view(pickle: &Pickle, view: &PickleValue) -> Option<(usize, usize)> {
-    let PickleValue::Tuple(parts) = view else {
+fn storage_view(pickle: &Pickle, view: ValueId) -> Option<(usize, usize)> {
+    let &[_, offset, elements] = pickle.tuple(view).ok()? else {
         return None;
     };
-    let &[_, offset, elements] = parts.as_slice() else {
-        return None;
-    };
-    match (pickle.get(offset), pickle.get(elements)) {
-        (&PickleValue::Integer(offset), &PickleValue::Integer(elements)) => {
-            Some((size(offset).ok()?, size(elements).ok()?))
-        }
-        _ => None,
-    }
+    Some((pickle.size(offset).ok()?, pickle.size(elements).ok()?))
 }
 
 /// The tensors of the state dict that `pickle` holds, by name.
@@ -108,7 +87,7 @@ pub(super) fn tensors(
     pickle: &Pickle,
     externals: &Externals,
 ) -> Result<BTreeMap<String, PlacedTensor>> {
-    let PickleValue::Dictionary(entries) = pickle.root() else {
+    let PickleValue::Dictionary(entries) = pickle.get(pickle.root) else {
         return Err(model_error("it holds no dictionary of tensors"));
     };
     let tensor = |&(name, value): &(ValueId, ValueId)| {
@@ -124,62 +103,43 @@ pub(super) fn tensors(
 }
 
 fn tensor(pickle: &Pickle, value: ValueId, externals: &Externals) -> Result<PlacedTensor> {
+    let (value, if_other) = match *pickle.get(value) {
+        // A parameter of a parameter would not end.
+        PickleValue::Call(Global::RebuildParameter, arguments) => {
+            let first = pickle.tuple(arguments)?.first();
+            (*first.ok_or_else(damaged)?, damaged())
+        }
+        _ => (value, model_error("it is not a tensor")),
+    };
     match *pickle.get(value) {
         PickleValue::External(name) => {
-            let tensor = externals.tensors.get(&key(pickle, name)?);
+            let tensor = externals.tensors.get(&pickle.key(name)?);
             tensor.cloned().ok_or_else(damaged)
-        }
-        PickleValue::Call(Global::RebuildParameter, arguments) => {
-            // A parameter of a parameter would not end.
-            match *first(pickle, arguments)? {
-                PickleValue::Call(Global::RebuildTensor, arguments) => {
-                    rebuilt(pickle, arguments, externals)
-                }
-                PickleValue::External(name) => {
-                    let tensor = externals.tensors.get(&key(pickle, name)?);
-                    tensor.cloned().ok_or_else(damaged)
-                }
-                _ => Err(damaged()),
-            }
         }
         PickleValue::Call(Global::RebuildTensor, arguments) => {
             rebuilt(pickle, arguments, externals)
         }
-        _ => Err(model_error("it is not a tensor")),
-    }
-}
-
-fn first<'a>(pickle: &'a Pickle<'a>, arguments: ValueId) -> Result<&'a PickleValue<'a>> {
-    match pickle.get(arguments) {
-        PickleValue::Tuple(arguments) => {
-            let &first = arguments.first().ok_or_else(damaged)?;
-            Ok(pickle.get(first))
-        }
-        _ => Err(damaged()),
+        _ => Err(if_other),
     }
 }
 
 /// `(storage, offset, size, stride, …)`
 fn rebuilt(pickle: &Pickle, arguments: ValueId, externals: &Externals) -> Result<PlacedTensor> {
-    let PickleValue::Tuple(arguments) = pickle.get(arguments) else {
+    let &[storage, offset, shape, strides, ..] = pickle.tuple(arguments)? else {
         return Err(damaged());
     };
-    let &[storage, offset, shape, strides, ..] = arguments.as_slice() else {
+    let &PickleValue::External(name) = pickle.get(storage) else {
         return Err(damaged());
     };
-    let (&PickleValue::External(name), &PickleValue::Integer(offset)) =
-        (pickle.get(storage), pickle.get(offset))
-    else {
-        return Err(damaged());
-    };
+    let offset = pickle.size(offset)?;
     let storage = named_storage(pickle, name, externals)?;
     let (shape, strides) = (sizes(pickle, shape)?, sizes(pickle, strides)?);
-    placed(storage, size(offset)?, shape, strides)
+    placed(storage, offset, shape, strides)
 }
 
 fn named_storage(pickle: &Pickle, name: ValueId, externals: &Externals) -> Result<Storage> {
     if !matches!(pickle.get(name), PickleValue::Tuple(_)) {
-        let storage = externals.storages.get(&key(pickle, name)?);
+        let storage = externals.storages.get(&pickle.key(name)?);
         return storage.copied().ok_or_else(damaged);
     }
     let name = storage_name(pickle, name)?;
@@ -256,31 +216,9 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-/// Bytes of one element; every storage's type has whole bytes.
-pub(super) fn item_bytes(dtype: Dtype) -> usize {
-    dtype.bitsize() / 8
-}
-
-/// A key, which is a text or a number.
-pub(super) fn key(pickle: &Pickle, key: ValueId) -> Result<String> {
-    match pickle.get(key) {
-        PickleValue::Text(text) => Ok((*text).to_owned()),
-        PickleValue::Integer(number) => Ok(number.to_string()),
-        _ => Err(damaged()),
-    }
-}
-
 fn sizes(pickle: &Pickle, list: ValueId) -> Result<Vec<usize>> {
     let (PickleValue::Tuple(list) | PickleValue::List(list)) = pickle.get(list) else {
         return Err(damaged());
     };
-    let item = |&item: &ValueId| match *pickle.get(item) {
-        PickleValue::Integer(number) => size(number),
-        _ => Err(damaged()),
-    };
-    list.iter().map(item).collect()
-}
-
-fn size(number: i64) -> Result<usize> {
-    usize::try_from(number).map_err(|_| damaged())
+    list.iter().map(|&item| pickle.size(item)).collect()
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::local_file::model_error;
+use super::super::stored_tensor::PlacedTensor;
 use super::bytes::{bytes, cut_short, number};
 use super::legacy::storage;
-use super::pickle::{Global, Pickle, PickleValue, ValueId};
-use super::state_dict::{Externals, PlacedTensor, Storage, key, part, placed, tensors};
+use super::pickle::Pickle;
+use super::pickle_value::{Global, PickleValue};
+use super::state_dict::{Externals, Storage, part, placed, tensors};
 use crate::error::Result;
 
 /// The unit of a tar archive: a header takes one, and members are padded to whole units.
@@ -81,10 +83,8 @@ impl<'a> ArchiveReader<'a> {
 
     /// A pickle that is one number: how many items follow.
     fn count(&mut self) -> Result<usize> {
-        match *self.pickle()?.root() {
-            PickleValue::Integer(count) => usize::try_from(count).map_err(|_| cut_short()),
-            _ => Err(cut_short()),
-        }
+        let pickle = self.pickle()?;
+        pickle.size(pickle.root)
     }
 
     fn number(&mut self) -> Result<usize> {
@@ -104,7 +104,7 @@ fn storages(file: &[u8], member: (usize, usize)) -> Result<HashMap<String, Stora
     let mut storages = HashMap::new();
     for _ in 0..reader.count()? {
         let pickle = reader.pickle()?;
-        let (name, &[_, _, kind]) = keyed(&pickle)? else {
+        let &[name, _, kind] = pickle.tuple(pickle.root)? else {
             return Err(cut_short());
         };
         let PickleValue::Global(Global::Storage(dtype)) = *pickle.get(kind) else {
@@ -112,26 +112,19 @@ fn storages(file: &[u8], member: (usize, usize)) -> Result<HashMap<String, Stora
         };
         let (storage, end) = storage(file, reader.position, dtype)?;
         reader.position = end;
-        storages.insert(name, storage);
+        storages.insert(pickle.key(name)?, storage);
     }
     let views = reader.pickle()?;
-    let PickleValue::List(list) = views.root() else {
+    let PickleValue::List(list) = views.get(views.root) else {
         return Err(cut_short());
     };
     for &view in list {
-        let PickleValue::Tuple(parts) = views.get(view) else {
+        let &[target, root, offset, elements] = views.tuple(view)? else {
             return Err(cut_short());
         };
-        let &[target, root, offset, elements] = parts.as_slice() else {
-            return Err(cut_short());
-        };
-        let number = |id: ValueId| match *views.get(id) {
-            PickleValue::Integer(number) => usize::try_from(number).map_err(|_| cut_short()),
-            _ => Err(cut_short()),
-        };
-        let root = *storages.get(&key(&views, root)?).ok_or_else(cut_short)?;
-        let view = part(root, number(offset)?, number(elements)?)?;
-        storages.insert(key(&views, target)?, view);
+        let root = *storages.get(&views.key(root)?).ok_or_else(cut_short)?;
+        let view = part(root, views.size(offset)?, views.size(elements)?)?;
+        storages.insert(views.key(target)?, view);
     }
     Ok(storages)
 }
@@ -146,26 +139,17 @@ fn tensor_table(
     let mut tensors = HashMap::new();
     for _ in 0..reader.count()? {
         let pickle = reader.pickle()?;
-        let (name, &[_, storage, _]) = keyed(&pickle)? else {
+        let &[name, storage, _] = pickle.tuple(pickle.root)? else {
             return Err(cut_short());
         };
-        let storage = storages
-            .get(&key(&pickle, storage)?)
-            .ok_or_else(cut_short)?;
+        let storage = storages.get(&pickle.key(storage)?).ok_or_else(cut_short)?;
         // The number of dimensions has 4 bytes; the other 4 have no meaning.
         let dimensions = bytes(file, reader.position, 8)?[0].into();
         reader.position += 8;
         let (shape, strides) = (reader.numbers(dimensions)?, reader.numbers(dimensions)?);
         let offset = reader.number()?;
-        tensors.insert(name, placed(*storage, offset, shape, strides)?);
+        let tensor = placed(*storage, offset, shape, strides)?;
+        tensors.insert(pickle.key(name)?, tensor);
     }
     Ok(tensors)
-}
-
-/// The items of a pickled tuple, and the first of them as a key.
-fn keyed<'a>(pickle: &'a Pickle) -> Result<(String, &'a [ValueId])> {
-    match pickle.root() {
-        PickleValue::Tuple(items) if !items.is_empty() => Ok((key(pickle, items[0])?, items)),
-        _ => Err(cut_short()),
-    }
 }

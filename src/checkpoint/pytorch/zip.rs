@@ -8,9 +8,10 @@ use ::zip::{CompressionMethod, ZipArchive};
 
 use super::super::json::shortened;
 use super::super::local_file::model_error;
+use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::bytes::{bytes, cut_short};
 use super::pickle::Pickle;
-use super::state_dict::{Externals, PlacedTensor, Storage, item_bytes, storage_names, tensors};
+use super::state_dict::{Externals, Storage, storage_names, tensors};
 use crate::error::Result;
 
 /// The place of a member in the file: first byte and size.

@@ -1,23 +1,22 @@
 //! Reads the files of a sentence-transformers model beside the encoder: `modules.json` and those
 //! that it names.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Dense, DenseActivation, PoolingMode, Prompts, SentenceLayer, SentenceTransformer};
-use crate::checkpoint::files::ListedModule;
+use super::{
+    Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
+};
+use crate::checkpoint::directory::{is_inside, is_there};
+use crate::checkpoint::files::{CONFIG, MODULES};
 use crate::checkpoint::local_file::{model_error, read};
+use crate::checkpoint::modules::ListedModule;
 use crate::checkpoint::safetensors_file::shape_text;
 use crate::checkpoint::tensors::wrong_shape;
 use crate::checkpoint::weights;
 use crate::error::{Error, Result};
-
-const MODULES: &str = "modules.json";
-const MODEL: &str = "config_sentence_transformers.json";
-const POOLING: &str = "config.json";
 
 /// All of these files are small; 4 MiB hold thousands of prompts.
 const MAX_BYTES: u64 = 4 << 20;
@@ -118,44 +117,17 @@ struct DenseConfig {
     module_output_name: Option<String>,
 }
 
-/// `sentence_bert_config.json`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EncoderConfig {
-    max_seq_length: Option<usize>,
-    do_lower_case: bool,
-}
-
-/// `config_sentence_transformers.json`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ModelConfig {
-    prompts: BTreeMap<String, String>,
-    default_prompt_name: Option<String>,
-    truncate_dim: Option<usize>,
-}
-
-impl ModelConfig {
-    fn prompts(self) -> Prompts {
-        Prompts {
-            by_name: self.prompts,
-            default_name: self.default_prompt_name,
-        }
-    }
-}
-
 fn yes() -> bool {
     true
 }
 
-impl Prompts {
-    /// The prompts of the model in `directory`; none if it has no such file.
+impl SentenceConfig {
+    /// That of the model in `directory`; the default if it has no such file.
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model): the file cannot be used.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let config: ModelConfig = ModuleReader { directory }.optional(Path::new(MODEL))?;
-        Ok(config.prompts())
+        ModuleReader { directory }.optional(Path::new("config_sentence_transformers.json"))
     }
 }
 
@@ -173,7 +145,7 @@ impl SentenceTransformer {
         };
         reader.expect(encoder, "Transformer")?;
         reader.expect(pooling, "Pooling")?;
-        let config: PoolingConfig = reader.required(&reader.file(pooling, POOLING)?)?;
+        let config: PoolingConfig = reader.required(&reader.file(pooling, CONFIG)?)?;
         let pooling_modes = config.modes().map_err(|cause| reader.refuse(&cause))?;
         let mut width = pooling_modes.len() * hidden;
         let mut layers = Vec::new();
@@ -190,17 +162,12 @@ impl SentenceTransformer {
                 other => return Err(reader.unknown(other)),
             }
         }
-        let encoder: EncoderConfig =
-            reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?;
-        let model: ModelConfig = reader.optional(Path::new(MODEL))?;
         Ok(Self {
             pooling_modes,
             include_prompt: config.include_prompt,
             layers,
-            max_seq_length: encoder.max_seq_length,
-            do_lower_case: encoder.do_lower_case,
-            truncate_dim: model.truncate_dim,
-            prompts: model.prompts(),
+            encoder: reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?,
+            config: SentenceConfig::read(directory)?,
         })
     }
 }
@@ -222,9 +189,8 @@ impl ModuleReader<'_> {
     fn parse<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>> {
         let path = self.directory.join(file);
         let named = |error: Error| error.context(format!("could not read `{}`", path.display()));
-        match path.symlink_metadata() {
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            _ => {}
+        if !is_there(self.directory, file) {
+            return Ok(None);
         }
         let content = read(&path, MAX_BYTES).map_err(named)?;
         serde_json::from_slice(&content).map(Some).map_err(|cause| {
@@ -237,14 +203,12 @@ impl ModuleReader<'_> {
     /// `name` in the folder of `module`, which must lie in the model's directory.
     fn file(&self, module: &ListedModule, name: &str) -> Result<PathBuf> {
         let path = &module.path;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if path.starts_with('.') || !path.bytes().all(plain) {
-            return Err(self.refuse(&format!(
-                "the path `{}` is no folder in the model's directory",
-                module.path
-            )));
+        if is_inside(path) {
+            return Ok(Path::new(path).join(name));
         }
-        Ok(Path::new(path).join(name))
+        Err(self.refuse(&format!(
+            "the path `{path}` is no folder in the model's directory"
+        )))
     }
 
     /// The class of `module` without the package that it lies in.
@@ -263,7 +227,7 @@ impl ModuleReader<'_> {
     }
 
     fn dense(&self, module: &ListedModule, width: usize) -> Result<Dense> {
-        let config: DenseConfig = self.required(&self.file(module, "config.json")?)?;
+        let config: DenseConfig = self.required(&self.file(module, CONFIG)?)?;
         let DenseConfig {
             in_features,
             out_features,
@@ -314,7 +278,7 @@ impl ModuleReader<'_> {
             let tensor = stored
                 .get(name)
                 .ok_or_else(|| self.refuse(&format!("`{}` has no `{name}`", module.path)))?;
-            if tensor.shape != shape {
+            if tensor.place.shape != shape {
                 return Err(wrong_shape(name, tensor, &shape_text(shape)));
             }
             tensor.view(name).map(|view| view.to_f32())

@@ -1,6 +1,6 @@
 //! How many bytes a file holds and their CRC-32, so that changed bytes are noticed.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufReader, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,16 +17,10 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     /// That of all bytes that `from` yields.
     pub(super) fn of(from: &mut impl Read) -> io::Result<Self> {
-        let mut buffer = vec![0; super::BUFFER_BYTES];
-        let mut whole = Self::default();
-        loop {
-            match from.read(&mut buffer) {
-                Ok(0) => return Ok(whole),
-                Ok(read) => whole.add(&buffer[..read]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let mut from = BufReader::with_capacity(super::BUFFER_BYTES, from);
+        let mut whole = Checked::new(io::sink());
+        io::copy(&mut from, &mut whole)?;
+        Ok(whole.written)
     }
 
     /// Takes the next bytes of the file into account.
@@ -41,6 +35,32 @@ impl Fingerprint {
     pub(super) fn with(mut self, bytes: &[u8]) -> Self {
         self.add(bytes);
         self
+    }
+}
+
+/// Counts and checks the bytes on their way to another writer.
+pub(super) struct Checked<W> {
+    pub(super) to: W,
+    /// All bytes so far.
+    pub(super) written: Fingerprint,
+}
+
+impl<W: Write> Checked<W> {
+    pub(super) fn new(to: W) -> Self {
+        let written = Fingerprint::default();
+        Self { to, written }
+    }
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.written.add(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

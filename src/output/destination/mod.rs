@@ -1,6 +1,7 @@
 //! Where the output goes: standard output, a stream, or a file that appears complete or not at all.
 
 mod fingerprint;
+mod finish;
 mod origin;
 mod partial;
 mod side_file;
@@ -21,6 +22,7 @@ use partial::Partial;
 pub(crate) use partial::{Begun, KEEP_EVERY, PartialPolicy};
 pub(crate) use state::Settings;
 use target::Target;
+pub(crate) use target::look_at;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -146,23 +148,24 @@ impl Destination {
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
-            Inner::Stream(stream) => stream.write(bytes),
-            Inner::File(partial) => partial.write(bytes),
-        }
+        self.writer.as_write().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.writer {
-            Inner::Stream(stream) => stream.flush(),
-            Inner::File(partial) => partial.flush(),
-        }
+        self.writer.as_write().flush()
     }
 }
 
 impl Inner {
     fn stream(to: impl Write + Send + 'static) -> Self {
         Self::Stream(BufWriter::with_capacity(BUFFER_BYTES, Box::new(to)))
+    }
+
+    fn as_write(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stream(stream) => stream,
+            Self::File(partial) => &mut partial.data,
+        }
     }
 
     fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {

@@ -65,8 +65,8 @@ impl From<&RunCounts> for Finished {
 
 /// What an open file answers.
 enum Answer {
-    /// It was finished by this run.
-    Finished(Origin),
+    /// It was finished by this run, and has these bytes now.
+    Finished(Origin, Fingerprint),
     /// It has no such attribute.
     Nothing,
     /// Its file system keeps none.
@@ -91,23 +91,19 @@ impl Origin {
         }
     }
 
-    /// Asks the file at `path`, with the bytes that it has now.
-    fn read(path: &Path) -> anyhow::Result<(Answer, Fingerprint)> {
+    /// Asks the file at `path`.
+    fn read(path: &Path) -> anyhow::Result<Answer> {
         let mut file = reading_as_it_is().open(path)?;
-        let answer = match attribute::get(&file, NAME, MAX_BYTES) {
-            Ok(Some(json)) => Answer::Finished(
-                serde_json::from_slice(&json)
-                    .context("its attribute `user.bert-embed` is damaged")?,
-            ),
-            Ok(None) => Answer::Nothing,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Answer::CannotTell,
-            Err(error) => return Err(error.into()),
-        };
-        let data = match answer {
-            Answer::Finished(_) => Fingerprint::of(&mut file)?,
-            Answer::Nothing | Answer::CannotTell => Fingerprint::default(),
-        };
-        Ok((answer, data))
+        match attribute::get(&file, NAME, MAX_BYTES) {
+            Ok(Some(json)) => {
+                let origin = serde_json::from_slice(&json)
+                    .context("its attribute `user.bert-embed` is damaged")?;
+                Ok(Answer::Finished(origin, Fingerprint::of(&mut file)?))
+            }
+            Ok(None) => Ok(Answer::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Answer::CannotTell),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -126,14 +122,13 @@ pub(super) fn difference(now: &Settings, then: &Settings) -> Option<String> {
 /// The records of the file at `target`, which a run with `settings` must have completed; `None` if
 /// it cannot tell.
 pub(super) fn finished(target: &Path, settings: &Settings) -> Result<Option<Finished>> {
-    let (answer, data) = Origin::read(target).kind(Kind::Output)?;
-    let cause = match answer {
+    let cause = match Origin::read(target).kind(Kind::Output)? {
         Answer::CannotTell => return Ok(None),
         Answer::Nothing => "it is there, and does not tell which run made it: it has no attribute \
              `user.bert-embed`"
             .to_owned(),
-        Answer::Finished(origin) if origin.data != data => CHANGED.to_owned(),
-        Answer::Finished(origin) => match difference(&shortened(settings), &origin.settings) {
+        Answer::Finished(origin, data) if origin.data != data => CHANGED.to_owned(),
+        Answer::Finished(origin, _) => match difference(&shortened(settings), &origin.settings) {
             Some(difference) => format!("it is complete, of another run: {difference}"),
             None => return Ok(Some(origin.finished)),
         },

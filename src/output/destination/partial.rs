@@ -4,19 +4,19 @@
 //! Records count as kept when their bytes have reached the disk, so neither a kill nor a power cut
 //! leaves a record that is counted and not there.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::fs::{self, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::fingerprint::Fingerprint;
-use super::origin::{Finished, Origin, difference, finished};
+use super::BUFFER_BYTES;
+use super::fingerprint::{Checked, Fingerprint};
+use super::origin::{Finished, difference, finished};
 use super::side_file::{SideFile, beside, reading_as_it_is, remove_if_there, sync_directory};
 use super::state::{self, Mark, Settings, State};
-use super::{Assembly, BUFFER_BYTES};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 
@@ -46,24 +46,17 @@ pub(crate) enum Begun {
 
 /// A file that is written where an interrupted run stopped, and takes its name when all is there.
 pub(super) struct Partial {
-    target: PathBuf,
+    pub(super) target: PathBuf,
     /// Those of the file that it replaces.
-    permissions: Option<Permissions>,
+    pub(super) permissions: Option<Permissions>,
     policy: PartialPolicy,
-    data: BufWriter<SideFile>,
-    /// All bytes written to `data`.
-    written: Fingerprint,
-    state: State,
+    /// The records, with the bytes that are whole.
+    pub(super) data: Checked<BufWriter<SideFile>>,
+    pub(super) state: State,
     /// When records were last kept.
     kept: Option<Instant>,
     /// Whether `target` is the new file.
-    is_finished: bool,
-}
-
-/// A file made of the data, before it takes its name.
-struct Assembled {
-    file: SideFile,
-    fingerprint: Fingerprint,
+    pub(super) is_finished: bool,
 }
 
 impl Partial {
@@ -84,8 +77,7 @@ impl Partial {
             target,
             permissions,
             policy,
-            data: BufWriter::with_capacity(BUFFER_BYTES, data),
-            written: Fingerprint::default(),
+            data: Checked::new(BufWriter::with_capacity(BUFFER_BYTES, data)),
             state,
             kept: None,
             is_finished: false,
@@ -100,16 +92,20 @@ impl Partial {
     }
 
     /// Whether the file stays if it is not finished.
-    fn is_kept(&self) -> bool {
+    pub(super) fn is_kept(&self) -> bool {
         self.policy != PartialPolicy::Dropped
     }
 
+    pub(super) fn side_file(&self) -> &SideFile {
+        self.data.to.get_ref()
+    }
+
     fn kept_records(&self) -> u64 {
-        self.state.mark().counts.records
+        self.state.mark.counts.records
     }
 
     fn unfinished(&self) -> Error {
-        let (path, records) = (self.data.get_ref().path().display(), self.kept_records());
+        let (path, records) = (self.side_file().path.display(), self.kept_records());
         let cause = format!("`{path}` holds {records} records of an interrupted run");
         let tip = format!("go on with --resume, or remove `{path}` to start anew");
         Error::message(Kind::Output, cause).with_tip(tip)
@@ -117,13 +113,13 @@ impl Partial {
 
     /// Whether there is an output and nothing that was interrupted.
     fn is_complete(&self) -> io::Result<bool> {
-        Ok(self.state.file().is_new() && self.target.try_exists()?)
+        Ok(self.state.file.is_new && self.target.try_exists()?)
     }
 
     /// Prepares for writing records of `settings`, if the output is not complete.
     pub(super) fn begin(&mut self, settings: &Settings) -> Result<Begun> {
         let resumes = self.policy == PartialPolicy::Resumed;
-        let is_begun = self.kept_records() > 0 || self.state.finished().is_some();
+        let is_begun = self.kept_records() > 0 || self.state.finished.is_some();
         if resumes && is_begun {
             self.check_settings(settings)?;
         }
@@ -132,7 +128,7 @@ impl Partial {
             return self.leave(finished);
         }
         if resumes && self.is_target().kind(Kind::Output)? {
-            let counts = self.state.finished().map(|file| &file.counts);
+            let counts = self.state.finished.as_ref().map(|file| &file.counts);
             return self.leave(counts.map(Finished::from));
         }
         if self.kept_records() > 0 {
@@ -141,7 +137,7 @@ impl Partial {
             self.begin_anew(settings).kind(Kind::Output)?;
         }
         sync_directory(&self.target).kind(Kind::Output)?;
-        Ok(Begun::Open(self.state.mark().counts.clone()))
+        Ok(Begun::Open(self.state.mark.counts.clone()))
     }
 
     /// Leaves a complete output as it is, without side files.
@@ -153,30 +149,30 @@ impl Partial {
 
     /// The data come first: without a first line in the state there may be none.
     fn begin_anew(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        self.data.get_mut().cut(0)?;
+        self.data.to.get_mut().cut(0)?;
         self.state.begin(settings)
     }
 
     /// Goes on behind the last whole record.
     fn go_on(&mut self) -> Result<()> {
-        let kept = self.state.mark().data;
-        let data = self.data.get_mut();
+        let kept = self.state.mark.data;
+        let data = self.data.to.get_mut();
         let found = data.fingerprint(kept.size_bytes).kind(Kind::Output)?;
         if found != kept {
-            let path = data.path().display();
+            let path = data.path.display();
             let cause = format!("`{path}` is damaged: its bytes are not those that were written");
             return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
         }
         data.cut(kept.size_bytes)
             .and_then(|()| self.state.go_on())
             .kind(Kind::Output)?;
-        self.written = kept;
+        self.data.written = kept;
         Ok(())
     }
 
     /// Whether the output is already the file that an earlier run had completed.
     fn is_target(&self) -> io::Result<bool> {
-        let Some(&Mark { data: finished, .. }) = self.state.finished() else {
+        let Some(&Mark { data: finished, .. }) = self.state.finished.as_ref() else {
             return Ok(false);
         };
         let mut file = match reading_as_it_is().open(&self.target) {
@@ -191,11 +187,11 @@ impl Partial {
     }
 
     fn check_settings(&self, settings: &Settings) -> Result<()> {
-        let before = self.state.settings();
+        let before = self.state.settings.as_ref();
         let Some(difference) = before.and_then(|before| difference(settings, before)) else {
             return Ok(());
         };
-        let path = self.data.get_ref().path().display();
+        let path = self.side_file().path.display();
         let cause = format!("{difference} in the interrupted run");
         let tip = format!("use the same again, or remove `{path}` to start anew");
         Err(Error::message(Kind::Usage, cause).with_tip(tip))
@@ -209,11 +205,11 @@ impl Partial {
             return Ok(());
         }
         self.data.flush()?;
-        let data = self.data.get_ref();
-        data.file().sync_data()?;
+        let data = self.side_file();
+        data.file.sync_data()?;
         self.check_size()?;
         self.state.keep(Mark {
-            data: self.written,
+            data: self.data.written,
             counts: counts.clone(),
         })?;
         self.kept = Some(Instant::now());
@@ -221,10 +217,10 @@ impl Partial {
     }
 
     /// Notices another process that has cut or extended the data.
-    fn check_size(&self) -> anyhow::Result<()> {
-        let (data, written) = (self.data.get_ref(), self.written.size_bytes);
+    pub(super) fn check_size(&self) -> anyhow::Result<()> {
+        let (data, written) = (self.side_file(), self.data.written.size_bytes);
         let found = data.size_bytes()?;
-        let path = data.path().display();
+        let path = data.path.display();
         anyhow::ensure!(
             found == written,
             "`{path}` was changed while this run wrote it: it has {found} bytes, not {written}"
@@ -232,104 +228,15 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the
-    /// file that it makes of the data.
-    pub(super) fn finish(
-        mut self: Box<Self>,
-        counts: &RunCounts,
-        assembly: Option<&dyn Assembly>,
-    ) -> Result<()> {
-        self.data.flush().kind(Kind::Output)?;
-        self.check_size().kind(Kind::Output)?;
-        match assembly {
-            None => self.rename(None, counts)?,
-            Some(assembly) => {
-                let assembled = self.assemble(assembly)?;
-                self.rename(Some(&assembled), counts)
-                    .inspect_err(|_| assembled.file.remove_if_new())?;
-            }
-        }
-        sync_directory(&self.target).kind(Kind::Output)?;
-        self.remove_side_files().kind(Kind::Output)
-    }
-
-    /// Gives `assembled` or the data the output's name.
-    fn rename(&mut self, assembled: Option<&Assembled>, counts: &RunCounts) -> Result<()> {
-        let (file, fingerprint) = match assembled {
-            Some(Assembled { file, fingerprint }) => (file, *fingerprint),
-            None => (self.data.get_ref(), self.written),
-        };
-        if let (true, Some(settings)) = (self.is_kept(), self.state.settings()) {
-            Origin::new(fingerprint, settings, counts).write(file.file());
-        }
-        let mark = Mark {
-            data: fingerprint,
-            counts: counts.clone(),
-        };
-        file.make_durable(self.permissions.as_ref())
-            .and_then(|()| self.state.finish(mark))
-            .kind(Kind::Output)?;
-        if !file.is_in_place().kind(Kind::Output)? {
-            let path = file.path().display();
-            let cause = format!("`{path}` was replaced or removed while this run wrote it");
-            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
-        }
-        fs::rename(file.path(), &self.target).kind(Kind::Output)?;
-        self.is_finished = true;
-        Ok(())
-    }
-
-    /// Makes the file that `assembly` makes of the data, beside them.
-    fn assemble(&self, assembly: &dyn Assembly) -> Result<Assembled> {
-        let data = self.data.get_ref();
-        let log = data.file().try_clone().kind(Kind::Output)?;
-        let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
-        let mode = data
-            .file()
-            .metadata()
-            .kind(Kind::Output)?
-            .permissions()
-            .mode();
-        let path = beside(&self.target, ".assembled");
-        let file = SideFile::open(&path, mode & 0o777).kind(Kind::Output)?;
-        if !file.is_new() {
-            return Err(in_the_way(&path));
-        }
-        let mut to = Assembling::new(&file);
-        let written = assembly
-            .assemble(&mut log, &mut to)
-            .and_then(|()| to.finish().kind(Kind::Output));
-        match written {
-            Ok(fingerprint) => Ok(Assembled { file, fingerprint }),
-            Err(error) => {
-                // The data are kept, so the file can be made again.
-                file.remove_if_new();
-                Err(error)
-            }
-        }
-    }
-
     /// Where the records are if the run is interrupted.
     pub(super) fn kept_path(&self) -> Option<&Path> {
-        self.is_kept().then(|| self.data.get_ref().path())
+        self.is_kept().then_some(&*self.side_file().path)
     }
 
     /// The state goes last: without it nobody could tell that the data are ours.
-    fn remove_side_files(&self) -> anyhow::Result<()> {
-        self.data.get_ref().remove()?;
-        self.state.file().remove()
-    }
-}
-
-impl Write for Partial {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.data.write(bytes)?;
-        self.written.add(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.data.flush()
+    pub(super) fn remove_side_files(&self) -> anyhow::Result<()> {
+        self.side_file().remove()?;
+        self.state.file.remove()
     }
 }
 
@@ -343,51 +250,19 @@ impl Drop for Partial {
     }
 }
 
-/// Counts and checks the bytes of a file that is being assembled.
-struct Assembling<'a> {
-    to: BufWriter<&'a File>,
-    written: Fingerprint,
-}
-
-impl<'a> Assembling<'a> {
-    fn new(file: &'a SideFile) -> Self {
-        Self {
-            to: BufWriter::with_capacity(BUFFER_BYTES, file.file()),
-            written: Fingerprint::default(),
-        }
-    }
-
-    fn finish(mut self) -> io::Result<Fingerprint> {
-        self.to.flush()?;
-        Ok(self.written)
-    }
-}
-
-impl Write for Assembling<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.written.add(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
 /// Reads the state in `resume`; what this program has not written beside `target` is refused.
 fn read_state(resume: SideFile, data: &SideFile, target: &Path) -> Result<State> {
     let data_bytes = data.size_bytes().kind(Kind::Output)?;
     let state = State::read(resume, data_bytes, &start_anew(target))?;
-    let checked = if state.settings().is_none() && data_bytes > 0 {
-        Err(in_the_way(data.path()))
+    let checked = if state.settings.is_none() && data_bytes > 0 {
+        Err(in_the_way(&data.path))
     } else {
-        remove_assembled(&beside(target, ".assembled"), state.file().is_new())
+        remove_assembled(&beside(target, ".assembled"), state.file.is_new)
     };
     match checked {
         Ok(()) => Ok(state),
         Err(error) => {
-            state.file().remove_if_new();
+            state.file.remove_if_new();
             Err(error)
         }
     }
@@ -409,12 +284,12 @@ fn remove_assembled(path: &Path, is_new: bool) -> Result<()> {
         .kind(Kind::Output)
 }
 
-fn in_the_way(path: &Path) -> Error {
+pub(super) fn in_the_way(path: &Path) -> Error {
     Error::message(Kind::Output, format!("`{}` is in the way", path.display()))
         .with_tip("move it away: its name is that of an unfinished output")
 }
 
-fn start_anew(target: &Path) -> String {
+pub(super) fn start_anew(target: &Path) -> String {
     let [data, state] = [".partial", ".resume"].map(|ending| beside(target, ending));
     let (data, state) = (data.display(), state.display());
     format!("remove `{data}` and `{state}` to start anew")

@@ -32,9 +32,12 @@ pub(super) fn reading_as_it_is() -> OpenOptions {
 
 /// A regular file beside the output, with one name and not behind a link.
 pub(super) struct SideFile {
-    path: PathBuf,
-    file: File,
-    is_new: bool,
+    /// Where it was opened.
+    pub(super) path: PathBuf,
+    /// The open file.
+    pub(super) file: File,
+    /// Whether this process has created it.
+    pub(super) is_new: bool,
 }
 
 impl SideFile {
@@ -68,21 +71,6 @@ impl SideFile {
     fn new(path: &Path, file: File, is_new: bool) -> Self {
         let path = path.to_owned();
         Self { path, file, is_new }
-    }
-
-    /// The open file.
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Where it was opened.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether this process has created it.
-    pub(super) fn is_new(&self) -> bool {
-        self.is_new
     }
 
     /// Bytes that it holds.

@@ -50,19 +50,14 @@ enum Entry {
 
 /// An open state, locked by this process.
 pub(super) struct State {
-    file: SideFile,
-    progress: Progress,
-}
-
-/// What the lines say.
-#[derive(Default)]
-struct Progress {
+    /// The file itself.
+    pub(super) file: SideFile,
     /// Line 1, `None` if none is whole.
-    settings: Option<Settings>,
-    /// The last mark that the partial output is long enough for.
-    mark: Mark,
-    /// The file that an earlier run had completed.
-    finished: Option<Mark>,
+    pub(super) settings: Option<Settings>,
+    /// How far the partial output has come: the last mark that it is long enough for.
+    pub(super) mark: Mark,
+    /// The file that an earlier run had completed, if it came so far.
+    pub(super) finished: Option<Mark>,
     /// The lines up to the mark's.
     lines: Fingerprint,
 }
@@ -71,7 +66,7 @@ struct Progress {
 pub(super) fn lock(path: &Path, mode: u32) -> anyhow::Result<SideFile> {
     loop {
         let file = SideFile::open(path, mode)?;
-        let locked = match file.file().try_lock() {
+        let locked = match file.file.try_lock() {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => Err(anyhow::anyhow!("another process is writing it")),
             Err(TryLockError::Error(error)) => without_locks(error).map_err(anyhow::Error::from),
@@ -95,56 +90,66 @@ impl State {
     /// Reads the state in `file` of a partial output that has `data_bytes`. If it is damaged, the
     /// error has the tip `start_anew`.
     pub(super) fn read(file: SideFile, data_bytes: u64, start_anew: &str) -> Result<Self> {
-        let progress = Progress::read(&file, data_bytes, start_anew).map_err(|error| {
-            file.remove_if_new();
-            error.context(could_not_use(file.path()))
-        })?;
-        Ok(Self { file, progress })
+        let mut this = Self {
+            file,
+            settings: None,
+            mark: Mark::default(),
+            finished: None,
+            lines: Fingerprint::default(),
+        };
+        match this.read_lines(data_bytes, start_anew) {
+            Ok(()) => Ok(this),
+            Err(error) => {
+                this.file.remove_if_new();
+                Err(error.context(could_not_use(&this.file.path)))
+            }
+        }
     }
 
-    /// The file itself.
-    pub(super) fn file(&self) -> &SideFile {
-        &self.file
-    }
-
-    /// Line 1, `None` if none is there or it is torn.
-    pub(super) fn settings(&self) -> Option<&Settings> {
-        self.progress.settings.as_ref()
-    }
-
-    /// How far the partial output has come.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.progress.mark
-    }
-
-    /// The file that an earlier run had completed, if it came so far.
-    pub(super) fn finished(&self) -> Option<&Mark> {
-        self.progress.finished.as_ref()
+    fn read_lines(&mut self, data_bytes: u64, start_anew: &str) -> Result<()> {
+        let mut lines = Lines::new(BufReader::new(&self.file.file), start_anew);
+        let Some(first) = lines.next()? else {
+            return Ok(());
+        };
+        let (_, settings): (String, Settings) = lines.parse(&first)?;
+        self.settings = Some(settings);
+        self.lines = lines.before;
+        while let Some(line) = lines.next()? {
+            self.finished = None;
+            match lines.parse(&line)? {
+                Entry::Finished(file) => self.finished = Some(file),
+                Entry::Kept(mark) if mark.data.size_bytes > data_bytes => {}
+                Entry::Kept(mark) => {
+                    self.mark = mark;
+                    self.lines = lines.before;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Starts anew with `settings`.
     pub(super) fn begin(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        self.progress = Progress::default();
+        (self.settings, self.finished) = (None, None);
+        self.mark = Mark::default();
+        self.lines = Fingerprint::default();
         self.file.cut(0)?;
         self.append(&(FIRST_NAME, settings))?;
-        self.progress.settings = Some(settings.clone());
-        self.file.file().sync_all()?;
+        self.settings = Some(settings.clone());
+        self.file.file.sync_all()?;
         Ok(())
     }
 
     /// Goes on behind the mark.
     pub(super) fn go_on(&mut self) -> io::Result<()> {
-        self.progress.finished = None;
-        self.file.cut(self.progress.lines.size_bytes)
+        self.finished = None;
+        self.file.cut(self.lines.size_bytes)
     }
 
     /// Adds a mark.
     pub(super) fn keep(&mut self, mark: Mark) -> anyhow::Result<()> {
-        let entry = Entry::Kept(mark);
-        self.append(&entry)?;
-        if let Entry::Kept(mark) = entry {
-            self.progress.mark = mark;
-        }
+        self.append(&Entry::Kept(mark.clone()))?;
+        self.mark = mark;
         Ok(())
     }
 
@@ -156,37 +161,12 @@ impl State {
     /// Adds a line. If that fails and is tried again, the new line replaces the torn one.
     fn append(&mut self, content: &impl Serialize) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(content)?;
-        let crc32 = self.progress.lines.with(&line).crc32;
+        let crc32 = self.lines.with(&line).crc32;
         line.extend_from_slice(format!(" {crc32:08x}\n").as_bytes());
-        let end = self.progress.lines.size_bytes;
-        self.file.file().write_all_at(&line, end)?;
-        self.progress.lines.add(&line);
+        let end = self.lines.size_bytes;
+        self.file.file.write_all_at(&line, end)?;
+        self.lines.add(&line);
         Ok(())
-    }
-}
-
-impl Progress {
-    fn read(file: &SideFile, data_bytes: u64, start_anew: &str) -> Result<Self> {
-        let mut lines = Lines::new(BufReader::new(file.file()), start_anew);
-        let mut this = Self::default();
-        let Some(first) = lines.next()? else {
-            return Ok(this);
-        };
-        let (_, settings): (String, Settings) = lines.parse(&first)?;
-        this.settings = Some(settings);
-        this.lines = lines.before;
-        while let Some(line) = lines.next()? {
-            this.finished = None;
-            match lines.parse(&line)? {
-                Entry::Finished(file) => this.finished = Some(file),
-                Entry::Kept(mark) if mark.data.size_bytes > data_bytes => {}
-                Entry::Kept(mark) => {
-                    this.mark = mark;
-                    this.lines = lines.before;
-                }
-            }
-        }
-        Ok(this)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `-o FILE` names: a stream, or the path and permissions of a file.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -39,12 +39,10 @@ pub(super) fn resolve(path: &Path) -> anyhow::Result<Target> {
 }
 
 /// The metadata at `path`; `None` if nothing is there, which a loop of links is too.
-fn look_at(path: &Path) -> anyhow::Result<Option<Metadata>> {
+pub(crate) fn look_at(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if is_not_there(&error) => Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        metadata => metadata.map(Some),
     }
 }
 

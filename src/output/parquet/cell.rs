@@ -69,7 +69,7 @@ pub(super) fn row<'a>(
     }
     row.push(match record {
         Ok(_) => Cell::Null,
-        Err(bad) => Cell::Text(Cow::Borrowed(&bad.bad.message)),
+        Err(bad) => Cell::Text(Cow::Borrowed(&bad.message)),
     });
     let cells = row.into_iter();
     cells.map(|cell| cell.stored_as(context.float)).collect()
@@ -105,21 +105,21 @@ fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
         |of: fn(&Word) -> u32| Cell::Integers(vec![words.len()], words.iter().map(of).collect());
     let segments: Vec<_> = words
         .iter()
-        .map(|word| word.segment.map(u32::from))
+        .map(|word| word.of.segment.map(u32::from))
         .collect();
     let vectors = words.iter().flat_map(|word| &word.vector).copied();
     vec![
         Cell::Texts(
             words
                 .iter()
-                .map(|word| Cow::Borrowed(&*word.text))
+                .map(|word| Cow::Borrowed(&*word.of.text))
                 .collect(),
         ),
-        integers(|word| word.span.0),
-        integers(|word| word.span.1),
+        integers(|word| word.of.span.0),
+        integers(|word| word.of.span.1),
         Cell::Optional(segments.into()),
-        integers(|word| word.tokens.start as u32),
-        integers(|word| word.tokens.end as u32),
+        integers(|word| word.of.tokens.start as u32),
+        integers(|word| word.of.tokens.end as u32),
         Cell::Floats(vec![words.len(), words[0].vector.len()], vectors.collect()),
     ]
 }

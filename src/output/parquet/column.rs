@@ -43,9 +43,6 @@ impl Column {
     }
 
     /// Writes all to `writer`.
-    ///
-    /// # Errors
-    /// Those of `writer`.
     pub(super) fn write(&self, writer: &mut ColumnWriter) -> Result<()> {
         let definition = Some(&self.definition_levels[..]);
         let repetition = Some(&self.repetition_levels[..]);

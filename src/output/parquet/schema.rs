@@ -13,9 +13,6 @@ const WORD: &str = "required binary text (STRING); \
     required int32 tokens_start; required int32 tokens_end;";
 
 /// The schema of the fields of `context` and of `error`.
-///
-/// # Errors
-/// Those of the parser.
 pub(super) fn message(context: &Context) -> Result<Type> {
     let fields = context.fields.iter().map(|&field| group(field, context));
     let fields: String = fields.collect();

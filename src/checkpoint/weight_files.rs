@@ -1,0 +1,194 @@
+//! The files that hold a model's weights: one, or the shards that an index names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::directory::{holdings, is_inside, is_there, missing, names, read, unusable};
+use super::json::{UniqueKeys, shortened};
+use super::local_file::{check_directory, model_error};
+use crate::error::{Error, Result};
+
+/// Most bytes of an index: one of BERT large has 40 KB, one of 1,000 shards about 10 MB.
+const MAX_INDEX_BYTES: u64 = 16 << 20;
+
+/// Endings of weights that are not read.
+const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx"];
+
+/// Beginnings of the names of files that training leaves behind; they hold no weights.
+const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// A header and the tensors.
+    Safetensors,
+    /// What `torch.save` writes: a pickle and the tensors.
+    Pytorch,
+}
+
+impl WeightFormat {
+    /// In the order in which transformers looks for them.
+    pub(crate) const ALL: [Self; 2] = [Self::Safetensors, Self::Pytorch];
+
+    /// The file that holds all tensors.
+    pub(crate) fn whole(self) -> &'static str {
+        match self {
+            Self::Safetensors => "model.safetensors",
+            Self::Pytorch => "pytorch_model.bin",
+        }
+    }
+
+    /// The file that names the shards, used if there is no whole file.
+    pub(crate) fn index(self) -> &'static str {
+        match self {
+            Self::Safetensors => "model.safetensors.index.json",
+            Self::Pytorch => "pytorch_model.bin.index.json",
+        }
+    }
+
+    /// The ending of a shard's name.
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Self::Safetensors => ".safetensors",
+            Self::Pytorch => ".bin",
+        }
+    }
+}
+
+/// The files that hold the weights.
+pub(crate) enum WeightFiles {
+    /// All tensors in one file.
+    Whole,
+    /// The file that holds each tensor, as an index says.
+    Sharded(BTreeMap<String, String>),
+}
+
+impl WeightFiles {
+    /// The weights in `directory`, chosen in the order of transformers. The shards themselves are
+    /// not looked for.
+    ///
+    /// # Errors
+    /// [`Kind::Model`](crate::error::Kind::Model): there are none, or their index cannot be used.
+    pub(crate) fn find(directory: &Path) -> Result<(WeightFormat, Self)> {
+        check_directory(directory)?;
+        for format in WeightFormat::ALL {
+            if is_there(directory, format.whole()) {
+                return Ok((format, Self::Whole));
+            }
+            if is_there(directory, format.index()) {
+                let weight_map = read_index(directory, format)?;
+                return Ok((format, Self::Sharded(weight_map)));
+            }
+        }
+        Err(no_weights(directory))
+    }
+
+    /// The names of the files, including the index.
+    pub(super) fn names(self, format: WeightFormat) -> BTreeSet<String> {
+        match self {
+            Self::Whole => BTreeSet::from([format.whole().to_owned()]),
+            Self::Sharded(weight_map) => {
+                let index = std::iter::once(format.index().to_owned());
+                weight_map.into_values().chain(index).collect()
+            }
+        }
+    }
+}
+
+/// An index of shards; its other key, `metadata`, is not needed.
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: UniqueKeys<String>,
+}
+
+/// The file that holds each tensor, as the index of `format` in `directory` says.
+///
+/// # Errors
+/// The index cannot be used, or names a file that is not a shard beside it.
+pub(crate) fn read_index(
+    directory: &Path,
+    format: WeightFormat,
+) -> Result<BTreeMap<String, String>> {
+    let file = format.index();
+    let content = read(directory, file, MAX_INDEX_BYTES)?;
+    let index = serde_json::from_slice(&content)
+        .map_err(|cause| model_error(format!("it is no index of shards: {cause}")));
+    index
+        .and_then(|index: ShardIndex| {
+            let UniqueKeys(weight_map) = index.weight_map;
+            weight_map
+                .values()
+                .try_for_each(|shard| check_shard(shard, format.ending()))?;
+            Ok(weight_map)
+        })
+        .map_err(|error| unusable(&directory.join(file), error))
+}
+
+/// Refuses a shard that is not a plain file name: an index must not reach out of its directory.
+fn check_shard(name: &str, ending: &str) -> Result<()> {
+    let plain =
+        name.ends_with(ending) && !name.starts_with('-') && !name.contains("..") && is_inside(name);
+    if plain {
+        return Ok(());
+    }
+    Err(model_error(format!(
+        "the file name `{}` is not allowed, only names of `{ending}` files beside it are",
+        shortened(name)
+    )))
+}
+
+/// The error of a directory without weights that this program reads.
+fn no_weights(directory: &Path) -> Error {
+    let is_other = |name: &String| {
+        let is_leftover = TRAINING_LEFTOVERS
+            .iter()
+            .any(|start| name.starts_with(start));
+        !is_leftover && OTHER_WEIGHTS.iter().any(|ending| name.ends_with(ending))
+    };
+    let cause = match names(directory).into_iter().find(is_other) {
+        Some(name) => only_other_weights(&name),
+        None => model_error(holdings(directory)),
+    };
+    missing(
+        directory,
+        "`model.safetensors` and no `pytorch_model.bin`",
+        cause,
+    )
+}
+
+fn only_other_weights(name: &str) -> Error {
+    let error = model_error(format!(
+        "there is only `{name}`, and only safetensors and PyTorch's state dicts are read"
+    ));
+    let may_be_state_dict = [".bin", ".pt", ".pth"];
+    if may_be_state_dict
+        .iter()
+        .any(|ending| name.ends_with(ending))
+    {
+        return error.with_tip(format!(
+            "if it is a state dict of this model: mv {name} pytorch_model.bin"
+        ));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_stays_in_its_directory() {
+        assert!(check_shard("model-00001-of-00002.safetensors", ".safetensors").is_ok());
+        for name in [
+            "../x.safetensors",
+            "/x.safetensors",
+            "a/x.safetensors",
+            "x.bin",
+            ".safetensors",
+        ] {
+            assert!(check_shard(name, ".safetensors").is_err(), "{name}");
+        }
+    }
+}
