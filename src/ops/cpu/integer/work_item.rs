@@ -30,10 +30,15 @@ impl IntegerKernel for IntegerWorkItem<'_> {
     fn run<S: Integers, P: Products<S>>(self, simd: S, products: P) {
         let format = self.input.format;
         let groups = format.groups(self.input.features);
-        let block = (PANEL_WORDS / panel_tokens::<S>() / format.group_words()).max(1);
+        let panels = self.panels::<S>();
+        let block = if panels.len() == 1 {
+            // Weights that are read once are read as they lie.
+            groups
+        } else {
+            (PANEL_WORDS / panel_tokens::<S>() / format.group_words()).max(1)
+        };
         for first in (0..groups).step_by(block) {
             let groups_of_block = first..groups.min(first + block);
-            let panels = self.panels::<S>();
             for index in panels.clone() {
                 for output in (0..self.columns.count).step_by(S::TILE_OUTPUTS) {
                     let outputs = S::TILE_OUTPUTS.min(self.columns.count - output);
