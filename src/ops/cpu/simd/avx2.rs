@@ -45,83 +45,53 @@ impl Avx2 {
     }
 }
 
-/// Calls an intrinsic on behalf of a method of [`Avx2`].
-macro_rules! avx2 {
-    ($call:expr) => {
-        // SAFETY: self exists only if detect() found AVX2 and FMA; pointers are the caller's
-        // promise.
-        unsafe { $call }
-    };
-}
-
 impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
     const TILE_OUTPUTS: usize = 6;
 
-    #[inline(always)]
-    fn splat(self, value: f32) -> __m256 {
-        avx2!(_mm256_set1_ps(value))
+    intrinsics! {
+        splat(value: f32) -> __m256 = _mm256_set1_ps;
+        add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps;
+        sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps;
+        mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps;
+        div(a: __m256, b: __m256) -> __m256 = _mm256_div_ps;
+        fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps;
+        max(a: __m256, b: __m256) -> __m256 = _mm256_max_ps;
+        min(a: __m256, b: __m256) -> __m256 = _mm256_min_ps;
     }
+
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m256 {
-        avx2!(_mm256_loadu_ps(from))
+        intrinsic!(_mm256_loadu_ps(from))
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize) -> __m256 {
-        avx2!(_mm256_maskload_ps(from, self.mask(count)))
+        intrinsic!(_mm256_maskload_ps(from, self.mask(count)))
     }
     #[inline(always)]
     unsafe fn store(self, vector: __m256, to: *mut f32) {
-        avx2!(_mm256_storeu_ps(to, vector));
+        intrinsic!(_mm256_storeu_ps(to, vector));
     }
     #[inline(always)]
     unsafe fn store_partial(self, vector: __m256, to: *mut f32, count: usize) {
-        avx2!(_mm256_maskstore_ps(to, self.mask(count), vector));
+        intrinsic!(_mm256_maskstore_ps(to, self.mask(count), vector));
     }
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
-        avx2!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
-    }
-    #[inline(always)]
-    fn add(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_add_ps(a, b))
-    }
-    #[inline(always)]
-    fn sub(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_sub_ps(a, b))
-    }
-    #[inline(always)]
-    fn mul(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_mul_ps(a, b))
-    }
-    #[inline(always)]
-    fn div(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_div_ps(a, b))
-    }
-    #[inline(always)]
-    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
-        avx2!(_mm256_fmadd_ps(a, b, c))
-    }
-    #[inline(always)]
-    fn max(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_max_ps(a, b))
-    }
-    #[inline(always)]
-    fn min(self, a: __m256, b: __m256) -> __m256 {
-        avx2!(_mm256_min_ps(a, b))
+        intrinsic!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
     }
     #[inline(always)]
     fn abs(self, a: __m256) -> __m256 {
-        avx2!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
+        intrinsic!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
     }
     #[inline(always)]
     fn select_less(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
-        avx2!(_mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
+        intrinsic!(_mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
     }
     #[inline(always)]
     fn scale(self, value: __m256, biased: __m256) -> __m256 {
-        avx2!({
+        intrinsic!({
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(biased));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(value), exponent))
         })
@@ -165,7 +135,7 @@ impl Avx2 {
     /// Transposes the 4×4 block that each half of the registers forms.
     #[inline(always)]
     fn transpose_in_halves(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
-        avx2!({
+        intrinsic!({
             let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
             let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
             [

@@ -40,78 +40,46 @@ impl Avx512 {
     }
 }
 
-/// Calls an intrinsic on behalf of a method of [`Avx512`].
-macro_rules! avx512 {
-    ($call:expr) => {
-        // SAFETY: self exists only if detect() found AVX-512 F; pointers are the caller's promise.
-        unsafe { $call }
-    };
-}
-
 impl Simd for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
     const TILE_OUTPUTS: usize = 12;
 
-    #[inline(always)]
-    fn splat(self, value: f32) -> __m512 {
-        avx512!(_mm512_set1_ps(value))
+    intrinsics! {
+        splat(value: f32) -> __m512 = _mm512_set1_ps;
+        add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps;
+        sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps;
+        mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps;
+        div(a: __m512, b: __m512) -> __m512 = _mm512_div_ps;
+        fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps;
+        max(a: __m512, b: __m512) -> __m512 = _mm512_max_ps;
+        min(a: __m512, b: __m512) -> __m512 = _mm512_min_ps;
+        abs(a: __m512) -> __m512 = _mm512_abs_ps;
     }
+
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> __m512 {
-        avx512!(_mm512_loadu_ps(from))
+        intrinsic!(_mm512_loadu_ps(from))
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize) -> __m512 {
-        avx512!(_mm512_maskz_loadu_ps((1 << count) - 1, from))
+        intrinsic!(_mm512_maskz_loadu_ps((1 << count) - 1, from))
     }
     #[inline(always)]
     unsafe fn store(self, vector: __m512, to: *mut f32) {
-        avx512!(_mm512_storeu_ps(to, vector));
+        intrinsic!(_mm512_storeu_ps(to, vector));
     }
     #[inline(always)]
     unsafe fn store_partial(self, vector: __m512, to: *mut f32, count: usize) {
-        avx512!(_mm512_mask_storeu_ps(to, (1 << count) - 1, vector));
+        intrinsic!(_mm512_mask_storeu_ps(to, (1 << count) - 1, vector));
     }
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
-        avx512!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
-    }
-    #[inline(always)]
-    fn add(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_add_ps(a, b))
-    }
-    #[inline(always)]
-    fn sub(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_sub_ps(a, b))
-    }
-    #[inline(always)]
-    fn mul(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_mul_ps(a, b))
-    }
-    #[inline(always)]
-    fn div(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_div_ps(a, b))
-    }
-    #[inline(always)]
-    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        avx512!(_mm512_fmadd_ps(a, b, c))
-    }
-    #[inline(always)]
-    fn max(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_max_ps(a, b))
-    }
-    #[inline(always)]
-    fn min(self, a: __m512, b: __m512) -> __m512 {
-        avx512!(_mm512_min_ps(a, b))
-    }
-    #[inline(always)]
-    fn abs(self, a: __m512) -> __m512 {
-        avx512!(_mm512_abs_ps(a))
+        intrinsic!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
     }
     #[inline(always)]
     fn select_less(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
-        avx512!(_mm512_mask_blend_ps(
+        intrinsic!(_mm512_mask_blend_ps(
             _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b),
             no,
             yes
@@ -119,7 +87,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn scale(self, value: __m512, biased: __m512) -> __m512 {
-        avx512!({
+        intrinsic!({
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(biased));
             _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(value), exponent))
         })
@@ -162,7 +130,7 @@ impl Avx512 {
     /// Transposes the 4×4 block that each quarter of the registers forms.
     #[inline(always)]
     fn transpose_in_quarters(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
-        avx512!({
+        intrinsic!({
             let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
             let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
             [
@@ -177,7 +145,7 @@ impl Avx512 {
     /// Transposes the 4×4 block of quarters that the registers form.
     #[inline(always)]
     fn transpose_quarters(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
-        avx512!({
+        intrinsic!({
             let (ab_low, ab_high) = (
                 _mm512_shuffle_f32x4::<0x44>(a, b),
                 _mm512_shuffle_f32x4::<0xEE>(a, b),

@@ -6,6 +6,27 @@
 //! The bits of a result may differ between levels (other lane counts, fused or unfused
 //! multiply-add), never within one.
 
+/// Calls intrinsics on behalf of a method of a level.
+#[cfg(target_arch = "x86_64")]
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: self exists only if detect() found the level's features; pointers are the
+        // caller's promise.
+        unsafe { $call }
+    };
+}
+
+/// Methods that are one intrinsic each, with the same arguments.
+#[cfg(target_arch = "x86_64")]
+macro_rules! intrinsics {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty = $intrinsic:ident;)*) => {$(
+        #[inline(always)]
+        fn $method(self, $($argument: $type),*) -> $result {
+            intrinsic!($intrinsic($($argument),*))
+        }
+    )*};
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -181,22 +181,23 @@ unsafe fn pairs_loop(
     }
 }
 
-/// Calls an intrinsic on behalf of a method of [`Avx2`].
-macro_rules! intrinsic {
-    ($call:expr) => {
-        // SAFETY: self exists only if detect() found the features; pointers are the caller's
-        // promise.
-        unsafe { $call }
-    };
-}
-
 impl Integers for Avx2 {
     type Words = __m256i;
 
-    #[inline(always)]
-    fn splat_word(self, value: i32) -> __m256i {
-        intrinsic!(_mm256_set1_epi32(value))
+    intrinsics! {
+        splat_word(value: i32) -> __m256i = _mm256_set1_epi32;
+        add_words(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32;
+        sub_words(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32;
+        and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256;
+        or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256;
+        max_words(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32;
+        max_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epu32;
+        as_words(a: Self::Vector) -> __m256i = _mm256_castps_si256;
+        as_floats(a: __m256i) -> Self::Vector = _mm256_castsi256_ps;
+        to_floats(a: __m256i) -> Self::Vector = _mm256_cvtepi32_ps;
+        multiply_pairs(a: __m256i, b: __m256i) -> __m256i = _mm256_madd_epi16;
     }
+
     #[inline(always)]
     unsafe fn load_words(self, from: *const i32) -> __m256i {
         intrinsic!(_mm256_loadu_si256(from.cast()))
@@ -206,50 +207,10 @@ impl Integers for Avx2 {
         intrinsic!(_mm256_storeu_si256(to.cast(), words));
     }
     #[inline(always)]
-    fn add_words(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_add_epi32(a, b))
-    }
-    #[inline(always)]
-    fn sub_words(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_sub_epi32(a, b))
-    }
-    #[inline(always)]
-    fn and(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_and_si256(a, b))
-    }
-    #[inline(always)]
-    fn or(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_or_si256(a, b))
-    }
-    #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m256i) -> __m256i {
         // The intrinsic's constant is of another type at each level; by a register it costs the
         // same.
         intrinsic!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
-    }
-    #[inline(always)]
-    fn max_words(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_max_epi32(a, b))
-    }
-    #[inline(always)]
-    fn max_unsigned(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_max_epu32(a, b))
-    }
-    #[inline(always)]
-    fn as_words(self, a: Self::Vector) -> __m256i {
-        intrinsic!(_mm256_castps_si256(a))
-    }
-    #[inline(always)]
-    fn as_floats(self, a: __m256i) -> Self::Vector {
-        intrinsic!(_mm256_castsi256_ps(a))
-    }
-    #[inline(always)]
-    fn to_floats(self, a: __m256i) -> Self::Vector {
-        intrinsic!(_mm256_cvtepi32_ps(a))
-    }
-    #[inline(always)]
-    fn multiply_pairs(self, a: __m256i, b: __m256i) -> __m256i {
-        intrinsic!(_mm256_madd_epi16(a, b))
     }
     #[inline(always)]
     fn add_pair(self, sum: __m256i, a: __m256i, b: __m256i) -> __m256i {

@@ -157,22 +157,23 @@ fn pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
     sums
 }
 
-/// Calls an intrinsic on behalf of a method of [`Avx512`].
-macro_rules! intrinsic {
-    ($call:expr) => {
-        // SAFETY: self exists only if detect() found the features; pointers are the caller's
-        // promise.
-        unsafe { $call }
-    };
-}
-
 impl Integers for Avx512 {
     type Words = __m512i;
 
-    #[inline(always)]
-    fn splat_word(self, value: i32) -> __m512i {
-        intrinsic!(_mm512_set1_epi32(value))
+    intrinsics! {
+        splat_word(value: i32) -> __m512i = _mm512_set1_epi32;
+        add_words(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32;
+        sub_words(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32;
+        and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512;
+        or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512;
+        max_words(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32;
+        max_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epu32;
+        as_words(a: Self::Vector) -> __m512i = _mm512_castps_si512;
+        as_floats(a: __m512i) -> Self::Vector = _mm512_castsi512_ps;
+        to_floats(a: __m512i) -> Self::Vector = _mm512_cvtepi32_ps;
+        multiply_pairs(a: __m512i, b: __m512i) -> __m512i = _mm512_madd_epi16;
     }
+
     #[inline(always)]
     unsafe fn load_words(self, from: *const i32) -> __m512i {
         intrinsic!(_mm512_loadu_si512(from.cast()))
@@ -182,50 +183,10 @@ impl Integers for Avx512 {
         intrinsic!(_mm512_storeu_si512(to.cast(), words));
     }
     #[inline(always)]
-    fn add_words(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_add_epi32(a, b))
-    }
-    #[inline(always)]
-    fn sub_words(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_sub_epi32(a, b))
-    }
-    #[inline(always)]
-    fn and(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_and_si512(a, b))
-    }
-    #[inline(always)]
-    fn or(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_or_si512(a, b))
-    }
-    #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m512i) -> __m512i {
         // The intrinsic's constant is of another type at each level; by a register it costs the
         // same.
         intrinsic!(_mm512_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
-    }
-    #[inline(always)]
-    fn max_words(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_max_epi32(a, b))
-    }
-    #[inline(always)]
-    fn max_unsigned(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_max_epu32(a, b))
-    }
-    #[inline(always)]
-    fn as_words(self, a: Self::Vector) -> __m512i {
-        intrinsic!(_mm512_castps_si512(a))
-    }
-    #[inline(always)]
-    fn as_floats(self, a: __m512i) -> Self::Vector {
-        intrinsic!(_mm512_castsi512_ps(a))
-    }
-    #[inline(always)]
-    fn to_floats(self, a: __m512i) -> Self::Vector {
-        intrinsic!(_mm512_cvtepi32_ps(a))
-    }
-    #[inline(always)]
-    fn multiply_pairs(self, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_madd_epi16(a, b))
     }
     #[inline(always)]
     fn add_pair(self, sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
