@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::app::settings::Setting;
-use crate::cli::Arguments;
+use crate::cli::{Arguments, program};
 use crate::error::Result;
 use crate::hex::hex;
 use crate::hub::{self, Snapshot};
@@ -76,10 +76,7 @@ pub(crate) fn leave(
 /// Every setting that the records depend on, by the name that the user knows.
 fn compared(settings: &[Setting], snapshot: &Snapshot, device: &Device) -> Result<Settings> {
     let mut compared = vec![
-        (
-            "the program".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
+        ("the program".to_owned(), program()),
         ("the model".to_owned(), model(snapshot)?),
         ("the device".to_owned(), device::full_name(device)),
     ];

@@ -20,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
+pub(crate) use self::version::program;
 use crate::error::exit;
 use crate::ops::Precision;
 use crate::ops::device::DeviceChoice;

@@ -13,15 +13,11 @@ const FEATURES: [(&str, bool); 3] = [
 
 /// Version and commit, then the other differences between builds.
 pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let commit = match env!("BERT_EMBED_COMMIT") {
-        "" => String::new(),
-        commit => format!(" (commit {commit})"),
-    };
     let features = FEATURES.iter().filter(|(_, is_on)| *is_on);
     let features: Vec<_> = features.map(|(name, _)| *name).collect();
     format!(
-        "{}{commit}\nfeatures: {}\ninstructions: {}",
-        env!("CARGO_PKG_VERSION"),
+        "{}\nfeatures: {}\ninstructions: {}",
+        program(),
         if features.is_empty() {
             "none".to_owned()
         } else {
@@ -30,3 +26,13 @@ pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         format!("{:?}", Level::current()).to_lowercase(),
     )
 });
+
+/// The version, and the commit if it is known: two commits of one version may compute other last
+/// digits.
+pub(crate) fn program() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match env!("BERT_EMBED_COMMIT") {
+        "" => version.to_owned(),
+        commit => format!("{version} (commit {commit})"),
+    }
+}

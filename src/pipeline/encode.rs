@@ -102,7 +102,7 @@ where
         {
             match self.begin(&windows) {
                 Ok(running) => self.hand_over(windows, running)?,
-                Err(error) if error.is_caused_by::<OutOfMemory>() => {
+                Err(error) if !self.is_receiver_gone && error.is_caused_by::<OutOfMemory>() => {
                     let mut parts = self.halve(windows, error)?;
                     parts.reverse();
                     waiting.extend(parts);

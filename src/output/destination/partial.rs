@@ -50,7 +50,7 @@ pub(super) struct Partial {
     /// Those of the file that it replaces.
     pub(super) permissions: Option<Permissions>,
     policy: PartialPolicy,
-    /// The records, with the bytes that are whole.
+    /// The records, with the fingerprint of all bytes that were written.
     pub(super) data: Checked<BufWriter<SideFile>>,
     pub(super) state: State,
     /// When records were last kept.

@@ -29,7 +29,7 @@ const GROUP_INT8: usize = 32;
 pub(super) const LARGEST_X: f32 = 8191.0;
 
 /// Partial sums of a group's absolute values.
-const LANES: usize = 16;
+const PARTIAL_SUMS: usize = 16;
 
 /// Steps between the smallest and the largest number of a group in int8.
 pub(super) const STEPS: f32 = 255.0;
@@ -265,14 +265,14 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     if largest < TINY {
         return 0.0;
     }
-    // In lanes, which the compiler adds side by side.
-    let mut lanes = [0.0; LANES];
-    for values in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane += value.abs();
+    // The compiler adds to the partial sums side by side.
+    let mut sums = [0.0; PARTIAL_SUMS];
+    for values in values.chunks(PARTIAL_SUMS) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += value.abs();
         }
     }
-    let total: f32 = lanes.iter().sum();
+    let total: f32 = sums.iter().sum();
     // Rounding adds half to each number at most, and the f32 arithmetic here far less than 1000.
     let budget = 2_147_483_648.0 / LARGEST_X - 0.5 * GROUP_INT16 as f32 - 1000.0;
     let most = (budget * (largest / total)).floor().min(32767.0);
@@ -287,11 +287,11 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
 #[inline(always)]
 fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
     if !largest_absolute(values).is_finite() {
-        // The scale makes the results so, too, and they are refused.
+        // A scale of NaN makes the results NaN, and those are refused.
         return (f32::NAN, 0);
     }
-    // As bits positive numbers have their own order; negative ones are above them and in reverse
-    // order if the sign counts as a bit.
+    // Read as u32, negative numbers come above positive ones, the most negative last. Read as i32,
+    // they come below.
     let bits = values.iter().map(|value| value.to_bits());
     let lowest = f32::from_bits(bits.max().unwrap_or_default()).min(0.0);
     let bits = values.iter().map(|value| value.to_bits().cast_signed());
