@@ -55,7 +55,7 @@ pub(crate) struct WeightMatrix<'a> {
 
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
-/// Every output is summed over k in blocks of 256 from zero, the blocks added in order, then the
+/// Every output is summed over k in blocks of 128 from zero, the blocks added in order, then the
 /// bias. This order does not depend on the number of tokens or threads, so equal tokens give equal
 /// bits.
 ///
