@@ -24,6 +24,13 @@ const SUMS: usize = 12;
 /// Multiply-adds in a chain: 12 sums of 16 lanes take a core 5 ms.
 const ROUNDS: usize = 2_000_000;
 
+/// Streams in which a thread reads, as the multiplication reads the rows of its tile: with one, a
+/// Zen 4 reads half as fast.
+const STREAMS: usize = 12;
+
+/// How far ahead of each line one is prefetched.
+const AHEAD_BYTES: usize = 2048;
+
 /// A limit is the best of so many tries: what disturbs one is no property of the machine.
 const TRIES: usize = 5;
 
@@ -124,16 +131,33 @@ fn sum(bytes: &[u8]) -> u64 {
     add_words(bytes)
 }
 
+/// Reads the bytes in several streams, whose lines are on their way at once.
 #[inline(always)]
 fn add_words(bytes: &[u8]) -> u64 {
     let (lines, _) = bytes.as_chunks::<64>();
+    let stream = lines.len() / STREAMS;
     let mut sums = [0_u64; 8];
-    for line in lines {
-        for (sum, word) in sums.iter_mut().zip(line.as_chunks().0) {
-            *sum = sum.wrapping_add(u64::from_le_bytes(*word));
+    for at in 0..stream {
+        for line in lines.iter().skip(at).step_by(stream.max(1)).take(STREAMS) {
+            prefetch(line.as_ptr().wrapping_add(AHEAD_BYTES));
+            for (sum, word) in sums.iter_mut().zip(line.as_chunks().0) {
+                *sum = sum.wrapping_add(u64::from_le_bytes(*word));
+            }
         }
     }
     sums.into_iter().fold(0, u64::wrapping_add)
+}
+
+#[inline(always)]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has it, and it may be given any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 #[cfg(target_arch = "x86_64")]
