@@ -4,7 +4,8 @@ use super::super::buffer::AlignedValues;
 use super::super::panel::{Panel, PanelLayout, panel_tokens};
 use super::super::simd::{IntegerKernel, Integers, Level, Packing, Products, dispatch_integers};
 use super::super::threads::{SharedOut, for_each_unit};
-use super::weight::{Format, LARGEST_X, STEPS, Scheme, TINY};
+use super::format::{Format, Scheme};
+use super::group::{LARGEST_X, STEPS, TINY};
 
 /// The tokens of a batch as integers, in panels.
 ///

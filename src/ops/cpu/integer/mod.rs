@@ -22,13 +22,16 @@
 //! Details of the rounding move these figures by a tenth, and the worst token of groups of 48
 //! between 7e-4 and 1.0e-3.
 
+mod format;
+mod group;
 mod input;
 mod tile;
 mod weight;
 mod work_item;
 
+pub(crate) use self::format::Scheme;
 use self::input::IntegerInput;
-pub(crate) use self::weight::{IntegerWeight, Scheme};
+pub(crate) use self::weight::IntegerWeight;
 use self::work_item::IntegerWorkItem;
 use super::linear::column_blocks;
 use super::panel::PanelLayout;

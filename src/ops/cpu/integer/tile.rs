@@ -6,7 +6,7 @@
 use super::super::panel::panel_tokens;
 use super::super::simd::{Integers, Products, WORDS_STEP};
 use super::super::tile::{opaque, tile_outputs};
-use super::weight::WeightScale;
+use super::group::WeightScale;
 
 /// Words in a cache line.
 const LINE: usize = 16;
