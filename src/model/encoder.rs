@@ -4,7 +4,7 @@ use super::layer::Layer;
 use super::pooler::Pooler;
 use super::{Batch, Forward, Loader, OutputSelection, Outputs};
 use crate::error::Result;
-use crate::ops::{Backend, OutputTensor, PerEmbedding};
+use crate::ops::{Backend, OutputTensor};
 
 /// Embeddings, layers and pooler with their weights.
 pub(super) struct Encoder<B: Backend> {
@@ -32,12 +32,9 @@ impl<B: Backend> Encoder<B> {
     }
 
     fn embed(&self, batch: &Batch) -> Result<B::HiddenStates> {
-        let ids = PerEmbedding {
-            word: &batch.input_ids[..],
-            token_type: &batch.token_type_ids[..],
-            position: &batch.position_ids[..],
-        };
-        B::embeddings(&self.embeddings, ids)
+        // In the order of the tables, see `Loader::embeddings`.
+        let ids: [&[u32]; 3] = [&batch.input_ids, &batch.token_type_ids, &batch.position_ids];
+        B::embeddings(&self.embeddings, &ids)
     }
 
     /// The layers that all tokens go through for `selection`, and after them the one for the first

@@ -3,7 +3,7 @@
 use crate::checkpoint::names::{self, ModuleTensors};
 use crate::checkpoint::{Config, TensorView, Tensors};
 use crate::error::Result;
-use crate::ops::{Backend, LinearRole, NormTensors, PerEmbedding, Projection};
+use crate::ops::{Backend, LinearRole, NormTensors, Projection};
 
 /// A checkpoint and the device that its tensors go to.
 pub(super) struct Loader<'a, B> {
@@ -36,14 +36,14 @@ impl<B: Backend> Loader<'_, B> {
 
     /// The embedding tables with their normalization.
     pub(super) fn embeddings(&self) -> Result<B::Embeddings> {
-        let tables = PerEmbedding {
-            word: names::WORD_EMBEDDINGS,
-            token_type: names::TOKEN_TYPE_EMBEDDINGS,
-            position: names::POSITION_EMBEDDINGS,
-        };
-        let tables = tables.try_map(|table| self.weight("", table))?;
+        // In the order in which transformers' `BertEmbeddings` adds them.
+        let tables = [
+            self.weight("", names::WORD_EMBEDDINGS)?,
+            self.weight("", names::TOKEN_TYPE_EMBEDDINGS)?,
+            self.weight("", names::POSITION_EMBEDDINGS)?,
+        ];
         let norm = self.norm("", names::EMBEDDINGS_NORM)?;
-        self.backend.load_embeddings(tables, &norm)
+        self.backend.load_embeddings(&tables, &norm)
     }
 
     /// The layer normalization `module`.

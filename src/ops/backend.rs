@@ -33,25 +33,6 @@ pub(crate) struct NormTensors {
     pub(crate) eps: f64,
 }
 
-/// The three embedding tables, or one list of ids for each.
-#[derive(Clone, Copy)]
-pub(crate) struct PerEmbedding<T> {
-    pub(crate) word: T,
-    pub(crate) token_type: T,
-    pub(crate) position: T,
-}
-
-impl<T> PerEmbedding<T> {
-    /// The same three, each through `function`.
-    pub(crate) fn try_map<U>(self, function: impl Fn(T) -> Result<U>) -> Result<PerEmbedding<U>> {
-        Ok(PerEmbedding {
-            word: function(self.word)?,
-            token_type: function(self.token_type)?,
-            position: function(self.position)?,
-        })
-    }
-}
-
 /// The operations of the encoder on one kind of device.
 ///
 /// `load_…` brings parameters to the device in the precision that the backend was made for. The
@@ -82,28 +63,24 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn load_layer_norm(&self, norm: &NormTensors) -> Result<Self::LayerNorm>;
 
     /// # Shapes
-    /// tables `[rows, hidden]`
+    /// each table `[rows, hidden]`
     fn load_embeddings(
         &self,
-        tables: PerEmbedding<TensorView>,
+        tables: &[TensorView],
         norm: &NormTensors,
     ) -> Result<Self::Embeddings>;
 
     /// The sequences of a batch, which must follow each other without gaps.
     fn sequences(&self, sequences: &[Sequence], head_dim: usize) -> Result<Self::Sequences>;
 
-    /// The normalized sum of each token's rows: word and token type first, then position, as
-    /// `BertEmbeddings` in transformers adds them.
+    /// The normalized sum of each token's rows, added in the order of the tables.
     ///
     /// # Shapes
-    /// three lists of `tokens` ids → `[tokens, hidden]`
+    /// for each table a list of `tokens` ids → `[tokens, hidden]`
     ///
     /// # Errors
     /// Also if an id is not a row of its table.
-    fn embeddings(
-        embeddings: &Self::Embeddings,
-        ids: PerEmbedding<&[u32]>,
-    ) -> Result<Self::HiddenStates>;
+    fn embeddings(embeddings: &Self::Embeddings, ids: &[&[u32]]) -> Result<Self::HiddenStates>;
 
     /// activation(x · Wᵀ + b)
     ///

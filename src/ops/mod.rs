@@ -16,7 +16,7 @@ mod precision;
 mod sequence;
 
 pub(crate) use activation::Activation;
-pub(crate) use backend::{Backend, LinearRole, NormTensors, PerEmbedding, Projection};
+pub(crate) use backend::{Backend, LinearRole, NormTensors, Projection};
 pub(crate) use cpu::Cpu;
 pub(crate) use cpu::Level;
 #[cfg(feature = "cuda")]

@@ -2,14 +2,13 @@
 
 use super::buffer::{AlignedValues, written_by};
 use super::integer::{IntegerMatrix, IntegerWeight, Scheme};
-use super::weights::{Parameter, ProjectionParameters, TableRows};
+use super::weights::{Parameter, ProjectionParameters, table_rows};
 use super::{NormParameters, PanelLayout, SharedOut};
 use crate::checkpoint::{Dtype, TensorView};
 use crate::error::Result;
 use crate::ops::cpu as kernels;
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision,
-    Projection, Sequence,
+    Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
 };
 
 /// The CPU, computing in f32 with parameters of a chosen precision.
@@ -156,7 +155,7 @@ impl CpuLayerNorm {
 
 /// The embedding tables in the checkpoint; few of their rows are ever read.
 pub(crate) struct CpuEmbeddings {
-    tables: PerEmbedding<TensorView>,
+    tables: Vec<TensorView>,
     layer_norm: CpuLayerNorm,
     /// What the rows are rounded to when they are read.
     dtype: Dtype,
@@ -191,13 +190,9 @@ impl Backend for Cpu {
         })
     }
 
-    fn load_embeddings(
-        &self,
-        tables: PerEmbedding<TensorView>,
-        norm: &NormTensors,
-    ) -> Result<CpuEmbeddings> {
+    fn load_embeddings(&self, tables: &[TensorView], norm: &NormTensors) -> Result<CpuEmbeddings> {
         Ok(CpuEmbeddings {
-            tables,
+            tables: tables.to_vec(),
             layer_norm: self.load_layer_norm(norm)?,
             dtype: self.dtype,
         })
@@ -207,31 +202,18 @@ impl Backend for Cpu {
         Ok(sequences.to_vec())
     }
 
-    fn embeddings(embeddings: &CpuEmbeddings, ids: PerEmbedding<&[u32]>) -> Result<PanelStates> {
-        let PerEmbedding {
-            word,
-            token_type,
-            position,
-        } = &embeddings.tables;
-        let rows = |table, ids| TableRows::of(table, ids, embeddings.dtype);
-        let word = rows(word, ids.word)?;
-        let token_type = rows(token_type, ids.token_type)?;
-        let position = rows(position, ids.position)?;
+    fn embeddings(embeddings: &CpuEmbeddings, ids: &[&[u32]]) -> Result<PanelStates> {
+        let tables = embeddings.tables.iter().zip(ids);
+        let terms = tables.map(|(table, ids)| table_rows(table, ids, embeddings.dtype));
+        let terms = terms.collect::<Result<Vec<_>>>()?;
         let norm = embeddings.layer_norm.get();
-        let layout = norm.panels(word.ids.len());
-        let ids = kernels::TokenIds {
-            input_ids: &word.ids,
-            token_type_ids: &token_type.ids,
-            position_ids: &position.ids,
-        };
-        let tables = kernels::EmbeddingTables {
-            word: &word.values,
-            position: &position.values,
-            token_type: &token_type.values,
-        };
-        let kernel = |out: SharedOut| kernels::embeddings(ids, tables, norm, out);
+        let tokens = ids.first().map_or(0, |ids| ids.len());
         // SAFETY: the kernel writes every panel.
-        Ok(unsafe { PanelStates::written_by(layout, kernel) })
+        Ok(unsafe {
+            PanelStates::written_by(norm.panels(tokens), |out| {
+                kernels::embeddings(&terms, norm, tokens, out);
+            })
+        })
     }
 
     fn linear(

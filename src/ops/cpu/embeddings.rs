@@ -1,7 +1,6 @@
-//! The embedding lookup: word, token type and position, normalized.
-//!
-//! The source is transformers' `BertEmbeddings`, whose order of addition is kept: word and token
-//! type first, then position. Only the rows that the ids name are read.
+//! The embedding lookup: the sum of each token's rows, normalized.
+
+use std::borrow::Cow;
 
 use super::layer_norm::{NormParameters, for_each_part, normalize, panels_of_part};
 use super::panel::{PanelLayout, pack};
@@ -9,58 +8,43 @@ use super::scratch::Scratch;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::SharedOut;
 
-/// The three embedding tables, row-major.
-#[derive(Clone, Copy)]
-pub(crate) struct EmbeddingTables<'a> {
-    /// `word_embeddings.weight`, `[vocab, hidden]`
-    pub(crate) word: &'a [f32],
-    /// `position_embeddings.weight`, `[max positions, hidden]`
-    pub(crate) position: &'a [f32],
-    /// `token_type_embeddings.weight`, `[token types, hidden]`
-    pub(crate) token_type: &'a [f32],
+/// An embedding table and the row that each token takes from it.
+pub(crate) struct TokenRows<'a> {
+    /// `[rows, hidden]`
+    pub(crate) values: Cow<'a, [f32]>,
+    /// `[tokens]`
+    pub(crate) ids: Cow<'a, [u32]>,
 }
 
-/// The ids of each token.
-#[allow(clippy::struct_field_names, reason = "transformers' names")]
-#[derive(Clone, Copy)]
-pub(crate) struct TokenIds<'a> {
-    /// Rows of the word table, `[tokens]`.
-    pub(crate) input_ids: &'a [u32],
-    /// Rows of the token type table, `[tokens]`.
-    pub(crate) token_type_ids: &'a [u32],
-    /// Rows of the position table, `[tokens]`.
-    pub(crate) position_ids: &'a [u32],
+impl TokenRows<'_> {
+    fn row(&self, token: usize, hidden: usize) -> &[f32] {
+        &self.values[self.ids[token] as usize * hidden..][..hidden]
+    }
 }
 
-/// Writes `norm((word + token_type) + position)` of every token.
+/// Writes the normalized sum of every token's rows, added in the order of `terms`.
 ///
 /// # Shapes
 /// `out`: panels of `[tokens, hidden]`
 ///
 /// # Panics
-/// If an id is not in its table, or the size of a slice does not match its shape.
+/// If there are no terms, an id is not in its table, or the size of a slice does not match its
+/// shape.
 pub(crate) fn embeddings(
-    ids: TokenIds<'_>,
-    tables: EmbeddingTables<'_>,
+    terms: &[TokenRows<'_>],
     norm: NormParameters<'_>,
+    tokens: usize,
     out: SharedOut<'_>,
 ) {
-    let panels = norm.panels(ids.input_ids.len());
+    let panels = norm.panels(tokens);
+    assert!(!terms.is_empty(), "there is an embedding table");
     assert_eq!(out.size(), panels.size(), "out is [tokens, hidden]");
-    assert_eq!(
-        ids.token_type_ids.len(),
-        panels.tokens,
-        "one token type a token"
-    );
-    assert_eq!(
-        ids.position_ids.len(),
-        panels.tokens,
-        "one position a token"
-    );
+    for term in terms {
+        assert_eq!(term.ids.len(), tokens, "one id for each token");
+    }
     for_each_part(panels, |index| {
         let kernel = Lookup {
-            ids,
-            tables,
+            terms,
             norm,
             panels,
             index,
@@ -71,8 +55,7 @@ pub(crate) fn embeddings(
 }
 
 struct Lookup<'a> {
-    ids: TokenIds<'a>,
-    tables: EmbeddingTables<'a>,
+    terms: &'a [TokenRows<'a>],
     norm: NormParameters<'a>,
     panels: PanelLayout,
     index: usize,
@@ -109,22 +92,16 @@ impl Kernel for Lookup<'_> {
 }
 
 impl Lookup<'_> {
-    /// Writes the sum of the token's three embeddings.
+    /// Writes the sum of the token's rows.
     #[inline(always)]
     fn sum<S: Simd>(&self, simd: S, token: usize, out: &mut [f32]) {
-        let row = |table, ids: &[u32]| table_row(table, ids[token] as usize, out.len());
-        let word = row(self.tables.word, self.ids.input_ids);
-        let token_type = row(self.tables.token_type, self.ids.token_type_ids);
-        let position = row(self.tables.position, self.ids.position_ids);
-        let terms = word.chunks(S::LANES).zip(token_type.chunks(S::LANES));
-        let terms = terms.zip(position.chunks(S::LANES));
-        for (out, ((word, token_type), position)) in out.chunks_mut(S::LANES).zip(terms) {
-            let sum = simd.add(simd.load_slice(word), simd.load_slice(token_type));
-            simd.store_slice(simd.add(sum, simd.load_slice(position)), out);
+        let (first, others) = self.terms.split_at(1);
+        out.copy_from_slice(first[0].row(token, out.len()));
+        for term in others {
+            let row = term.row(token, out.len()).chunks(S::LANES);
+            for (sum, term) in out.chunks_mut(S::LANES).zip(row) {
+                simd.store_slice(simd.add(simd.load_slice(sum), simd.load_slice(term)), sum);
+            }
         }
     }
-}
-
-fn table_row(table: &[f32], id: usize, hidden: usize) -> &[f32] {
-    &table[id * hidden..][..hidden]
 }

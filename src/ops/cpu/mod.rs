@@ -43,7 +43,7 @@ mod weights;
 
 use attention::{AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs};
 pub(crate) use backend::Cpu;
-use embeddings::{EmbeddingTables, TokenIds, embeddings};
+use embeddings::embeddings;
 use integer::integer_linear;
 use layer_norm::{NormParameters, add_layer_norm};
 use linear::linear;

@@ -1,7 +1,6 @@
 //! Parameters in memory: the checkpoint's own bytes, if the kernels can read them.
 
-use std::borrow::Cow;
-
+use super::embeddings::TokenRows;
 use super::linear::{Weight, WeightMatrix};
 use crate::checkpoint::{Dtype, TensorView};
 use crate::error::{Error, Kind, Result};
@@ -83,37 +82,33 @@ fn in_place(view: &TensorView) -> Option<Weight<'_>> {
         .or_else(|| view.as_bf16().map(Weight::Bf16))
 }
 
-/// Some rows of a table: the table itself in place, or a copy of these rows if it must be
-/// converted.
-pub(crate) struct TableRows<'a> {
-    pub(crate) values: Cow<'a, [f32]>,
-    pub(crate) ids: Cow<'a, [u32]>,
-}
-
-impl<'a> TableRows<'a> {
-    /// The rows `ids` of `table`, rounded to `dtype` if its type is wider. No other row is read.
-    ///
-    /// # Errors
-    /// The table has no such row.
-    pub(crate) fn of(table: &'a TensorView, ids: &'a [u32], dtype: Dtype) -> Result<Self> {
-        let rows = table.shape().first().copied().unwrap_or_default();
-        if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
-            let cause = format!("embeddings: row {id} of a table of {rows} rows");
-            return Err(Error::message(Kind::Device, cause));
-        }
-        if let Some(values) = table.as_f32()
-            && dtype == Dtype::F32
-        {
-            return Ok(Self {
-                values: values.into(),
-                ids: ids.into(),
-            });
-        }
-        let row = |id: &u32| Some(table.row(*id as usize)?.at_most(dtype).to_f32());
-        let values: Vec<f32> = ids.iter().filter_map(row).flatten().collect();
-        Ok(Self {
-            values: values.into(),
-            ids: (0..ids.len() as u32).collect::<Vec<_>>().into(),
-        })
+/// The rows `ids` of an embedding table, rounded to `dtype` if its type is wider: the table in
+/// place, or a copy of these rows if they must be converted. No other row is read.
+///
+/// # Errors
+/// If the table has no such row.
+pub(crate) fn table_rows<'a>(
+    table: &'a TensorView,
+    ids: &'a [u32],
+    dtype: Dtype,
+) -> Result<TokenRows<'a>> {
+    let rows = table.shape().first().copied().unwrap_or_default();
+    if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
+        let cause = format!("embeddings: row {id} of a table of {rows} rows");
+        return Err(Error::message(Kind::Device, cause));
     }
+    if let Some(values) = table.as_f32()
+        && dtype == Dtype::F32
+    {
+        return Ok(TokenRows {
+            values: values.into(),
+            ids: ids.into(),
+        });
+    }
+    let row = |id: &u32| Some(table.row(*id as usize)?.at_most(dtype).to_f32());
+    let values: Vec<f32> = ids.iter().filter_map(row).flatten().collect();
+    Ok(TokenRows {
+        values: values.into(),
+        ids: (0..ids.len() as u32).collect::<Vec<_>>().into(),
+    })
 }

@@ -10,8 +10,7 @@ use super::upload::Upload;
 use crate::checkpoint::TensorView;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, PerEmbedding, Precision,
-    Projection, Sequence,
+    Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
 };
 
 /// A GPU that computes in one precision.
@@ -71,7 +70,8 @@ pub(crate) struct CudaLinear {
 
 /// The tables with their normalization.
 pub(crate) struct CudaEmbeddings {
-    tables: PerEmbedding<Tensor>,
+    /// Each `[rows, hidden]`.
+    tables: Vec<Tensor>,
     layer_norm: DeviceNorm,
 }
 
@@ -108,14 +108,10 @@ impl Backend for Cuda {
         self.norm(norm).map_err(failed)
     }
 
-    fn load_embeddings(
-        &self,
-        tables: PerEmbedding<TensorView>,
-        norm: &NormTensors,
-    ) -> Result<CudaEmbeddings> {
-        let upload = |table| self.upload.computed_with(&table).map_err(failed);
+    fn load_embeddings(&self, tables: &[TensorView], norm: &NormTensors) -> Result<CudaEmbeddings> {
+        let upload = |table| self.upload.computed_with(table).map_err(failed);
         Ok(CudaEmbeddings {
-            tables: tables.try_map(upload)?,
+            tables: tables.iter().map(upload).collect::<Result<_>>()?,
             layer_norm: self.load_layer_norm(norm)?,
         })
     }
@@ -124,7 +120,7 @@ impl Backend for Cuda {
         Tiles::upload(sequences, head_dim, &self.upload).map_err(failed)
     }
 
-    fn embeddings(embeddings: &CudaEmbeddings, ids: PerEmbedding<&[u32]>) -> Result<RowStates> {
+    fn embeddings(embeddings: &CudaEmbeddings, ids: &[&[u32]]) -> Result<RowStates> {
         launches::embeddings(&embeddings.tables, ids, &embeddings.layer_norm)
             .map(RowStates::new)
             .map_err(failed)

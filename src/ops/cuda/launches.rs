@@ -8,7 +8,7 @@ use super::definitions::{
 };
 use super::launch::{Argument, Launch};
 use super::tiles::Tiles;
-use crate::ops::{Activation, PerEmbedding};
+use crate::ops::Activation;
 
 /// activation(`y` + `bias`), in place.
 ///
@@ -93,18 +93,10 @@ pub(super) fn add_layer_norm(
 ///
 /// # Shapes
 /// tables `[rows, hidden]`, three times `[tokens]` ids → `[tokens, hidden]`
-pub(super) fn embeddings(
-    tables: &PerEmbedding<Tensor>,
-    ids: PerEmbedding<&[u32]>,
-    norm: &DeviceNorm,
-) -> Result<Tensor> {
-    let PerEmbedding {
-        word,
-        token_type,
-        position,
-    } = tables;
-    // The kernel's order.
-    let ids = [ids.word, ids.token_type, ids.position];
+pub(super) fn embeddings(tables: &[Tensor], ids: &[&[u32]], norm: &DeviceNorm) -> Result<Tensor> {
+    let ([word, token_type, position], &[_, _, _]) = (tables, ids) else {
+        bail!("embeddings: the kernel adds three tables");
+    };
     let (tokens, hidden) = (ids[0].len(), word.dim(D::Minus1)?);
     norm.expect(hidden)?;
     for (table, ids) in [word, token_type, position].into_iter().zip(ids) {

@@ -1,6 +1,6 @@
 //! `add_layer_norm` and `embeddings`.
 
-use super::super::embeddings::{EmbeddingTables, TokenIds, embeddings};
+use super::super::embeddings::{TokenRows, embeddings};
 use super::super::layer_norm::{NormParameters, add_layer_norm};
 use super::super::oracle::{self, values};
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
@@ -66,44 +66,44 @@ fn add_layer_norm_is_within_rounding_of_the_oracle_and_equal_in_any_batch() {
 fn embeddings_add_and_normalize_the_rows_named_by_the_ids() {
     at_each_level(|level| {
         let hidden = 37;
-        let (word, position, token_type) = (
-            values(11 * hidden, 1),
-            values(9 * hidden, 2),
-            values(2 * hidden, 3),
-        );
+        let tables = [11, 2, 9, 4].map(|rows| values(rows * hidden, rows as u64));
+        let ids = [[10, 0, 3, 3], [0, 1, 1, 0], [0, 8, 2, 5], [3, 2, 1, 0]];
         let (gamma, beta) = (values(hidden, 4), values(hidden, 5));
-        let (input_ids, token_type_ids, position_ids) = ([10, 0, 3, 3], [0, 1, 1, 0], [0, 8, 2, 5]);
-        let ids = TokenIds {
-            input_ids: &input_ids,
-            token_type_ids: &token_type_ids,
-            position_ids: &position_ids,
-        };
-        let tables = EmbeddingTables {
-            word: &word,
-            position: &position,
-            token_type: &token_type,
-        };
         let norm = NormParameters {
             gamma: &gamma,
             beta: &beta,
             eps: 1e-12,
         };
-        let out = written(4, hidden, |out| embeddings(ids, tables, norm, out));
-        let out = to_rows(&out, 4, hidden);
-        for token in 0..4 {
-            let row = |table: &[f32], id: u32, column: usize| table[id as usize * hidden + column];
-            let sum: Vec<f64> = (0..hidden)
-                .map(|column| {
-                    let word = row(&word, input_ids[token], column)
-                        + row(&token_type, token_type_ids[token], column);
-                    f64::from(word + row(&position, position_ids[token], column))
+        for count in 1..=tables.len() {
+            let terms = tables.iter().zip(&ids).take(count);
+            let terms: Vec<_> = terms
+                .map(|(table, ids)| TokenRows {
+                    values: table.into(),
+                    ids: ids.into(),
                 })
                 .collect();
-            let error = largest_error(
-                &out[token * hidden..][..hidden],
-                &oracle::layer_norm(&sum, &gamma, &beta, 1e-12),
-            );
-            assert!(error < 1e-6, "{level:?} token {token}: {error:e}");
+            let out = written(4, hidden, |out| embeddings(&terms, norm, 4, out));
+            let out = to_rows(&out, 4, hidden);
+            for token in 0..4 {
+                let value = |(table, ids): (&Vec<f32>, &[u32; 4]), column: usize| {
+                    table[ids[token] as usize * hidden + column]
+                };
+                let sum: Vec<f64> = (0..hidden)
+                    .map(|column| {
+                        let terms = tables.iter().zip(&ids).take(count);
+                        let sum = terms.map(|term| value(term, column)).reduce(|a, b| a + b);
+                        f64::from(sum.expect("one table at least"))
+                    })
+                    .collect();
+                let error = largest_error(
+                    &out[token * hidden..][..hidden],
+                    &oracle::layer_norm(&sum, &gamma, &beta, 1e-12),
+                );
+                assert!(
+                    error < 1e-6,
+                    "{level:?} {count} tables, token {token}: {error:e}"
+                );
+            }
         }
     });
 }
