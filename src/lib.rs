@@ -15,7 +15,8 @@
 //! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
 //! | `model/` | embeddings, layers and pooler, as the paper has them |
 //! | `ops/` | the operations of the model, on the CPU and on GPUs |
-//! | `hub/`, `checkpoint/` | a model's directory, local or downloaded; its config and tensors |
+//! | `hub/`, `checkpoint/` | a model's directory, local or downloaded; its files and config |
+//! | `weights/` | the tensors in its weight files, by name |
 //! | `vectors/` | pooling, merging and stitching of rows |
 //! | `record/`, `output/` | the fields of one text, and the formats that they are written in |
 //! | `error.rs`, `notes.rs` | every exit code, errors and warnings in the user's words |
@@ -32,9 +33,9 @@
 //!   `pipeline/stitch.rs` to bring it to the record.
 //! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its
 //!   place in `output/mod.rs` and `output/size.rs`.
-//! - **a model type**: `checkpoint/config.rs` accepts it, `checkpoint/names.rs` has the names of
+//! - **a model type**: `checkpoint/config.rs` accepts it, `weights/names.rs` has the names of
 //!   its tensors, `model/` computes it.
-//! - **a weight type**: `checkpoint/tensor_view.rs` reads it, `ops/precision.rs` names it for
+//! - **a weight type**: `weights/tensor_view.rs` reads it, `ops/precision.rs` names it for
 //!   `--dtype`, `ops/cpu/weights.rs` computes with it.
 
 #[doc(hidden)]
@@ -63,6 +64,8 @@ mod table;
 #[doc(hidden)]
 pub mod tokenize;
 mod vectors;
+#[doc(hidden)]
+pub mod weights;
 
 pub use embedder::{Embedded, Embedder, Options};
 pub use input::{Segment, Text};

@@ -7,13 +7,14 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::load::{locate, open_tensors};
-use crate::checkpoint::{Tensors, files, modules};
+use crate::checkpoint::{files, modules};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result};
 use crate::hub::{self, Environment, Snapshot};
 use crate::output::OutputFormat;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
+use crate::weights::Tensors;
 
 /// A file, and its size if that is known.
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! Finds the model and opens its parts.
 
 use crate::app::request::Request;
-use crate::checkpoint::{Config, Tensors, WeightFormat, WeightGuard};
+use crate::checkpoint::{Config, WeightFormat};
 use crate::cli::Arguments;
 use crate::error::Result;
 use crate::hub::{self, Environment, ModelSource, Snapshot};
@@ -10,6 +10,7 @@ use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device::Device;
 use crate::tokenize::{Detail, Tokenizer};
+use crate::weights::{Tensors, WeightGuard};
 
 /// The model's directory, without its `weights` if they are not needed, and its configuration.
 pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<(Snapshot, Config)> {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{Config, SentenceConfig, SentenceTransformer};
+use crate::checkpoint::Config;
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
@@ -13,6 +13,7 @@ use crate::pipeline::{Plan, Prompt, TextTokenizer};
 use crate::record::{Dimensions, Field, RunCounts, Source};
 use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions, Tokenizer};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
+use crate::vectors::{SentenceConfig, SentenceTransformer};
 
 /// What one run computes and prints; each room gets its own part.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::io::Write;
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::checkpoint::{Config, Tensors};
+use crate::checkpoint::Config;
 use crate::cli::DEFAULT_MODEL;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Snapshot};
@@ -21,6 +21,7 @@ use crate::model::{Batch, BertModel, OutputSelection};
 use crate::ops::device::{self, Device};
 use crate::ops::{OutputTensor, Precision};
 use crate::tokenize::{Detail, Encoding, Tokenizer};
+use crate::weights::Tensors;
 
 /// The notebook that this project follows: its sentence and the values it printed.
 const NOTEBOOK: &str = include_str!("notebook.json");

@@ -11,19 +11,19 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// It is missing, larger, not what its name says, or cannot be opened.
-pub(super) fn read(directory: &Path, file: &str, max_bytes: u64) -> Result<Vec<u8>> {
+pub(crate) fn read(directory: &Path, file: &str, max_bytes: u64) -> Result<Vec<u8>> {
     first_of(directory, &[file])?;
     let path = directory.join(file);
     local_file::read(&path, max_bytes).map_err(|error| unusable(&path, error))
 }
 
 /// `error` as the reason why the file at `path` cannot be used.
-pub(super) fn unusable(path: &Path, error: Error) -> Error {
+pub(crate) fn unusable(path: &Path, error: Error) -> Error {
     error.context(format!("could not use `{}`", path.display()))
 }
 
 /// Whether `name`, which a file gives, is one inside the directory of the file.
-pub(super) fn is_inside(name: &str) -> bool {
+pub(crate) fn is_inside(name: &str) -> bool {
     !name.starts_with('.')
         && !name.contains(['/', '\\', ':', '%'])
         && !name.contains(char::is_control)
@@ -31,7 +31,7 @@ pub(super) fn is_inside(name: &str) -> bool {
 
 /// The first of `files` that is in `directory`. A link that leads nowhere counts as there: opening
 /// it gives the better error.
-pub(super) fn first_of<'a>(directory: &Path, files: &[&'a str]) -> Result<&'a str> {
+pub(crate) fn first_of<'a>(directory: &Path, files: &[&'a str]) -> Result<&'a str> {
     check_directory(directory)?;
     let found = files.iter().find(|file| is_there(directory, file));
     found.copied().ok_or_else(|| {
@@ -43,17 +43,17 @@ pub(super) fn first_of<'a>(directory: &Path, files: &[&'a str]) -> Result<&'a st
 
 /// Whether `directory` has an entry `file`. If the system could not look, it counts as there, and
 /// opening it tells why.
-pub(super) fn is_there(directory: &Path, file: impl AsRef<Path>) -> bool {
+pub(crate) fn is_there(directory: &Path, file: impl AsRef<Path>) -> bool {
     let found = directory.join(file).symlink_metadata();
     !found.is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
 }
 
-pub(super) fn missing(directory: &Path, wanted: &str, cause: Error) -> Error {
+pub(crate) fn missing(directory: &Path, wanted: &str, cause: Error) -> Error {
     cause.context(format!("there is no {wanted} in `{}`", directory.display()))
 }
 
 /// The names in `directory`, sorted; at most 1,000 of them.
-pub(super) fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     // They only add to the message of another error.
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn names(directory: &Path) -> Vec<String> {
 }
 
 /// What `directory` holds, for a message: at most eight names.
-pub(super) fn holdings(directory: &Path) -> String {
+pub(crate) fn holdings(directory: &Path) -> String {
     const SHOWN: usize = 8;
     let names = names(directory);
     let listed: Vec<String> = names

@@ -28,7 +28,7 @@ pub(crate) const MODULES: &str = "modules.json";
 pub(crate) const ADAPTER: &str = "adapter_config.json";
 
 /// Most bytes of a file that holds no weights: BERT's multilingual `tokenizer.json` has 2 MB.
-pub(super) const MAX_SMALL_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_SMALL_BYTES: u64 = 64 << 20;
 
 /// Most bytes that `file` may have; none for weights.
 #[cfg(feature = "hub")]
@@ -67,7 +67,7 @@ pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>
 ///
 /// # Errors
 /// There is one, or `directory` cannot be read.
-pub(super) fn refuse_adapter(directory: &Path) -> Result<()> {
+pub(crate) fn refuse_adapter(directory: &Path) -> Result<()> {
     check_directory(directory)?;
     if is_there(directory, ADAPTER) {
         return Err(unusable(directory, has_adapter()));

@@ -13,7 +13,7 @@ use super::local_file::model_error;
 use crate::error::{Error, Result};
 
 /// A JSON object without duplicate keys; Python would silently take the last one.
-pub(super) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
+pub(crate) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueKeys<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -49,19 +49,19 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeysVisitor<V> {
 }
 
 /// A JSON object whose values are read by key and checked.
-pub(super) struct Object(BTreeMap<String, Value>);
+pub(crate) struct Object(BTreeMap<String, Value>);
 
 impl Object {
     /// # Errors
     /// `content` is not one JSON object, or holds a key twice.
-    pub(super) fn parse(content: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(content: &[u8]) -> Result<Self> {
         serde_json::from_slice::<UniqueKeys<Value>>(content)
             .map(|UniqueKeys(entries)| Self(entries))
             .map_err(|cause| model_error(format!("it is not valid JSON: {cause}")))
     }
 
     /// The value of `key`; a key that holds null counts as absent.
-    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
@@ -69,7 +69,7 @@ impl Object {
     ///
     /// # Errors
     /// The value is null, not a whole number, or not in `allowed`.
-    pub(super) fn size(
+    pub(crate) fn size(
         &self,
         key: &str,
         default: usize,
@@ -90,7 +90,7 @@ impl Object {
     ///
     /// # Errors
     /// The value is not a number, or is out of this range, also as an f32.
-    pub(super) fn epsilon(&self, key: &str, default: f64) -> Result<f64> {
+    pub(crate) fn epsilon(&self, key: &str, default: f64) -> Result<f64> {
         let Some(value) = self.0.get(key) else {
             return Ok(default);
         };
@@ -104,7 +104,7 @@ impl Object {
     ///
     /// # Errors
     /// The value is not a string.
-    pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>> {
         self.value(key)
             .map(|value| value.as_str().ok_or_else(|| unlike(key, value, "a string")))
             .transpose()
@@ -114,7 +114,7 @@ impl Object {
     ///
     /// # Errors
     /// The value is not a boolean.
-    pub(super) fn flag(&self, key: &str) -> Result<bool> {
+    pub(crate) fn flag(&self, key: &str) -> Result<bool> {
         self.value(key).map_or(Ok(false), |value| {
             value
                 .as_bool()
@@ -132,7 +132,7 @@ fn unlike(key: &str, value: &Value, wanted: &str) -> Error {
 }
 
 /// `text`, cut to fit into a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const SHOWN_CHARACTERS: usize = 60;
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -11,7 +11,7 @@ use memmap2::Mmap;
 use crate::error::{Error, Kind, Result, io_words};
 
 /// An error of the model's files.
-pub(super) fn model_error(message: impl Display) -> Error {
+pub(crate) fn model_error(message: impl Display) -> Error {
     Error::message(Kind::Model, message)
 }
 
@@ -21,7 +21,7 @@ pub(super) fn model_error(message: impl Display) -> Error {
 ///
 /// # Errors
 /// The file is missing, a dangling link, unreadable or not a regular file.
-pub(super) fn open(path: &Path) -> Result<(File, u64)> {
+pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
     let metadata = fs::metadata(path).map_err(|cause| not_there(path, &cause))?;
     if metadata.is_dir() {
         return Err(model_error("it is a directory, not a file"));
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
 ///
 /// # Errors
 /// As [`open`]; the file is larger than `max_bytes`, cannot be read, or is in disguise.
-pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let content = read_any(path, max_bytes)?;
     undisguised(&content)?;
     Ok(content)
@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`open`]; the file is larger than `max_bytes` or cannot be read.
-pub(super) fn read_any(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_any(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let (file, size_bytes) = open(path)?;
     if size_bytes > max_bytes {
         return Err(model_error(format!(
@@ -74,7 +74,7 @@ pub(super) fn read_any(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// `start` is that of a Git LFS pointer, a web page, an archive or a file of zeros only.
-pub(super) fn undisguised(start: &[u8]) -> Result<()> {
+pub(crate) fn undisguised(start: &[u8]) -> Result<()> {
     let text = start.trim_ascii_start();
     let is_tag = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'?');
     if text.starts_with(b"version https://git-lfs") {
@@ -102,7 +102,7 @@ pub(super) fn undisguised(start: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// The system cannot map it, or its size has changed.
-pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
+pub(crate) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
     // SAFETY: a mapped file is only as constant as its owner leaves it. This program never writes
     // to a model's files, and both the hub's cache and safetensors' own writers replace them by
     // renaming, which leaves the mapped one alone. Whoever overwrites the file in place changes the
@@ -125,7 +125,7 @@ pub(super) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
 ///
 /// # Errors
 /// `directory` is missing, a dangling link, unreadable or a file.
-pub(super) fn check_directory(directory: &Path) -> Result<()> {
+pub(crate) fn check_directory(directory: &Path) -> Result<()> {
     open_directory(directory).map_err(|error| {
         error.context(format!(
             "could not read the model in `{}`",
@@ -159,7 +159,7 @@ fn not_there(path: &Path, cause: &io::Error) -> Error {
 }
 
 /// The system's reason in this program's words.
-pub(super) fn words(cause: &io::Error) -> String {
+pub(crate) fn words(cause: &io::Error) -> String {
     match cause.kind() {
         ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::NotADirectory => "a part of its path is a file, not a directory".to_owned(),

@@ -49,7 +49,7 @@ impl WeightFormat {
     }
 
     /// The ending of a shard's name.
-    pub(super) fn ending(self) -> &'static str {
+    pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Safetensors => ".safetensors",
             Self::Pytorch => ".bin",
@@ -86,7 +86,7 @@ impl WeightFiles {
     }
 
     /// The names of the files, including the index.
-    pub(super) fn names(self, format: WeightFormat) -> BTreeSet<String> {
+    pub(crate) fn names(self, format: WeightFormat) -> BTreeSet<String> {
         match self {
             Self::Whole => BTreeSet::from([format.whole().to_owned()]),
             Self::Sharded(weight_map) => {

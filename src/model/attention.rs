@@ -3,9 +3,9 @@
 //! Source: `BertAttention` (`BertSelfAttention`, `BertSelfOutput`) in transformers.
 
 use super::Loader;
-use crate::checkpoint::names;
 use crate::error::Result;
 use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
+use crate::weights::names;
 
 /// The attention of one layer.
 pub(super) struct Attention<B: Backend> {

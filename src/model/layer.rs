@@ -4,9 +4,10 @@
 
 use super::Loader;
 use super::attention::Attention;
-use crate::checkpoint::{HiddenAct, names};
+use crate::checkpoint::HiddenAct;
 use crate::error::Result;
 use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
+use crate::weights::names;
 
 /// One layer with its weights.
 pub(super) struct Layer<B: Backend> {

@@ -1,9 +1,10 @@
 //! Finds the parts of the model by the checkpoint's names and brings them to the device.
 
-use crate::checkpoint::names::{self, ModuleTensors};
-use crate::checkpoint::{Config, TensorView, Tensors};
+use crate::checkpoint::Config;
 use crate::error::Result;
 use crate::ops::{Backend, LinearRole, NormTensors, Projection};
+use crate::weights::names::{self, ModuleTensors};
+use crate::weights::{TensorView, Tensors};
 
 /// A checkpoint and the device that its tensors go to.
 pub(super) struct Loader<'a, B> {

@@ -12,7 +12,7 @@ mod layer;
 mod loader;
 mod pooler;
 
-use crate::checkpoint::{Config, Tensors};
+use crate::checkpoint::Config;
 #[cfg(feature = "cuda")]
 use crate::error::Error;
 use crate::error::{Kind, Result};
@@ -20,6 +20,7 @@ use crate::error::{Kind, Result};
 use crate::ops::Cuda;
 use crate::ops::device::Device;
 use crate::ops::{Backend, Cpu, OutputTensor, Precision};
+use crate::weights::Tensors;
 pub use batch::Batch;
 use encoder::Encoder;
 use loader::Loader;

@@ -3,9 +3,9 @@
 //! Source: `BertPooler` in transformers.
 
 use super::Loader;
-use crate::checkpoint::names;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
+use crate::weights::names;
 
 /// The pooler with its weights.
 pub(super) struct Pooler<B: Backend> {

@@ -1,8 +1,8 @@
 //! What a device must compute for the encoder.
 
 use super::{Activation, OutputTensor, Sequence};
-use crate::checkpoint::TensorView;
 use crate::error::Result;
+use crate::weights::TensorView;
 
 /// The weight of a linear layer and its bias, as the checkpoint stores them.
 pub(crate) struct Projection {

@@ -7,7 +7,7 @@
 
 use clap::ValueEnum;
 
-use crate::checkpoint::Dtype;
+use crate::weights::Dtype;
 
 /// The precision of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

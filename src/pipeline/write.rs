@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use crate::checkpoint::WeightGuard;
 use crate::error::{Error, Kind, Result};
 use crate::input::TextOrBad;
 use crate::output::{Destination, KEEP_EVERY, RecordWriter};
@@ -11,6 +10,7 @@ use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
 use crate::record::RunCounts;
 use crate::vectors::VectorOptions;
+use crate::weights::WeightGuard;
 
 /// Makes records and gives them to the output format.
 pub(crate) struct Writer<'a> {

@@ -1,13 +1,15 @@
 //! Makes vectors from vectors: pools tokens and words, merges layers, stitches windows together.
 //!
-//! This room works on slices of numbers only.
+//! It works on slices of numbers; `sentence_transformer/` reads what a model's own modules do.
 
 mod options;
 mod pooling;
 mod sentence;
+mod sentence_transformer;
 mod text;
 
 pub(crate) use options::VectorOptions;
 pub use options::{LayerMerge, Pooling, WordPooling};
 pub(crate) use pooling::pool_word;
+pub(crate) use sentence_transformer::{SentenceConfig, SentenceTransformer};
 pub(crate) use text::{TextVectors, WindowRows};

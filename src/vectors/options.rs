@@ -7,7 +7,7 @@
 
 use clap::ValueEnum;
 
-use crate::checkpoint::{PoolingMode, SentenceTransformer};
+use super::sentence_transformer::{PoolingMode, SentenceTransformer};
 
 /// How the layers of `hidden_states` become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@
 //! in sentence-transformers.
 
 use super::options::{LayerMerge, WordPooling};
-use crate::checkpoint::PoolingMode;
+use super::sentence_transformer::PoolingMode;
 
 /// Pools the rows of a text, which may come a few at a time. The vectors of several modes lie side
 /// by side.

@@ -3,7 +3,7 @@
 //! Source: `Dense` and `Normalize` of sentence-transformers.
 
 use super::pooling::normalize;
-use crate::checkpoint::{Dense, DenseActivation, SentenceLayer};
+use super::sentence_transformer::{Dense, DenseActivation, SentenceLayer};
 
 /// Runs a pooled `vector` through `layers`.
 pub(super) fn forward(layers: &[SentenceLayer], mut vector: Vec<f32>) -> Vec<f32> {

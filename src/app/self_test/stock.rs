@@ -7,9 +7,10 @@ use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert;
 
-use crate::checkpoint::{Config, HiddenAct, Tensors};
+use crate::checkpoint::{Config, HiddenAct};
 use crate::error::{Classify, Kind, Result};
 use crate::model::Batch;
+use crate::weights::Tensors;
 
 /// The last hidden state of `batch`, which is one sequence. It runs on the CPU, wherever ours runs:
 /// a fault of the GPU would affect both.

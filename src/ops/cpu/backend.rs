@@ -4,12 +4,12 @@ use super::buffer::{AlignedValues, written_by};
 use super::integer::{IntegerMatrix, IntegerWeight, Scheme};
 use super::weights::{Parameter, ProjectionParameters, table_rows};
 use super::{NormParameters, PanelLayout, SharedOut};
-use crate::checkpoint::{Dtype, TensorView};
 use crate::error::Result;
 use crate::ops::cpu as kernels;
 use crate::ops::{
     Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
 };
+use crate::weights::{Dtype, TensorView};
 
 /// The CPU, computing in f32 with parameters of a chosen precision.
 pub(crate) struct Cpu {

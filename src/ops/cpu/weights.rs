@@ -2,9 +2,9 @@
 
 use super::embeddings::TokenRows;
 use super::linear::{Weight, WeightMatrix};
-use crate::checkpoint::{Dtype, TensorView};
 use crate::error::{Error, Kind, Result};
 use crate::ops::Projection;
+use crate::weights::{Dtype, TensorView};
 
 /// A parameter in f32.
 pub(crate) enum Parameter {

@@ -7,11 +7,11 @@ use super::definitions::{LARGE_HEAD, THREADS, VALUES};
 use super::launches::{self, DeviceNorm};
 use super::tiles::Tiles;
 use super::upload::Upload;
-use crate::checkpoint::TensorView;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
     Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
 };
+use crate::weights::TensorView;
 
 /// A GPU that computes in one precision.
 pub(crate) struct Cuda {

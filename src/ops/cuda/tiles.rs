@@ -7,8 +7,8 @@ use super::definitions::{
 };
 use super::gpu::{AMPERE, Gpu};
 use super::upload::Upload;
-use crate::checkpoint::Dtype;
 use crate::ops::Sequence;
+use crate::weights::Dtype;
 
 /// A kernel for attention, and its limits.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
 
-use crate::checkpoint::{Dtype, TensorView};
+use crate::weights::{Dtype, TensorView};
 
 /// Where tensors go to, and the type that the model computes in.
 #[derive(Clone)]

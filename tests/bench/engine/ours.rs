@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
-use bert_embed::checkpoint::{Config, Tensors};
+use bert_embed::checkpoint::Config;
 use bert_embed::model::{Batch, BertModel, OutputSelection, Outputs};
 use bert_embed::ops::Precision;
 use bert_embed::ops::device::{self, Device};
+use bert_embed::weights::Tensors;
 use clap::ValueEnum;
 
 use crate::Engine;

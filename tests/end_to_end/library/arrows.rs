@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use crate::support::sources::{is_one_of, source_files};
 
 /// Each room with the rooms that it may use. A new room or arrow needs its place here.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("guard", &[]),
     ("hex", &[]),
     ("notes", &[]),
     ("standard_streams", &["error"]),
     ("table", &[]),
-    // The dense layers of a sentence-transformer are weights.
-    ("vectors", &["checkpoint"]),
+    // A sentence-transformer's own files say how to pool, and its dense layers are weights.
+    ("vectors", &["checkpoint", "error", "weights"]),
     ("input", &["error", "guard", "notes", "standard_streams"]),
-    ("checkpoint", &["error", "hex"]),
+    ("checkpoint", &["error"]),
+    ("weights", &["checkpoint", "error"]),
     ("hub", &["checkpoint", "error", "hex", "notes"]),
-    ("ops", &["checkpoint", "error", "notes"]),
-    ("model", &["checkpoint", "error", "ops"]),
+    ("ops", &["error", "notes", "weights"]),
+    ("model", &["checkpoint", "error", "ops", "weights"]),
     ("tokenize", &["checkpoint", "error", "guard", "input"]),
     ("record", &["error", "hex", "input", "table", "tokenize"]),
     (
@@ -38,16 +39,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     (
         "pipeline",
         &[
-            "checkpoint",
-            "error",
-            "input",
-            "model",
-            "notes",
-            "ops",
-            "output",
-            "record",
-            "tokenize",
-            "vectors",
+            "error", "input", "model", "notes", "ops", "output", "record", "tokenize", "vectors",
+            "weights",
         ],
     ),
     (
@@ -74,6 +67,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "standard_streams",
             "tokenize",
             "vectors",
+            "weights",
         ],
     ),
     (

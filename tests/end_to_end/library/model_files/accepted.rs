@@ -1,6 +1,7 @@
 //! Checkpoints that must be taken, in every spelling that Hugging Face's files have.
 
-use bert_embed::checkpoint::{Config, Dtype, HiddenAct};
+use bert_embed::checkpoint::{Config, HiddenAct};
+use bert_embed::weights::Dtype;
 use serde_json::json;
 
 use super::{directory, load, written};

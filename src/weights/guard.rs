@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use super::directory::unusable;
-use super::local_file::{self, model_error};
-use super::weight_files::WeightFiles;
+use crate::checkpoint::directory::unusable;
+use crate::checkpoint::local_file::{self, model_error};
+use crate::checkpoint::weight_files::WeightFiles;
 use crate::error::{Error, Kind, Result};
 
 /// The message of the SIGBUS handler, which may neither allocate nor format.

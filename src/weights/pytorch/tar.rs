@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::local_file::model_error;
 use super::super::stored_tensor::PlacedTensor;
 use super::bytes::{bytes, cut_short, number};
 use super::legacy::storage;
 use super::pickle::Pickle;
 use super::pickle_value::{Global, PickleValue};
 use super::state_dict::{Externals, Storage, part, placed, tensors};
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// The unit of a tar archive: a header takes one, and members are padded to whole units.

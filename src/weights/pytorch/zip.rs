@@ -6,12 +6,12 @@ use std::io::Cursor;
 
 use ::zip::{CompressionMethod, ZipArchive};
 
-use super::super::json::shortened;
-use super::super::local_file::model_error;
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::bytes::{bytes, cut_short};
 use super::pickle::Pickle;
 use super::state_dict::{Externals, Storage, storage_names, tensors};
+use crate::checkpoint::json::shortened;
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// The place of a member in the file: first byte and size.

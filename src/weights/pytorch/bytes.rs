@@ -1,6 +1,6 @@
 //! Pieces of a file that may be cut short.
 
-use super::super::local_file::model_error;
+use crate::checkpoint::local_file::model_error;
 use crate::error::{Error, Result};
 
 /// The `size` bytes of `file` from `start` on.

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use super::super::local_file::model_error;
 use super::pickle_value::{Global, PickleValue, ValueId, damaged};
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// Most instructions of one pickle; BERT large has about 15,000. It bounds the memory too.

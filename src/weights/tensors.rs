@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Config;
-use super::local_file::model_error;
 use super::names::{self, ConfigSize};
 use super::safetensors_file::shape_text;
+use super::shards;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
-use super::weight_files::WeightFormat;
-use super::weights;
+use crate::checkpoint::Config;
+use crate::checkpoint::local_file::model_error;
+use crate::checkpoint::weight_files::WeightFormat;
 use crate::error::{Error, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
@@ -36,7 +36,7 @@ impl Tensors {
     /// short or in another format, an index that does not fit its shards, or tensors of something
     /// other than BERT.
     pub fn open(directory: &Path) -> Result<Self> {
-        let (format, stored) = weights::open(directory)?;
+        let (format, stored) = shards::open(directory)?;
         let prefix = names::prefix(stored.keys().map(String::as_str))
             .map_err(|error| unusable(directory, error))?
             .to_owned();

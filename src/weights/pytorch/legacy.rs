@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use safetensors::Dtype;
 
-use super::super::local_file::model_error;
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::bytes::{bytes, cut_short, number};
 use super::pickle::Pickle;
 use super::pickle_value::PickleValue;
 use super::state_dict::{Externals, Storage, storage_names, tensors};
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// The pickle of the magic number, which the file begins with.

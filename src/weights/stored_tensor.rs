@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use memmap2::Mmap;
 use safetensors::Dtype as StoredType;
 
-use super::local_file::model_error;
 use super::tensor_view::{Dtype, TensorView};
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// Tensors by their names in the file.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use safetensors::Dtype;
 
-use super::super::json::shortened;
-use super::super::local_file::model_error;
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::pickle::Pickle;
 use super::pickle_value::{Global, PickleValue, ValueId, damaged};
+use crate::checkpoint::json::shortened;
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// More dimensions than any weight has.

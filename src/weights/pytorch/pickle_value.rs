@@ -3,8 +3,8 @@
 
 use safetensors::Dtype;
 
-use super::super::json::shortened;
-use super::super::local_file::model_error;
+use crate::checkpoint::json::shortened;
+use crate::checkpoint::local_file::model_error;
 use crate::error::{Error, Result};
 
 /// The place of a value in its pickle.

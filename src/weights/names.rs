@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Config;
-use super::local_file::model_error;
+use crate::checkpoint::Config;
+use crate::checkpoint::local_file::model_error;
 use crate::error::Result;
 
 /// A size of [`Config`] that is also a dimension of a tensor.

@@ -14,9 +14,9 @@ use std::path::Path;
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
-use super::json::UniqueKeys;
-use super::local_file::{map, model_error, open as open_file, undisguised, words};
 use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
+use crate::checkpoint::json::UniqueKeys;
+use crate::checkpoint::local_file::{map, model_error, open as open_file, undisguised, words};
 use crate::error::{Error, Result};
 
 /// Bytes before the header: its size as a little-endian u64.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::directory::unusable;
-use super::local_file::model_error;
 use super::stored_tensor::StoredTensors;
-use super::weight_files::{WeightFiles, WeightFormat};
 use super::{pytorch, safetensors_file};
+use crate::checkpoint::directory::unusable;
+use crate::checkpoint::local_file::model_error;
+use crate::checkpoint::weight_files::{WeightFiles, WeightFormat};
 use crate::error::Result;
 
 /// Opens the weight files of `directory` and tells how they are stored.

@@ -16,8 +16,8 @@ mod zip;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::local_file::{map, model_error, open as open_file, undisguised};
 use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
+use crate::checkpoint::local_file::{map, model_error, open as open_file, undisguised};
 use crate::error::Result;
 
 /// Maps `path`, which messages call `file_name`, and reads its pickle; nothing in it is run, and no

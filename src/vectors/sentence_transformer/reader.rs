@@ -13,10 +13,10 @@ use crate::checkpoint::directory::{is_inside, is_there};
 use crate::checkpoint::files::{CONFIG, MODULES};
 use crate::checkpoint::local_file::{model_error, read};
 use crate::checkpoint::modules::ListedModule;
-use crate::checkpoint::safetensors_file::shape_text;
-use crate::checkpoint::tensors::wrong_shape;
-use crate::checkpoint::weights;
 use crate::error::{Error, Result};
+use crate::weights::shape_text;
+use crate::weights::shards;
+use crate::weights::wrong_shape;
 
 /// All of these files are small; 4 MiB hold thousands of prompts.
 const MAX_BYTES: u64 = 4 << 20;
@@ -273,7 +273,7 @@ impl ModuleReader<'_> {
         module: &ListedModule,
         config: &DenseConfig,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let (_, stored) = weights::open(&self.directory.join(&module.path))?;
+        let (_, stored) = shards::open(&self.directory.join(&module.path))?;
         let numbers = |name: &str, shape: &[usize]| {
             let tensor = stored
                 .get(name)
