@@ -48,7 +48,7 @@ const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
 /// The sizes and constants of one BERT, named as in `config.json`.
 ///
 /// Each size is at least 1 and at most 16,777,216, but nothing confirms them until
-/// [`Tensors::check`](super::Tensors::check) has compared them with the tensors.
+/// [`Tensors::check`](crate::weights::Tensors::check) has compared them with the tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Rows of the word embeddings: token ids are below it.

@@ -13,7 +13,7 @@ use super::local_file::model_error;
 use crate::error::{Error, Result};
 
 /// A JSON object without duplicate keys; Python would silently take the last one.
-pub(crate) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
+pub(crate) struct UniqueKeys<V>(pub(crate) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueKeys<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

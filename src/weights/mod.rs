@@ -6,13 +6,12 @@ mod half_precision;
 pub(crate) mod names;
 mod pytorch;
 mod safetensors_file;
-pub(crate) mod shards;
+mod shards;
 mod stored_tensor;
 mod tensor_view;
 mod tensors;
 
 pub(crate) use guard::WeightGuard;
-pub(crate) use safetensors_file::shape_text;
+pub(crate) use shards::open;
 pub use tensor_view::{Dtype, TensorView};
 pub use tensors::Tensors;
-pub(crate) use tensors::wrong_shape;

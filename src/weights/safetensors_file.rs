@@ -14,7 +14,7 @@ use std::path::Path;
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
-use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
+use super::stored_tensor::{PlacedTensor, StoredTensors, shape_text, stored};
 use crate::checkpoint::json::UniqueKeys;
 use crate::checkpoint::local_file::{map, model_error, open as open_file, undisguised, words};
 use crate::error::{Error, Result};
@@ -162,10 +162,4 @@ fn size_bytes(name: &str, info: &TensorInfo) -> Result<usize> {
             let shape = shape_text(&info.shape);
             model_error(format!("tensor `{name}` has an impossible shape: {shape}"))
         })
-}
-
-/// `shape` as the header writes it: `[30522, 768]`.
-pub(super) fn shape_text(shape: &[usize]) -> String {
-    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-    format!("[{}]", sizes.join(", "))
 }

@@ -14,7 +14,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// There are none, one of them is missing or damaged, or the index does not fit them.
-pub(super) fn open(directory: &Path) -> Result<(WeightFormat, StoredTensors)> {
+pub(crate) fn open(directory: &Path) -> Result<(WeightFormat, StoredTensors)> {
     let (format, files) = WeightFiles::find(directory)?;
     let stored = match files {
         WeightFiles::Whole => open_file(directory, format, format.whole()),

@@ -8,10 +8,10 @@ use safetensors::Dtype as StoredType;
 
 use super::tensor_view::{Dtype, TensorView};
 use crate::checkpoint::local_file::model_error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Tensors by their names in the file.
-pub(super) type StoredTensors = BTreeMap<String, StoredTensor>;
+pub(crate) type StoredTensors = BTreeMap<String, StoredTensor>;
 
 /// Where the numbers of one tensor lie in a file.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub(super) fn item_bytes(dtype: StoredType) -> usize {
 }
 
 /// One tensor of a mapped file.
-pub(super) struct StoredTensor {
-    pub(super) file_name: Arc<str>,
+pub(crate) struct StoredTensor {
+    file_name: Arc<str>,
     pub(super) place: PlacedTensor,
     mapping: Arc<Mmap>,
     /// The numbers in the form that the engine reads, if the file has another; made once.
@@ -69,6 +69,25 @@ pub(super) fn stored(
 }
 
 impl StoredTensor {
+    /// The tensor, which must have `shape`; messages call it `name`.
+    ///
+    /// # Errors
+    /// It has another shape, or a type that the engine does not read.
+    pub(crate) fn shaped(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
+        if self.place.shape == shape {
+            return self.view(name);
+        }
+        Err(self.wrong_shape(name, &shape_text(shape)))
+    }
+
+    pub(super) fn wrong_shape(&self, name: &str, wanted: &str) -> Error {
+        model_error(format!(
+            "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
+            self.file_name,
+            shape_text(&self.place.shape)
+        ))
+    }
+
     /// The type that the engine reads; messages call the tensor `name`.
     ///
     /// # Errors
@@ -87,7 +106,7 @@ impl StoredTensor {
 
     /// The numbers: in place if they lie one after the other, otherwise gathered; f64 is rounded to
     /// f32.
-    pub(super) fn view(&self, name: &str) -> Result<TensorView> {
+    fn view(&self, name: &str) -> Result<TensorView> {
         let dtype = self.engine_dtype(name)?;
         let shape = self.place.shape.clone();
         if self.place.is_in_place() {
@@ -112,6 +131,12 @@ impl StoredTensor {
             _ => bytes,
         }
     }
+}
+
+/// `shape` as the header writes it: `[30522, 768]`.
+pub(super) fn shape_text(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    format!("[{}]", sizes.join(", "))
 }
 
 /// Appends the elements of a strided tensor, the last index running fastest.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::names::{self, ConfigSize};
-use super::safetensors_file::shape_text;
 use super::shards;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
@@ -69,16 +68,11 @@ impl Tensors {
     /// # Errors
     /// As [`Tensors::get`], except that it may be missing.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
-        self.find_shaped(name, shape)
-            .map_err(|error| unusable(&self.directory, error))
-    }
-
-    fn find_shaped(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
-        match self.stored(name)? {
-            None => Ok(None),
-            Some((name, tensor)) if tensor.place.shape == shape => tensor.view(name).map(Some),
-            Some((name, tensor)) => Err(wrong_shape(name, tensor, &shape_text(shape))),
-        }
+        let stored = self.stored(name).and_then(|stored| {
+            let view = stored.map(|(name, tensor)| tensor.shaped(name, shape));
+            view.transpose()
+        });
+        stored.map_err(|error| unusable(&self.directory, error))
     }
 
     /// Compares the checkpoint with `config`: enough layers, every tensor there, every shape right.
@@ -199,7 +193,7 @@ impl Tensors {
                 .map(|dimension| format!("`{}` {}", dimension.key(), dimension.size(config)))
                 .collect();
             let wanted = format!("[{}] of config.json", keys.join(", "));
-            return Err(wrong_shape(name, tensor, &wanted));
+            return Err(tensor.wrong_shape(name, &wanted));
         }
         tensor.engine_dtype(name).map(drop)
     }
@@ -235,13 +229,5 @@ fn unusable(directory: &Path, cause: Error) -> Error {
     cause.context(format!(
         "could not use the weights in `{}`",
         directory.display()
-    ))
-}
-
-pub(super) fn wrong_shape(name: &str, tensor: &StoredTensor, wanted: &str) -> Error {
-    model_error(format!(
-        "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
-        tensor.file_name,
-        shape_text(&tensor.place.shape)
     ))
 }

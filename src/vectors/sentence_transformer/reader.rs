@@ -14,9 +14,7 @@ use crate::checkpoint::files::{CONFIG, MODULES};
 use crate::checkpoint::local_file::{model_error, read};
 use crate::checkpoint::modules::ListedModule;
 use crate::error::{Error, Result};
-use crate::weights::shape_text;
-use crate::weights::shards;
-use crate::weights::wrong_shape;
+use crate::weights;
 
 /// All of these files are small; 4 MiB hold thousands of prompts.
 const MAX_BYTES: u64 = 4 << 20;
@@ -273,15 +271,12 @@ impl ModuleReader<'_> {
         module: &ListedModule,
         config: &DenseConfig,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let (_, stored) = shards::open(&self.directory.join(&module.path))?;
+        let (_, stored) = weights::open(&self.directory.join(&module.path))?;
         let numbers = |name: &str, shape: &[usize]| {
             let tensor = stored
                 .get(name)
                 .ok_or_else(|| self.refuse(&format!("`{}` has no `{name}`", module.path)))?;
-            if tensor.place.shape != shape {
-                return Err(wrong_shape(name, tensor, &shape_text(shape)));
-            }
-            tensor.view(name).map(|view| view.to_f32())
+            tensor.shaped(name, shape).map(|view| view.to_f32())
         };
         let weight = numbers("linear.weight", &[config.out_features, config.in_features])?;
         let bias = if config.bias {
