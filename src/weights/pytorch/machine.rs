@@ -1,23 +1,42 @@
-//! Pickle's stack machine, which makes values and runs nothing.
+//! Pickle's stack machine, which creates values and runs nothing.
 //!
-//! Source: the instructions and their order on the stack are those of Python's `pickletools`.
+//! Source: the instructions and their stack effects are documented in Python's `pickletools`.
 
 use std::collections::HashMap;
 
-use super::pickle_value::{Global, PickleValue, ValueId, damaged};
-use crate::checkpoint::local_file::model_error;
-use crate::error::Result;
+use anyhow::{Context, Result, bail, ensure};
+
+use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
 
 /// Most instructions of one pickle; BERT large has about 15,000. It bounds the memory too.
 const MAX_INSTRUCTIONS: usize = 1_000_000;
 
-/// Pickle's stack machine.
-pub(super) struct Machine<'a> {
+impl<'a> Pickle<'a> {
+    /// Reads the pickle at the start of `bytes`.
+    ///
+    /// # Errors
+    /// It is damaged, too large, or holds anything but tensors, dictionaries, lists, tuples, strings
+    /// and numbers.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
+        let mut machine = Machine {
+            bytes,
+            ..Machine::default()
+        };
+        let root = machine.run()?;
+        Ok(Self {
+            values: machine.values,
+            root,
+            size_bytes: machine.position,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Machine<'a> {
     bytes: &'a [u8],
-    /// The bytes that were read.
-    pub(super) position: usize,
-    /// Every value in the order in which the pickle makes them.
-    pub(super) values: Vec<PickleValue<'a>>,
+    /// The next byte to read.
+    position: usize,
+    values: Vec<PickleValue<'a>>,
     stack: Vec<ValueId>,
     /// Heights of the stack.
     marks: Vec<usize>,
@@ -25,28 +44,14 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            values: Vec::new(),
-            stack: Vec::new(),
-            marks: Vec::new(),
-            memo: HashMap::new(),
-        }
-    }
-
-    /// Runs the pickle to its end; returns the value that it stands for.
-    pub(super) fn run(&mut self) -> Result<ValueId> {
+    fn run(&mut self) -> Result<ValueId> {
         for _ in 0..MAX_INSTRUCTIONS {
             match self.byte()? {
                 b'.' => return self.pop(),
                 instruction => self.step(instruction)?,
             }
         }
-        Err(model_error(format!(
-            "its pickle has more than {MAX_INSTRUCTIONS} instructions"
-        )))
+        bail!("its pickle has more than {MAX_INSTRUCTIONS} instructions")
     }
 
     /// Runs one instruction; the letters are those of `pickletools`.
@@ -85,8 +90,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A new value: a container, a class or function, a call of one, or a reference to something
-    /// outside; else a constant.
+    /// The value that `instruction` creates.
     fn value(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
         Ok(match instruction {
             b')' => PickleValue::Tuple(Vec::new()),
@@ -109,7 +113,6 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Numbers, texts and the like.
     fn constant(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
         Ok(match instruction {
             b'N' | 0x88 | 0x89 => PickleValue::Other,
@@ -131,12 +134,10 @@ impl<'a> Machine<'a> {
                 let size = self.size(instruction)?;
                 self.take(size).map(|_| PickleValue::Other)?
             }
-            _ => {
-                return Err(model_error(format!(
-                    "its pickle has the instruction 0x{instruction:02x}, which tensors and \
-                     dictionaries do not need (nothing was run)"
-                )));
-            }
+            _ => bail!(
+                "its pickle has the instruction 0x{instruction:02x}, which tensors and \
+                 dictionaries do not need (nothing was run)"
+            ),
         })
     }
 
@@ -164,7 +165,7 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(bytes).map_err(|_| damaged())
     }
 
-    /// The size in front of a text or of bytes.
+    /// The size that precedes a string or bytes.
     fn size(&mut self, instruction: u8) -> Result<usize> {
         Ok(match instruction {
             b'U' | b'C' | 0x8c => self.byte()?.into(),
@@ -173,7 +174,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Items for the list or dictionary below them.
+    /// Moves items from the stack into the list or dictionary below them.
     fn fill(&mut self, instruction: u8) -> Result<()> {
         let items = match instruction {
             b'a' => self.pop_last(1)?,
@@ -208,7 +209,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A call: an `OrderedDict` becomes a dictionary, everything else stays a call.
+    /// A call of `OrderedDict` is a dictionary; any other call is kept as one.
     fn call(&mut self) -> Result<PickleValue<'a>> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         match (&self.values[function], &self.values[arguments]) {
@@ -222,7 +223,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The entries of an `OrderedDict`, which Python 2 gives as a list of lists of two.
+    /// The entries of an `OrderedDict`, which Python 2 pickled as a list of pairs.
     fn ordered_entries(&self, arguments: &[ValueId]) -> Result<Vec<(ValueId, ValueId)>> {
         let Some(&list) = arguments.first() else {
             return Ok(Vec::new());
@@ -239,17 +240,16 @@ impl<'a> Machine<'a> {
         entries.iter().map(entry).collect()
     }
 
-    /// Attributes: those of a state dict, `_metadata`, are not needed.
+    /// Drops attributes: a state dict has only `_metadata`, which is not needed.
     fn build(&mut self) -> Result<()> {
         self.pop()?;
         let object = self.top()?;
-        match self.values[object] {
-            PickleValue::Dictionary(_) => Ok(()),
-            _ => Err(model_error(
-                "it sets the attributes of a Python object, allowed are only tensors and \
-                 dictionaries (nothing was run)",
-            )),
-        }
+        ensure!(
+            matches!(self.values[object], PickleValue::Dictionary(_)),
+            "it sets the attributes of a Python object, allowed are only tensors and \
+             dictionaries (nothing was run)"
+        );
+        Ok(())
     }
 
     fn push(&mut self, value: PickleValue<'a>) {
@@ -292,14 +292,12 @@ impl<'a> Machine<'a> {
         let bytes = self
             .bytes
             .get(self.position..end)
-            .ok_or_else(|| model_error("it is cut short: its pickle has no end"))?;
+            .context("it is cut short: its pickle has no end")?;
         self.position = end;
         Ok(bytes)
     }
 
-    /// The text up to the end of the line.
     fn line(&mut self) -> Result<&'a str> {
-        /// No name or number is longer.
         const MAX_BYTES: usize = 4096;
         let rest = &self.bytes[self.position..];
         let end = rest.iter().take(MAX_BYTES).position(|&byte| byte == b'\n');

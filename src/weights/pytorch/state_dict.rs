@@ -1,20 +1,18 @@
-//! A pickled state dict → where each of its tensors lies in the file.
+//! A pickled state dict → where each of its tensors is in the file.
 
 use std::collections::{BTreeMap, HashMap};
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::Dtype;
 
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
-use super::pickle::Pickle;
-use super::pickle_value::{Global, PickleValue, ValueId, damaged};
+use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
 use crate::checkpoint::json::shortened;
-use crate::checkpoint::local_file::model_error;
-use crate::error::Result;
 
 /// More dimensions than any weight has.
 const MAX_DIMENSIONS: usize = 8;
 
-/// A run of numbers of one type in the file; tensors are views of it.
+/// Consecutive values of one type in the file; tensors are views of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
     pub(super) dtype: Dtype,
@@ -23,20 +21,15 @@ pub(super) struct Storage {
     pub(super) elements: usize,
 }
 
-/// What lies outside the pickle, by key.
-#[derive(Default)]
-pub(super) struct Externals {
-    pub(super) storages: HashMap<String, Storage>,
-    /// Only the oldest files have their tensors outside.
-    pub(super) tensors: HashMap<String, PlacedTensor>,
-}
+/// The storages of a file by their keys.
+pub(super) type Storages = HashMap<String, Storage>;
 
-/// The name that a pickle gives to a storage.
+/// How a pickle refers to a storage.
 pub(super) struct StorageName<'a> {
     pub(super) key: &'a str,
     pub(super) dtype: Dtype,
     pub(super) elements: usize,
-    /// First element and number of elements of a part of the storage, in files before 1.6.
+    /// In the legacy form, the first element and the number of elements of a part of the storage.
     view: Option<(usize, usize)>,
 }
 
@@ -46,7 +39,7 @@ pub(super) fn storage_names<'a>(pickle: &'a Pickle<'a>) -> Result<Vec<StorageNam
         PickleValue::External(name) => Some(name),
         _ => None,
     };
-    let names = pickle.values().filter_map(name);
+    let names = pickle.values.iter().filter_map(name);
     names.map(|name| storage_name(pickle, name)).collect()
 }
 
@@ -79,104 +72,85 @@ fn storage_view(pickle: &Pickle, view: ValueId) -> Option<(usize, usize)> {
     Some((pickle.size(offset).ok()?, pickle.size(elements).ok()?))
 }
 
-/// The tensors of the state dict that `pickle` holds, by name.
+/// The tensors of the state dict in `pickle`, by name.
 ///
 /// # Errors
-/// It is no dictionary of tensors, or a tensor does not lie inside its storage.
+/// It is not a dictionary of tensors, or a tensor does not fit into its storage.
 pub(super) fn tensors(
     pickle: &Pickle,
-    externals: &Externals,
+    storages: &Storages,
 ) -> Result<BTreeMap<String, PlacedTensor>> {
     let PickleValue::Dictionary(entries) = pickle.get(pickle.root) else {
-        return Err(model_error("it holds no dictionary of tensors"));
+        bail!("it holds no dictionary of tensors");
     };
-    let tensor = |&(name, value): &(ValueId, ValueId)| {
-        let PickleValue::Text(name) = pickle.get(name) else {
-            return Err(model_error("it holds a dictionary whose keys are no names"));
+    let entry = |&(name, value): &(ValueId, ValueId)| {
+        let PickleValue::Text(name) = *pickle.get(name) else {
+            bail!("it holds a dictionary whose keys are not names");
         };
-        let tensor = tensor(pickle, value, externals).map_err(|error| {
-            error.context(format!("could not read tensor `{}`", shortened(name)))
-        })?;
-        Ok(((*name).to_owned(), tensor))
+        let tensor = tensor(pickle, value, storages)
+            .with_context(|| format!("could not read tensor `{}`", shortened(name)))?;
+        Ok((name.to_owned(), tensor))
     };
-    entries.iter().map(tensor).collect()
+    entries.iter().map(entry).collect()
 }
 
-fn tensor(pickle: &Pickle, value: ValueId, externals: &Externals) -> Result<PlacedTensor> {
-    let (value, if_other) = match *pickle.get(value) {
-        // A parameter of a parameter would not end.
-        PickleValue::Call(Global::RebuildParameter, arguments) => {
-            let first = pickle.tuple(arguments)?.first();
-            (*first.ok_or_else(damaged)?, damaged())
-        }
-        _ => (value, model_error("it is not a tensor")),
-    };
+fn tensor(pickle: &Pickle, value: ValueId, storages: &Storages) -> Result<PlacedTensor> {
     match *pickle.get(value) {
-        PickleValue::External(name) => {
-            let tensor = externals.tensors.get(&pickle.key(name)?);
-            tensor.cloned().ok_or_else(damaged)
+        PickleValue::Call(Global::RebuildTensor, arguments) => rebuilt(pickle, arguments, storages),
+        PickleValue::Call(Global::RebuildParameter, arguments) => {
+            let &[inner, ..] = pickle.tuple(arguments)? else {
+                return Err(damaged());
+            };
+            // Not recursive: a damaged parameter could hold itself.
+            match *pickle.get(inner) {
+                PickleValue::Call(Global::RebuildTensor, arguments) => {
+                    rebuilt(pickle, arguments, storages)
+                }
+                _ => Err(damaged()),
+            }
         }
-        PickleValue::Call(Global::RebuildTensor, arguments) => {
-            rebuilt(pickle, arguments, externals)
-        }
-        _ => Err(if_other),
+        _ => bail!("it is not a tensor"),
     }
 }
 
 /// `(storage, offset, size, stride, …)`
-fn rebuilt(pickle: &Pickle, arguments: ValueId, externals: &Externals) -> Result<PlacedTensor> {
+fn rebuilt(pickle: &Pickle, arguments: ValueId, storages: &Storages) -> Result<PlacedTensor> {
     let &[storage, offset, shape, strides, ..] = pickle.tuple(arguments)? else {
         return Err(damaged());
     };
     let &PickleValue::External(name) = pickle.get(storage) else {
         return Err(damaged());
     };
-    let offset = pickle.size(offset)?;
-    let storage = named_storage(pickle, name, externals)?;
-    let (shape, strides) = (sizes(pickle, shape)?, sizes(pickle, strides)?);
-    placed(storage, offset, shape, strides)
+    let storage = find_storage(&storage_name(pickle, name)?, storages)?;
+    let (shape, strides) = (pickle.sizes(shape)?, pickle.sizes(strides)?);
+    placed(storage, pickle.size(offset)?, shape, strides)
 }
 
-fn named_storage(pickle: &Pickle, name: ValueId, externals: &Externals) -> Result<Storage> {
-    if !matches!(pickle.get(name), PickleValue::Tuple(_)) {
-        let storage = externals.storages.get(&pickle.key(name)?);
-        return storage.copied().ok_or_else(damaged);
-    }
-    let name = storage_name(pickle, name)?;
-    let whole = *externals
-        .storages
+fn find_storage(name: &StorageName, storages: &Storages) -> Result<Storage> {
+    let whole = *storages
         .get(name.key)
-        .ok_or_else(|| model_error(format!("its numbers `{}` are missing", shortened(name.key))))?;
-    if whole.dtype != name.dtype {
-        return Err(damaged());
-    }
-    match name.view {
-        Some((first, elements)) => part(whole, first, elements),
-        None => Ok(whole),
-    }
-}
-
-/// `elements` of `storage` from `first` on.
-///
-/// # Errors
-/// The storage is not that large.
-pub(super) fn part(storage: Storage, first: usize, elements: usize) -> Result<Storage> {
+        .with_context(|| format!("its storage `{}` is missing", shortened(name.key)))?;
+    ensure!(whole.dtype == name.dtype, "its pickle is damaged");
+    let Some((first, elements)) = name.view else {
+        return Ok(whole);
+    };
     let end = first.checked_add(elements);
-    if end.is_none_or(|end| end > storage.elements) {
-        return Err(damaged());
-    }
+    ensure!(
+        end.is_some_and(|end| end <= whole.elements),
+        "its pickle is damaged"
+    );
     Ok(Storage {
-        dtype: storage.dtype,
-        start: storage.start + first * item_bytes(storage.dtype),
+        start: whole.start + first * item_bytes(whole.dtype),
         elements,
+        ..whole
     })
 }
 
-/// The tensor that begins at element `offset` of `storage`.
+/// The tensor that starts at element `offset` of `storage`.
 ///
 /// # Errors
-/// It does not lie inside the storage, or shows an element more than once.
-pub(super) fn placed(
+/// It does not fit into the storage, or shows an element more than once.
+fn placed(
     storage: Storage,
     offset: usize,
     shape: Vec<usize>,
@@ -192,9 +166,10 @@ pub(super) fn placed(
         });
     let fits = elements == 0 || last.is_some_and(|last| last < storage.elements);
     let repeats = elements > storage.elements;
-    if shape.len() != strides.len() || shape.len() > MAX_DIMENSIONS || !fits || repeats {
-        return Err(model_error("it does not lie inside its numbers"));
-    }
+    ensure!(
+        shape.len() == strides.len() && shape.len() <= MAX_DIMENSIONS && fits && !repeats,
+        "it does not fit into its storage"
+    );
     let offset = if elements == 0 { 0 } else { offset };
     let in_place = elements == 0 || is_contiguous(&shape, &strides);
     Ok(PlacedTensor {
@@ -205,7 +180,7 @@ pub(super) fn placed(
     })
 }
 
-/// Whether elements lie one after the other, the last index running fastest.
+/// Whether the strides are those of a row-major tensor without gaps.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     let mut dimensions = shape.iter().zip(strides).rev();
@@ -216,9 +191,13 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-fn sizes(pickle: &Pickle, list: ValueId) -> Result<Vec<usize>> {
-    let (PickleValue::Tuple(list) | PickleValue::List(list)) = pickle.get(list) else {
-        return Err(damaged());
-    };
-    list.iter().map(|&item| pickle.size(item)).collect()
+/// The `size` bytes of `file` that start at `start`.
+pub(super) fn bytes(file: &[u8], start: usize, size: usize) -> Result<&[u8]> {
+    let end = start.checked_add(size);
+    end.and_then(|end| file.get(start..end))
+        .ok_or_else(cut_short)
+}
+
+pub(super) fn cut_short() -> anyhow::Error {
+    anyhow!("it is damaged or cut short")
 }

@@ -93,11 +93,6 @@ fn a_damaged_pickle_of_the_legacy_form_is_an_answer_or_a_model_error() {
     damaged_pickles_are_an_answer_or_a_model_error("legacy-views");
 }
 
-#[test]
-fn a_damaged_pickle_of_the_tar_form_is_an_answer_or_a_model_error() {
-    damaged_pickles_are_an_answer_or_a_model_error("tar");
-}
-
 /// Every beginning of the file, the longest first, is refused.
 fn every_beginning_is_refused(name: &str) {
     let directory = written(|_| ());

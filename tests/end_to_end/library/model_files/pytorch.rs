@@ -1,4 +1,4 @@
-//! `pytorch_model.bin` in every form that torch has written, and each way in which it is refused.
+//! `pytorch_model.bin` in the zip and the legacy form, and each way in which it is refused.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 #[test]
 fn every_form_of_torch_holds_the_numbers_of_its_safetensors_twin() {
     let forms = forms();
-    assert!(forms.len() >= 11, "{forms:?}");
+    assert!(forms.len() >= 10, "{forms:?}");
     for form in forms {
         let storage = match form.as_str() {
             "zip-f16" => Storage::F16,
@@ -136,7 +136,7 @@ fn a_pickle_that_holds_more_than_tensors_is_refused_by_name_and_nothing_runs() {
             "`a`: it is not a tensor",
         ),
         (b"\x80\x02].".to_vec(), "no dictionary of tensors"),
-        (b"\x80\x02}K\x01K\x01s.".to_vec(), "keys are no names"),
+        (b"\x80\x02}K\x01K\x01s.".to_vec(), "keys are not names"),
     ];
     for (pickle, words) in cases {
         assert_refused(
@@ -189,7 +189,7 @@ fn tensors_that_leave_or_repeat_their_storage_are_refused() {
         pickle.extend([0; 16]);
         pickle
     };
-    let words = "does not lie inside its numbers";
+    let words = "does not fit into its storage";
     for (offset, size, stride) in [
         (0, &[5][..], &[1][..]),
         (1, &[4], &[1]),
@@ -223,6 +223,25 @@ fn what_only_looks_like_a_pytorch_file_is_told_as_what_it_is() {
         fs::write(directory.path().join("pytorch_model.bin"), content).expect("written");
         assert_refused(words, directory.path(), &["pytorch_model.bin`", words]);
     }
+}
+
+#[test]
+fn the_tar_form_of_the_first_releases_is_refused_with_a_tip() {
+    let directory = pickled(b"");
+    // The header of a tar archive, as far as it is looked at.
+    let mut content = [0; 1024];
+    content[..8].copy_from_slice(b"storages");
+    content[257..262].copy_from_slice(b"ustar");
+    fs::write(directory.path().join("pytorch_model.bin"), content).expect("written");
+    let words = ["pytorch_model.bin`", "it is a tar archive"];
+    assert_refused("tar", directory.path(), &words);
+    let tip = load(directory.path())
+        .err()
+        .and_then(|error| Some(error.tip()?.to_owned()));
+    assert_eq!(
+        tip.as_deref(),
+        Some("load it in Python and save it as safetensors")
+    );
 }
 
 #[test]
