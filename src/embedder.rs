@@ -5,17 +5,13 @@ use serde::{Serialize, Serializer};
 
 use crate::app::load::{LoadedModel, load, locate};
 use crate::app::request::Request;
-use crate::cli::Arguments;
 use crate::error::Result;
 use crate::input::{Text, TextOrBad};
 use crate::ops::device;
-use crate::pipeline::{self, FinishedText, Plan};
+use crate::options::Options;
+use crate::output::OutputFormat;
+use crate::pipeline::{self, FinishedText};
 use crate::record::RunCounts;
-
-/// What an [`Embedder`] computes: the options of the command, with the same names and defaults.
-///
-/// Options for where texts come from and where records go have no effect here.
-pub type Options = Arguments;
 
 /// A BERT model that turns texts into the records that the command prints.
 ///
@@ -56,20 +52,17 @@ impl Embedder {
     /// Those of the command: a [`Kind`](crate::error::Kind) for options that contradict each other,
     /// for the model's files, the hub and the device.
     pub fn load(model: &str, options: &Options) -> Result<Self> {
-        let options = Options {
-            model: model.to_owned(),
-            quiet: true,
-            ..options.clone()
-        };
         options.check()?;
         if options.threads.is_some() {
             device::set_threads(options.threads)?;
         }
-        let device = device::open(options.device)?;
-        let (snapshot, config) = locate(&options, true)?;
+        let device = options.open_device()?;
+        let (snapshot, config) = locate(model, options, true)?;
         let batch_tokens = device::batch_tokens(&device);
-        let mut request = Request::new(&options, &config, &snapshot.root, batch_tokens)?;
-        let loaded = load(&options, &mut request, (&snapshot, &config), &device)?;
+        let jsonl = OutputFormat::Jsonl;
+        let form = (jsonl, options.record_fields(jsonl, false));
+        let request = Request::new(options, form, &config, &snapshot.root, batch_tokens)?;
+        let loaded = load(&request, (&snapshot, &config), &device)?;
         Ok(Self { request, loaded })
     }
 
@@ -82,26 +75,19 @@ impl Embedder {
         &self,
         texts: impl IntoIterator<Item = T>,
     ) -> Result<Vec<Embedded<'_>>> {
-        let request = &self.request;
+        let (request, loaded) = (&self.request, &self.loaded);
         let nothing_done = RunCounts::default();
-        let plan = Plan {
-            fail_fast: false,
-            ..request.plan(&self.loaded.tokenizer, &nothing_done)
-        };
+        let tokenizer = (&loaded.tokenizer, loaded.vectors.prompt_tokens);
+        let plan = request.plan(tokenizer, &nothing_done);
         let texts = texts.into_iter().map(Into::into);
-        let finished = pipeline::embed_all(
-            &self.loaded.model,
-            &request.wanted,
-            plan,
-            &request.vectors,
-            texts,
-        )?;
-        self.loaded.weights.check()?;
+        let finished =
+            pipeline::embed_all(&loaded.model, &request.wanted, plan, &loaded.vectors, texts)?;
+        loaded.weights.check()?;
         let embedded = finished.into_iter().map(|text| Embedded {
             embedder: self,
             embedding: text
                 .as_ref()
-                .map(|text| text.vectors.embedding(&request.vectors))
+                .map(|text| text.vectors.embedding(&loaded.vectors))
                 .unwrap_or_default(),
             text,
         });
@@ -153,12 +139,12 @@ impl Embedded<'_> {
 
 impl Serialize for Embedded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let Embedder { request, loaded } = self.embedder;
+        let loaded = &self.embedder.loaded;
         match &self.text {
             Ok(text) => {
-                let record = text.record(&request.vectors);
+                let record = text.record(&loaded.vectors);
                 record
-                    .selected(&request.fields, &loaded.tokenizer)
+                    .selected(&loaded.fields, &loaded.tokenizer)
                     .serialize(serializer)
             }
             Err(bad) => bad.serialize(serializer),

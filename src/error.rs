@@ -135,6 +135,11 @@ impl Error {
     }
 }
 
+/// Refuses the command line with [`Kind::Usage`] and a tip.
+pub(crate) fn usage<T>(message: &str, tip: &str) -> Result<T> {
+    Err(Error::message(Kind::Usage, message).with_tip(tip))
+}
+
 /// One line: what could not be done, then each cause, joined by `: `; control characters escaped.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@
 //! | room | its work |
 //! | --- | --- |
 //! | `main.rs`, `cli/`, `app/` | what was typed, and what one run does with it |
+//! | `options.rs` | what the command and the library compute |
 //! | `pipeline/` | the threads read, tokenize, encode, write; `types.rs` has what they pass on |
 //! | `input/` | texts from arguments, files and standard input |
 //! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
@@ -56,6 +57,7 @@ pub mod model;
 mod notes;
 #[doc(hidden)]
 pub mod ops;
+mod options;
 mod output;
 mod pipeline;
 mod record;
@@ -67,10 +69,11 @@ mod vectors;
 #[doc(hidden)]
 pub mod weights;
 
-pub use embedder::{Embedded, Embedder, Options};
+pub use embedder::{Embedded, Embedder};
 pub use input::{Segment, Text};
 pub use ops::Precision;
 pub use ops::device::DeviceChoice;
+pub use options::Options;
 pub use record::Field;
 pub use tokenize::{OnLong, Padding};
 pub use vectors::{LayerMerge, Pooling, WordPooling};

@@ -13,6 +13,10 @@ pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
 
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Prints something worth knowing that is not a fault.
 pub(crate) fn note(text: &str) {
     print("note", text);
@@ -44,7 +48,7 @@ pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> Progre
 }
 
 fn print(kind: &str, text: &str) {
-    if !IS_QUIET.load(Ordering::Relaxed) {
+    if !is_quiet() {
         // If standard error is closed, there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "{kind}: {text}");
     }

@@ -37,6 +37,13 @@ macro_rules! table {
             }
         }
 
+        /// As on the command line.
+        impl serde::Serialize for $Name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.spec().name)
+            }
+        }
+
         impl clap::ValueEnum for $Name {
             fn value_variants<'a>() -> &'a [Self] {
                 static TYPED: std::sync::LazyLock<Vec<$Name>> = std::sync::LazyLock::new(|| {

@@ -113,12 +113,16 @@ impl Counts {
         }
         self.dropped_tokens += encoding.dropped_tokens as u64;
         let tokens = encoding.tokens() as u64;
-        let words = if request.fields.contains(&Field::Words) {
+        let words = if request.options.fields.contains(&Field::Words) {
             word_runs(&encoding.word_ids).count() as u64
         } else {
             0
         };
-        let id = request.fields.contains(&Field::Id).then_some(&text.id);
+        let id = request
+            .options
+            .fields
+            .contains(&Field::Id)
+            .then_some(&text.id);
         let id_bytes = id.and_then(|id| id.as_ref().map(|id| id.as_str().len()));
         self.measured.id_bytes += id_bytes.unwrap_or_default() as u64;
         self.measured.totals.add(&Totals::of_text(tokens, words));

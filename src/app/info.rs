@@ -66,7 +66,7 @@ pub(super) fn info(arguments: &Arguments) -> Result<()> {
 }
 
 fn describe(arguments: &Arguments) -> Result<ModelInfo> {
-    let (snapshot, config) = locate(arguments, false)?;
+    let (snapshot, config) = locate(&arguments.model, &arguments.options, false)?;
     let tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     let has_weights = files::model_files(&snapshot.directory, true);
     let (names, download, tensors) = match has_weights {
@@ -121,7 +121,7 @@ fn modules(root: &Path) -> Vec<String> {
 /// The weights that are missing in the cache; none offline.
 fn download(arguments: &Arguments, snapshot: &Snapshot) -> Result<Option<Vec<FileSize>>> {
     let environment = Environment::read();
-    if arguments.offline || environment.offline {
+    if arguments.options.offline || environment.offline {
         return Ok(None);
     }
     let weights = hub::weights_on_hub(&environment, snapshot)?;

@@ -2,25 +2,28 @@
 
 use crate::app::request::Request;
 use crate::checkpoint::{Config, WeightFormat};
-use crate::cli::Arguments;
 use crate::error::Result;
 use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::Text;
 use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device::Device;
+use crate::options::Options;
+use crate::record::Field;
 use crate::tokenize::{Detail, Tokenizer};
+use crate::vectors::VectorOptions;
 use crate::weights::{Tensors, WeightGuard};
 
-/// The model's directory, without its `weights` if they are not needed, and its configuration.
-pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<(Snapshot, Config)> {
+/// The directory of `model` and its configuration. The `weights` are not downloaded if they are not
+/// needed.
+pub(crate) fn locate(model: &str, options: &Options, weights: bool) -> Result<(Snapshot, Config)> {
     let source = ModelSource {
-        model: &arguments.model,
-        revision: &arguments.revision,
-        cache_dir: arguments.cache_dir.as_deref(),
-        offline: arguments.offline,
+        model,
+        revision: options.revision.as_deref().unwrap_or("main"),
+        cache_dir: options.cache_dir.as_deref(),
+        offline: options.offline,
         weights,
-        progress: !arguments.quiet && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        progress: !notes::is_quiet() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
     };
     let snapshot = hub::locate(&source, &Environment::read())?;
     let config = Config::read(&snapshot.directory)?;
@@ -29,12 +32,16 @@ pub(crate) fn locate(arguments: &Arguments, weights: bool) -> Result<(Snapshot, 
 
 /// A model with everything that a run needs.
 pub(crate) struct LoadedModel {
-    /// Tells whether the weights have changed.
+    /// Notices if the weights have changed.
     pub(crate) weights: WeightGuard,
     /// Its tokenizer.
     pub(crate) tokenizer: Tokenizer,
     /// The encoder.
     pub(crate) model: BertModel,
+    /// The fields of a record that this model can fill.
+    pub(crate) fields: Vec<Field>,
+    /// How its outputs become vectors.
+    pub(crate) vectors: VectorOptions,
 }
 
 /// Loads the model for `request`.
@@ -42,28 +49,32 @@ pub(crate) struct LoadedModel {
 /// # Errors
 /// A file cannot be used, the device has no memory, or the request needs what the model lacks.
 pub(crate) fn load(
-    arguments: &Arguments,
-    request: &mut Request,
+    request: &Request,
     (snapshot, config): (&Snapshot, &Config),
     device: &Device,
 ) -> Result<LoadedModel> {
+    let dtype = request.options.dtype;
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(snapshot, config)?;
     if tensors.format() == WeightFormat::Pytorch {
-        // The zip form starts just as fast: its numbers are used in place.
+        // The zip form starts just as fast: its values are used in place.
         notes::note(
             "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
              start, a model.safetensors is not",
         );
     }
-    // Integers are made of the weights once, and leave no page behind.
-    if !arguments.dtype.is_integer() {
+    // Integers are made from the weights once, so no page of the file stays in use.
+    if !dtype.is_integer() {
         tensors.populate_beside(config);
     }
-    let tokenizer = tokenizer_for(request, snapshot, config)?;
-    let model = BertModel::load(&tensors, config, device, arguments.dtype)?;
-    request.check_pooler(model.has_pooler())?;
+    let (tokenizer, prompt_tokens) = load_tokenizer(request, snapshot, config)?;
+    let model = BertModel::load(&tensors, config, device, dtype)?;
     Ok(LoadedModel {
+        fields: request.fields(model.has_pooler())?,
+        vectors: VectorOptions {
+            prompt_tokens,
+            ..request.vectors.clone()
+        },
         weights,
         tokenizer,
         model,
@@ -84,28 +95,30 @@ pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tenso
     Ok(tensors)
 }
 
-/// The tokenizer of `request`. Sets how many tokens the prompt has.
-pub(crate) fn tokenizer_for(
-    request: &mut Request,
+/// The tokenizer, and the number of tokens at the beginning of each text that are not pooled: those
+/// of a prompt that the model leaves out.
+pub(crate) fn load_tokenizer(
+    request: &Request,
     snapshot: &Snapshot,
     config: &Config,
-) -> Result<Tokenizer> {
+) -> Result<(Tokenizer, usize)> {
     let mut tokenizer = Tokenizer::load(&snapshot.directory, config.vocab_size)?;
     tokenizer.check_padding(request.tokens.padding)?;
     let Some(sentence) = &request.vectors.sentence else {
-        return Ok(tokenizer);
+        return Ok((tokenizer, 0));
     };
     if sentence.encoder.do_lower_case {
         tokenizer.lowercase()?;
     }
-    if let Some(prompt) = &request.prompt
+    let mut prompt_tokens = 0;
+    if let Some(prompt) = &request.options.prompt
         && !sentence.include_prompt
     {
         let prompt = Text::new(prompt.clone());
         // One with a token that has no row is refused with each text.
         let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
         // All but the `[SEP]` at its end.
-        request.vectors.prompt_tokens = encoding.tokens() - 1;
+        prompt_tokens = encoding.tokens() - 1;
     }
-    Ok(tokenizer)
+    Ok((tokenizer, prompt_tokens))
 }

@@ -1,13 +1,13 @@
-//! What the arguments mean for one model: which layers, how many tokens, what is computed.
+//! What the options mean for one model: which layers, how many tokens, what is computed.
 //!
 //! The checks here need the model's configuration; they happen before any weight is read.
 
 use std::path::Path;
 
 use crate::checkpoint::Config;
-use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result};
 use crate::model::OutputSelection;
+use crate::options::Options;
 use crate::output::OutputFormat;
 use crate::pipeline::{Plan, Prompt, TextTokenizer};
 use crate::record::{Dimensions, Field, RunCounts, Source};
@@ -15,80 +15,100 @@ use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOption
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 use crate::vectors::{SentenceConfig, SentenceTransformer};
 
-/// What one run computes and prints; each room gets its own part.
+/// What one run computes; each room gets its own part.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// The fields of a record, in order.
-    pub(crate) fields: Vec<Field>,
+    /// The options with the model's own values for those that were left out.
+    pub(crate) options: Options,
     /// What the encoder computes.
     pub(crate) wanted: OutputSelection,
-    /// How the encoder's outputs become vectors.
+    /// How the encoder's outputs become vectors; the tokens of the prompt are not counted yet.
     pub(crate) vectors: VectorOptions,
     /// How texts become tokens.
     pub(crate) tokens: TokenOptions,
-    /// What is put before each text.
-    pub(crate) prompt: Option<String>,
     /// The most tokens in a batch.
-    pub(crate) batch_tokens: usize,
-    /// Whether the first bad text ends the run.
-    pub(crate) fail_fast: bool,
+    batch_tokens: usize,
     /// Format of the output.
     pub(crate) format: OutputFormat,
     /// The model's attention heads.
-    pub(crate) heads: usize,
+    heads: usize,
 }
 
 impl Request {
-    /// What `arguments` mean for the model with `config` in `directory`. `batch_tokens` is the
-    /// default of the device.
+    /// What `options` mean for the model with `config` in `directory`, whose records have `fields`.
+    /// `batch_tokens` is the default of the device.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the model lacks a layer or has too few positions; [`Kind::Model`] if its
     /// sentence-transformers files are needed and cannot be used.
     pub(crate) fn new(
-        arguments: &Arguments,
+        options: &Options,
+        (format, fields): (OutputFormat, Vec<Field>),
         config: &Config,
         directory: &Path,
         batch_tokens: usize,
     ) -> Result<Self> {
-        let sentence = (arguments.pooling == Some(Pooling::Model))
+        let sentence = (options.pooling == Some(Pooling::Model))
             .then(|| SentenceTransformer::read(directory, config.hidden_size))
             .transpose()?;
         let prompts = match &sentence {
             Some(sentence) => sentence.config.clone(),
-            None if arguments.prompt.is_some() => SentenceConfig::read(directory)?,
+            None if options.prompt.is_some() => SentenceConfig::read(directory)?,
             None => SentenceConfig::default(),
         };
-        let fields = arguments.record_fields();
-        let (wanted, detail) = work(&fields, arguments, config)?;
-        let batch_tokens = arguments
-            .batch_tokens
-            .map_or(batch_tokens, |tokens| tokens as usize);
+        let prompt = match &options.prompt {
+            Some(typed) => Some(prompts.prompt(typed)?),
+            None => prompts.default_prompt(),
+        };
+        let (wanted, detail) = work(&fields, options, config)?;
+        let tokens = token_options(options, detail, config, directory, sentence.as_ref())?;
+        let vectors = vector_options(options, &fields, &wanted, config, sentence);
+        let has_windows = tokens.on_long == OnLong::Window;
+        // A tensor [batch, seq] needs rows of one length.
+        let padding = match tokens.padding {
+            Padding::None if !format.spec().takes_ragged => Padding::Longest,
+            padding => padding,
+        };
         Ok(Self {
-            prompt: match &arguments.prompt {
-                Some(typed) => Some(prompts.prompt(typed)?),
-                None => prompts.default_prompt(),
+            options: Options {
+                max_length: Some(tokens.max_length as u32),
+                stride: has_windows.then_some(tokens.stride as u32),
+                padding,
+                prompt,
+                fields,
+                layers: wanted
+                    .hidden_states
+                    .iter()
+                    .map(|&layer| i64::from(layer as u32))
+                    .collect(),
+                truncate_dim: vectors.truncate_dim.map(|kept| kept as u32),
+                ..options.clone()
             },
-            tokens: token_options(arguments, detail, config, directory, sentence.as_ref())?,
-            vectors: vector_options(arguments, &fields, &wanted, config, sentence),
             wanted,
-            batch_tokens,
-            fail_fast: arguments.fail_fast,
-            format: arguments.output_format(),
+            vectors,
+            tokens: TokenOptions { padding, ..tokens },
+            batch_tokens: options
+                .batch_tokens
+                .map_or(batch_tokens, |tokens| tokens as usize),
+            format,
             heads: config.num_attention_heads,
-            fields,
         })
     }
 
-    /// How texts become batches, behind those that are `done`.
-    pub(crate) fn plan<'a>(&'a self, tokenizer: &'a Tokenizer, done: &'a RunCounts) -> Plan<'a> {
-        let prompt = self.prompt.as_deref().map(|text| Prompt {
+    /// How texts become batches, after those that are `done`. The first `prompt_tokens` of each are
+    /// not pooled.
+    pub(crate) fn plan<'a>(
+        &'a self,
+        (tokenizer, prompt_tokens): (&'a Tokenizer, usize),
+        done: &'a RunCounts,
+    ) -> Plan<'a> {
+        let prompt = self.options.prompt.as_deref().map(|text| Prompt {
             text,
-            left_out: self.vectors.prompt_tokens,
+            left_out: prompt_tokens,
         });
         Plan {
             done,
-            fail_fast: self.fail_fast,
+            fail_fast: false,
             tokenizer: TextTokenizer {
                 tokenizer,
                 options: &self.tokens,
@@ -98,14 +118,15 @@ impl Request {
         }
     }
 
-    /// Checks whether the request can do without a pooler. A format without nulls leaves
-    /// `pooler_output` out.
+    /// The fields of a record that a checkpoint with or without a pooler can fill. A format without
+    /// nulls leaves `pooler_output` out.
     ///
     /// # Errors
     /// [`Kind::Model`] if everything that was asked for needs the pooler.
-    pub(crate) fn check_pooler(&mut self, has_pooler: bool) -> Result<()> {
+    pub(crate) fn fields(&self, has_pooler: bool) -> Result<Vec<Field>> {
+        let mut fields = self.options.fields.clone();
         if has_pooler {
-            return Ok(());
+            return Ok(fields);
         }
         let refuse = |what: &str, tip: &str| {
             let error = Error::message(Kind::Model, "the checkpoint has no pooler");
@@ -118,16 +139,15 @@ impl Request {
             );
         }
         if !self.format.spec().takes_nulls {
-            let is_there = |field: &Field| field.spec().source != Source::Pooler;
-            self.fields.retain(is_there);
-            if self.fields.is_empty() {
+            fields.retain(|field| field.spec().source != Source::Pooler);
+            if fields.is_empty() {
                 return refuse(
                     &format!("could not write `pooler_output` as {}", self.format.name()),
                     "use --fields embedding --pooling mean",
                 );
             }
         }
-        Ok(())
+        Ok(fields)
     }
 
     /// The sizes of the fields' dimensions.
@@ -145,11 +165,7 @@ impl Request {
 }
 
 /// What the encoder and the tokenizer have to do for `fields`.
-fn work(
-    fields: &[Field],
-    arguments: &Arguments,
-    config: &Config,
-) -> Result<(OutputSelection, Detail)> {
+fn work(fields: &[Field], options: &Options, config: &Config) -> Result<(OutputSelection, Detail)> {
     let (mut wanted, mut detail) = (OutputSelection::default(), Detail::default());
     for field in fields {
         match field.spec().source {
@@ -157,15 +173,15 @@ fn work(
             Source::Offsets => detail.offsets = true,
             Source::LastLayer => wanted.last_hidden_state = true,
             Source::Pooler => wanted.pooler_output = true,
-            Source::Layers => wanted.hidden_states = layers(&arguments.layers, config)?,
+            Source::Layers => wanted.hidden_states = layers(&options.layers, config)?,
             Source::Attentions => {
-                wanted.attentions = attention_layers(&arguments.layers, config)?;
+                wanted.attentions = attention_layers(&options.layers, config)?;
                 detail.whole_text = true;
             }
-            Source::Pooling => match arguments.pooling {
+            Source::Pooling => match options.pooling {
                 Some(Pooling::Pooler) => wanted.pooler_output = true,
                 // With a prompt, the vector of another token is taken.
-                Some(Pooling::Cls) if arguments.prompt.is_none() => wanted.first_tokens = true,
+                Some(Pooling::Cls) if options.prompt.is_none() => wanted.first_tokens = true,
                 Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
                     wanted.last_hidden_state = true;
                 }
@@ -197,7 +213,7 @@ fn attention_layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
 }
 
 fn vector_options(
-    arguments: &Arguments,
+    options: &Options,
     fields: &[Field],
     wanted: &OutputSelection,
     config: &Config,
@@ -206,27 +222,27 @@ fn vector_options(
     let hidden_size = config.hidden_size;
     VectorOptions {
         hidden_size,
-        keep_rows: fields.contains(&Field::LastHiddenState) || arguments.word_pooling.is_some(),
-        layer_merge: arguments.layer_merge,
-        merged_width: match arguments.layer_merge {
+        keep_rows: fields.contains(&Field::LastHiddenState) || options.word_pooling.is_some(),
+        layer_merge: options.layer_merge,
+        merged_width: match options.layer_merge {
             LayerMerge::None => None,
             LayerMerge::Concat => Some(wanted.hidden_states.len() * hidden_size),
             LayerMerge::Mean | LayerMerge::Sum => Some(hidden_size),
         },
-        pooling: arguments.pooling,
+        pooling: options.pooling,
         prompt_tokens: 0,
-        truncate_dim: match arguments.truncate_dim {
+        truncate_dim: match options.truncate_dim {
             Some(typed) => Some(typed as usize),
             None => sentence.as_ref().and_then(|it| it.config.truncate_dim),
         },
         sentence,
-        normalize: arguments.normalize,
-        word_pooling: arguments.word_pooling,
+        normalize: options.normalize,
+        word_pooling: options.word_pooling,
     }
 }
 
 fn token_options(
-    arguments: &Arguments,
+    options: &Options,
     detail: Detail,
     config: &Config,
     directory: &Path,
@@ -237,17 +253,13 @@ fn token_options(
     let as_the_model_says = of_the_sentence
         .or(tokenize::model_max_length(directory)?)
         .map(|tokens| tokens.min(positions) as u32);
-    let max_length = max_length(arguments.max_length.or(as_the_model_says), config)?;
+    let max_length = max_length(options.max_length.or(as_the_model_says), config)?;
     Ok(TokenOptions {
         detail,
         max_length,
-        on_long: arguments.on_long,
-        stride: stride(arguments, max_length)?,
-        // A tensor [batch, seq] needs rows of one length.
-        padding: match arguments.padding {
-            Padding::None if !arguments.output_format().spec().takes_ragged => Padding::Longest,
-            padding => padding,
-        },
+        on_long: options.on_long,
+        stride: stride(options, max_length)?,
+        padding: options.padding,
         takes_pairs: config.type_vocab_size > 1,
     })
 }
@@ -302,12 +314,12 @@ fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
 }
 
 /// The tokens that consecutive windows share, by default a quarter of a window.
-fn stride(arguments: &Arguments, max_length: usize) -> Result<usize> {
-    let stride = arguments
+fn stride(options: &Options, max_length: usize) -> Result<usize> {
+    let stride = options
         .stride
         .map_or(max_length / 4, |tokens| tokens as usize);
     let of_the_text = max_length.saturating_sub(SPECIAL_TOKENS);
-    if arguments.on_long != OnLong::Window || stride < of_the_text {
+    if options.on_long != OnLong::Window || stride < of_the_text {
         return Ok(stride);
     }
     Err(Error::message(

@@ -3,7 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::app::settings::Setting;
+use crate::app::request::Request;
+use crate::app::settings::compared;
 use crate::cli::{Arguments, program};
 use crate::error::Result;
 use crate::hex::hex;
@@ -11,7 +12,7 @@ use crate::hub::{self, Snapshot};
 use crate::input::Texts;
 use crate::notes;
 use crate::ops::device::{self, Device};
-use crate::output::{Begun, Destination, Finished, Settings};
+use crate::output::{Begun, Destination, Finished};
 use crate::pipeline::{self, Plan};
 use crate::record::RunCounts;
 
@@ -20,10 +21,10 @@ use crate::record::RunCounts;
 /// # Errors
 /// [`crate::error::Kind::Usage`] if an interrupted run had other settings;
 /// [`crate::error::Kind::Output`] if the run that completed the output had, or if files are damaged
-/// or cannot be used; [`crate::error::Kind::Model`] if those of the model cannot be read.
+/// or cannot be used; [`crate::error::Kind::Model`] if the model's files cannot be read.
 pub(crate) fn begin(
     arguments: &Arguments,
-    settings: &[Setting],
+    request: &Request,
     snapshot: &Snapshot,
     device: &Device,
     destination: &mut Destination,
@@ -31,7 +32,13 @@ pub(crate) fn begin(
     if destination.partial_path().is_none() {
         return Ok(Begun::Open(RunCounts::default()));
     }
-    let begun = destination.begin(&compared(settings, snapshot, device)?)?;
+    let mut settings = vec![
+        ("the program".to_owned(), program()),
+        ("the model".to_owned(), model(snapshot)?),
+        ("the device".to_owned(), device::full_name(device)),
+    ];
+    settings.extend(compared(arguments, request)?);
+    let begun = destination.begin(&settings)?;
     if arguments.resume && begun == Begun::Open(RunCounts::default()) {
         notes::note("nothing to resume: starting from the beginning");
     }
@@ -71,18 +78,6 @@ pub(crate) fn leave(
     }
     notes::note(&format!("{name} is complete: it is left as it is"));
     Ok(())
-}
-
-/// Every setting that the records depend on, by the name that the user knows.
-fn compared(settings: &[Setting], snapshot: &Snapshot, device: &Device) -> Result<Settings> {
-    let mut compared = vec![
-        ("the program".to_owned(), program()),
-        ("the model".to_owned(), model(snapshot)?),
-        ("the device".to_owned(), device::full_name(device)),
-    ];
-    let typed = settings.iter();
-    compared.extend(typed.map(|setting| (setting.flag(), setting.value().to_owned())));
-    Ok(compared)
 }
 
 /// The commit, or a hash over the hashes of all files.

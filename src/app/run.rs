@@ -4,13 +4,14 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use crate::app::info::info;
-use crate::app::load::{LoadedModel, load, locate, open_tensors, tokenizer_for};
+use crate::app::load::{load, load_tokenizer, locate, open_tensors};
 use crate::app::open::{destination, texts};
 use crate::app::request::Request;
 use crate::app::self_test::SelfTest;
-use crate::app::settings::{metadata, settings};
+use crate::app::settings::metadata;
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
+use crate::checkpoint::Config;
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
@@ -19,7 +20,7 @@ use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Begun, Context, OutputFormat};
-use crate::pipeline::{self, Ending, RunProgress, Writer};
+use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
@@ -48,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     notes::set_quiet(arguments.quiet);
     device::reuse_memory();
-    device::set_threads(arguments.threads)?;
+    device::set_threads(arguments.options.threads)?;
     if arguments.info {
         info(arguments).map(|()| Outcome::Done)
     } else if arguments.self_test {
@@ -63,36 +64,29 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
 fn embed(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
-    let device = device::open(arguments.device_choice())?;
-    let (snapshot, config) = locate(arguments, true)?;
-    let mut request = Request::new(
-        arguments,
-        &config,
-        &snapshot.root,
-        device::batch_tokens(&device),
-    )?;
-    let options = settings(arguments, &request);
-    let begun = resume::begin(arguments, &options, &snapshot, &device, &mut destination)?;
-    let done = match begun {
+    let device = arguments.options.open_device()?;
+    let (snapshot, config) = locate(&arguments.model, &arguments.options, true)?;
+    let request = request(arguments, &snapshot, &config, device::batch_tokens(&device))?;
+    let done = match resume::begin(arguments, &request, &snapshot, &device, &mut destination)? {
         Begun::Open(done) => done,
         Begun::Complete(finished) => {
-            let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
+            let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
             let nothing_done = RunCounts::default();
-            let plan = request.plan(&tokenizer, &nothing_done);
+            let plan = request.plan((&tokenizer, prompt_tokens), &nothing_done);
             resume::leave(finished, &destination, plan, texts)?;
             return Ok(Outcome::Done);
         }
     };
-    let LoadedModel {
-        weights,
-        tokenizer,
-        model,
-    } = load(arguments, &mut request, (&snapshot, &config), &device)?;
+    let loaded = load(&request, (&snapshot, &config), &device)?;
     // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // we do.
-    let tokenizer = ManuallyDrop::new(tokenizer);
-    let options = metadata(&options);
-    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
+    let tokenizer = ManuallyDrop::new(loaded.tokenizer);
+    let (model, vectors) = (loaded.model, loaded.vectors);
+    let options = metadata(arguments.float, &request)?;
+    let context = Context {
+        fields: &loaded.fields,
+        ..context(arguments, &request, &options, &snapshot, &tokenizer)
+    };
     let output = output::open(request.format, context, done.records)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
     let signals = Signals::listen().kind(Kind::Internal)?;
@@ -100,17 +94,15 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let run = pipeline::Run {
         model: &model,
         wanted: &request.wanted,
-        plan: request.plan(&tokenizer, &done),
+        plan: Plan {
+            fail_fast: arguments.fail_fast,
+            ..request.plan((&tokenizer, vectors.prompt_tokens), &done)
+        },
         stop: &stop,
         progress: RunProgress::new(draws_progress(arguments), texts.size_bytes),
     };
-    let writer = Writer::new(
-        output,
-        destination,
-        &request.vectors,
-        &weights,
-        done.clone(),
-    );
+    let weights = &loaded.weights;
+    let writer = Writer::new(output, destination, &vectors, weights, done.clone());
     let ended = pipeline::run(run, texts, writer);
     // This only decides about a tip.
     let resumable = kept.is_some_and(|path| matches!(path.try_exists(), Ok(true)));
@@ -158,14 +150,14 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
     // Fails if the directory cannot be written; nothing stays there.
     drop(destination(arguments)?);
-    let (snapshot, config) = locate(arguments, false)?;
+    let (snapshot, config) = locate(&arguments.model, &arguments.options, false)?;
     // A dry run has no batches.
-    let mut request = Request::new(arguments, &config, &snapshot.root, usize::MAX)?;
-    let tokenizer = tokenizer_for(&mut request, &snapshot, &config)?;
-    let options = metadata(&settings(arguments, &request));
+    let request = request(arguments, &snapshot, &config, usize::MAX)?;
+    let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
+    let options = metadata(arguments.float, &request)?;
     let context = context(arguments, &request, &options, &snapshot, &tokenizer);
     let nothing_done = RunCounts::default();
-    let plan = request.plan(&tokenizer, &nothing_done);
+    let plan = request.plan((&tokenizer, prompt_tokens), &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
@@ -178,15 +170,31 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     Ok(complete(arguments, report.errors()))
 }
 
+fn request(
+    arguments: &Arguments,
+    snapshot: &Snapshot,
+    config: &Config,
+    batch_tokens: usize,
+) -> Result<Request> {
+    let form = (arguments.output_format(), arguments.record_fields());
+    Request::new(
+        &arguments.options,
+        form,
+        config,
+        &snapshot.root,
+        batch_tokens,
+    )
+}
+
 fn context<'a>(
     arguments: &Arguments,
     request: &'a Request,
-    options: &'a [(&'static str, String)],
+    options: &'a [(String, String)],
     snapshot: &'a Snapshot,
     tokenizer: &'a Tokenizer,
 ) -> Context<'a> {
     Context {
-        fields: &request.fields,
+        fields: &request.options.fields,
         tokenizer,
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
@@ -202,8 +210,8 @@ fn draws_progress(arguments: &Arguments) -> bool {
 }
 
 fn self_test(arguments: &Arguments) -> Result<Outcome> {
-    let device = device::open(arguments.device_choice())?;
-    let (snapshot, config) = locate(arguments, true)?;
+    let device = arguments.options.open_device()?;
+    let (snapshot, config) = locate(&arguments.model, &arguments.options, true)?;
     let tensors = open_tensors(&snapshot, &config)?;
     let test = SelfTest {
         snapshot: &snapshot,
@@ -211,7 +219,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         tensors: &tensors,
         tokenizer: &Tokenizer::load(&snapshot.directory, config.vocab_size)?,
         model: &BertModel::load(&tensors, &config, &device, Precision::F32)?,
-        dtype: arguments.dtype,
+        dtype: arguments.options.dtype,
         device: &device,
     };
     test.run(&mut standard_streams::output()?)

@@ -1,74 +1,33 @@
 //! What clap cannot check: options that contradict each other, or that would have no effect.
 //!
-//! The checks of `--format` are in `format.rs`; those that need the model are in `app/request.rs`.
+//! Checks that need the model are in `app/request.rs`.
 
-use super::{Arguments, Field, OnLong, OutputFormat, Padding};
-use crate::error::{Error, Kind, Result};
-use crate::ops::device::DeviceChoice;
-use crate::output::NotResumable;
-
-/// Options without effect on `--self-test`, which has a text and fields of its own.
-pub(super) const NOT_FOR_SELF_TEST: [&str; 34] = [
-    "texts",
-    "files",
-    "input_format",
-    "null",
-    "text_column",
-    "pair_column",
-    "id_column",
-    "words_column",
-    "keep_columns",
-    "skip",
-    "limit",
-    "shard",
-    "pair",
-    "pair_separator",
-    "max_length",
-    "prompt",
-    "truncate_dim",
-    "on_long",
-    "stride",
-    "padding",
-    "fields",
-    "layers",
-    "layer_merge",
-    "pooling",
-    "normalize",
-    "word_pooling",
-    "output",
-    "format",
-    "float",
-    "preview",
-    "batch_tokens",
-    "resume",
-    "fail_fast",
-    "errors_ok",
-];
-
-/// Options without effect on `--info` that may have a default from the environment, which must not
-/// contradict it.
-pub(super) const NOT_TYPED_WITH_INFO: [&str; 2] = ["device", "threads"];
-
-/// Options without effect on `--info`, which uses neither text nor device but can print JSON.
-pub(super) fn not_for_info() -> impl Iterator<Item = &'static str> {
-    let others = ["dry_run", "self_test"];
-    let format = |option: &&str| *option != "format";
-    NOT_FOR_SELF_TEST.into_iter().filter(format).chain(others)
-}
+use super::Arguments;
+use crate::error::{Result, usage};
+use crate::output::{Compression, Fields, FileEnding, Float, NotResumable, OutputFormat};
+use crate::record::Field;
+use crate::tokenize::OnLong;
 
 impl Arguments {
     /// Checks what clap cannot: options that contradict each other, or that would have no effect.
     ///
     /// # Errors
-    /// [`Kind::Usage`], naming both options.
+    /// [`Kind::Usage`](crate::error::Kind::Usage), naming both options.
     pub fn check(&self) -> Result<()> {
         self.check_info()?;
         self.input.check()?;
-        self.check_fields()?;
+        self.options.check()?;
         self.check_format()?;
         self.check_resume()?;
-        self.check_dtype()?;
         self.check_windows()
+    }
+
+    /// The fields of a record, in order.
+    #[must_use]
+    pub(crate) fn record_fields(&self) -> Vec<Field> {
+        let keeps_columns = !self.input.options.columns.keep.is_empty();
+        self.options
+            .record_fields(self.output_format(), keeps_columns)
     }
 
     fn check_info(&self) -> Result<()> {
@@ -81,20 +40,6 @@ impl Arguments {
         }
     }
 
-    fn check_fields(&self) -> Result<()> {
-        let needs = [
-            (Field::Embedding, "--pooling", self.pooling.is_some()),
-            (Field::Words, "--word-pooling", self.word_pooling.is_some()),
-        ];
-        for (field, option, is_given) in needs {
-            if self.fields.contains(&field) && !is_given {
-                let message = format!("the field `{}` needs {option}", field.name());
-                return usage(&message, &format!("add {option} mean"));
-            }
-        }
-        Ok(())
-    }
-
     fn check_resume(&self) -> Result<()> {
         match self.output_format().spec().not_resumable {
             Some(NotResumable { option, why, tip }) if self.resume => usage(
@@ -105,69 +50,143 @@ impl Arguments {
         }
     }
 
-    fn check_dtype(&self) -> Result<()> {
-        match self.device {
-            DeviceChoice::Cuda(_) if self.dtype.is_integer() => usage(
-                "--dtype int16 and int8 are for the CPU: a GPU does not compute in integers",
-                "use --device cpu, or --dtype f16",
-            ),
-            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda(_) => Ok(()),
+    fn check_windows(&self) -> Result<()> {
+        let format = self.output_format();
+        if self.options.on_long != OnLong::Window || format.spec().takes_ragged {
+            return Ok(());
         }
+        let name = format.name();
+        usage(
+            &format!(
+                "--format {name} and --on-long window do not go together: \
+                 a batch tensor needs records of one length"
+            ),
+            "use --format jsonl",
+        )
     }
 
-    /// The device to open; `auto` is the CPU for precisions that only the CPU has.
+    /// The format of the output: the one asked for, or that of the file's ending.
     #[must_use]
-    pub fn device_choice(&self) -> DeviceChoice {
-        match self.device {
-            DeviceChoice::Auto if self.dtype.is_integer() => DeviceChoice::Cpu,
-            choice => choice,
+    pub fn output_format(&self) -> OutputFormat {
+        if self.preview {
+            return OutputFormat::Preview;
         }
+        let typed = self
+            .format
+            .filter(|format| !(self.dry_run && format.spec().is_report));
+        let by_ending = || self.ending().and_then(|ending| ending.format);
+        typed.or_else(by_ending).unwrap_or(OutputFormat::Jsonl)
+    }
+
+    /// How the output is compressed, by the ending of the file.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.ending()?.compression
+    }
+
+    fn ending(&self) -> Option<FileEnding> {
+        self.output.as_deref().map(FileEnding::of)
     }
 
     /// # Errors
-    /// [`Kind::Usage`] if windows are combined with records of one length, or `--stride` comes
-    /// without them.
-    fn check_windows(&self) -> Result<()> {
-        if self.on_long != OnLong::Window {
-            return match self.stride {
-                Some(_) => usage("--stride needs --on-long window", "add --on-long window"),
-                None => Ok(()),
-            };
-        }
-        if self.padding != Padding::None {
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold what is asked for, or
+    /// needs a file.
+    fn check_format(&self) -> Result<()> {
+        self.check_ending()?;
+        let format = self.output_format();
+        let (spec, name) = (format.spec(), format.name());
+        if !spec.is_built {
             return usage(
-                "--padding and --on-long window do not go together: a record of \
-                 several windows has more than --max-length tokens",
-                "leave --padding out",
+                &format!("this build has no --format {name}"),
+                &format!("cargo build --release --features {name}, or use --format safetensors"),
             );
         }
-        let format = self.output_format();
-        if !format.spec().takes_ragged {
-            let name = format.name();
+        let mut fields = self.record_fields();
+        match spec.fields {
+            Fields::Any => {}
+            Fields::NumericAndId => check_numeric(format, &fields)?,
+            Fields::OneVector => {
+                fields.retain(|&field| field != Field::Id || !self.options.fields.is_empty());
+                check_one_vector(format, &fields)?;
+            }
+        }
+        if self.float != Float::F32 && !spec.takes_float {
             return usage(
-                &format!(
-                    "--format {name} and --on-long window do not go together: \
-                     a batch tensor needs records of one length"
-                ),
-                "use --format jsonl",
+                &format!("--float f16 and --format {name} do not go together: JSON has no f16"),
+                "use --format npy, safetensors or parquet",
+            );
+        }
+        if spec.needs_file && self.output.is_none() && !self.dry_run {
+            return usage(
+                &format!("--format {name} needs a file: standard output is a stream"),
+                &format!("-o vectors.{name}"),
             );
         }
         Ok(())
     }
-}
 
-/// The tokens of `--max-length`; the model's own limit is checked when it is known.
-pub(super) fn max_length(typed: &str) -> std::result::Result<u32, String> {
-    match typed.parse() {
-        Ok(tokens @ 3..) => Ok(tokens),
-        _ => Err(
-            "allowed are 3 (`[CLS]`, one token of the text, `[SEP]`) to the model's \
-             max_position_embeddings"
-                .to_owned(),
-        ),
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the ending of the file is not one of ours, or
+    /// asks for a compression that the format does not take.
+    fn check_ending(&self) -> Result<()> {
+        let (Some(ending), Some(path)) = (self.ending(), &self.output) else {
+            return Ok(());
+        };
+        let path = path.display();
+        match (self.format, ending.compression) {
+            (None, _) if ending.is_foreign => usage(
+                &format!(
+                    "could not tell the format of `{path}` by its ending: allowed are {}",
+                    OutputFormat::endings().join(", ")
+                ),
+                "--format jsonl writes to a file of any name",
+            ),
+            (Some(format), Some(compression)) if !format.spec().takes_compression => usage(
+                &format!(
+                    "--format {} and `{path}` do not go together: only jsonl is written as .{}",
+                    format.name(),
+                    compression.ending()
+                ),
+                "compress the file afterwards",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
-pub(super) fn usage(message: &str, tip: &str) -> Result<()> {
-    Err(Error::message(Kind::Usage, message).with_tip(tip))
+fn check_one_vector(format: OutputFormat, fields: &[Field]) -> Result<()> {
+    let got = match fields {
+        [field] if format.holds(*field) => return Ok(()),
+        [] => "neither was asked for".to_owned(),
+        _ => format!("got {}", names(fields.iter().copied(), ", ")),
+    };
+    let (name, allowed) = (format.name(), held(format, " or "));
+    usage(
+        &format!("{name} holds one field, {allowed}: {got}"),
+        "--fields pooler_output, or --fields embedding --pooling mean",
+    )
+}
+
+fn check_numeric(format: OutputFormat, fields: &[Field]) -> Result<()> {
+    let Some(field) = fields.iter().find(|&&field| !format.holds(field)) else {
+        return Ok(());
+    };
+    let (name, field, allowed) = (format.name(), field.name(), held(format, ", "));
+    usage(
+        &format!("{name} holds numbers only: `{field}` is not among {allowed}"),
+        "leave it out, or use --format jsonl",
+    )
+}
+
+/// The names of the fields that `--fields` takes and the format holds.
+fn held(format: OutputFormat, separator: &str) -> String {
+    let fields = Field::ALL.iter().copied();
+    names(
+        fields.filter(|&field| field.spec().is_typed && format.holds(field)),
+        separator,
+    )
+}
+
+fn names(fields: impl Iterator<Item = Field>, separator: &str) -> String {
+    fields.map(Field::name).collect::<Vec<_>>().join(separator)
 }

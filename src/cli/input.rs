@@ -3,26 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
-use super::check::usage;
-use crate::error::Result;
+use crate::error::{Result, usage};
 use crate::input::{InputFormat, InputOptions};
 
 /// Which texts are embedded, and how they are read.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize)]
 #[command(next_help_heading = "Input")]
 pub struct InputArguments {
     /// Texts to embed, one record each
     #[arg(value_name = "TEXT")]
+    #[serde(skip)]
     pub texts: Vec<String>,
 
     /// Read the texts in PATH (repeatable, and several at once; `-` is standard input): one a line,
     /// or what --input-format says. gzip and zstd are decompressed
     #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
+    #[serde(skip)]
     pub files: Vec<PathBuf>,
 
     /// How they are read.
     #[command(flatten)]
+    #[serde(flatten)]
     pub options: InputOptions,
 }
 

@@ -7,28 +7,33 @@
 )]
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 
 use super::Segment;
 
 /// The names of the columns; `None` is the default name, which a table need not have.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
 pub struct ColumnNames {
     /// Column of the texts in a table, or their key in JSON lines [default: text]
     #[arg(long = "text-column", id = "text_column", value_name = "NAME")]
+    #[serde(rename = "text_column")]
     pub text: Option<String>,
 
     /// Column of the second segments, of which an empty cell is none [default: text_pair]
     #[arg(long = "pair-column", id = "pair_column", value_name = "NAME")]
+    #[serde(rename = "pair_column")]
     pub pair: Option<String>,
 
     /// Column of the ids, strings or numbers, of which an empty cell is none [default: id]
     #[arg(long = "id-column", id = "id_column", value_name = "NAME")]
+    #[serde(rename = "id_column")]
     pub id: Option<String>,
 
     /// Column of lists of words, instead of texts; jsonl and parquet only [default: words]
     #[arg(long = "words-column", id = "words_column", value_name = "NAME")]
+    #[serde(rename = "words_column")]
     pub words: Option<String>,
 
     /// Columns to carry into the records, comma-separated, as the object `columns`. Times are in
@@ -39,6 +44,7 @@ pub struct ColumnNames {
         value_name = "LIST",
         value_delimiter = ','
     )]
+    #[serde(rename = "keep_columns")]
     pub keep: Vec<String>,
 }
 

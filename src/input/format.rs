@@ -9,9 +9,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// What a file of the input holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum InputFormat {
     /// One text per line
     Lines,

@@ -8,11 +8,12 @@
 use std::path::Path;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{ColumnNames, InputFormat, TextSelection};
 
 /// How the input is read.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct InputOptions {
     /// What a file holds [default: by the ending of PATH (.jsonl, .ndjson, .csv, .tsv, .parquet,
     /// the same with .gz or .zst), else lines]
@@ -25,10 +26,12 @@ pub struct InputOptions {
 
     /// The columns that hold the parts of a text.
     #[command(flatten)]
+    #[serde(flatten)]
     pub columns: ColumnNames,
 
     /// The texts that are embedded.
     #[command(flatten)]
+    #[serde(flatten)]
     pub selection: TextSelection,
 
     /// Second segment for the one TEXT given: `[CLS] text [SEP] pair [SEP]`

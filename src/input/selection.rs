@@ -4,12 +4,13 @@
 use std::str::FromStr;
 
 use clap::Args;
+use serde::{Serialize, Serializer};
 
 use super::{InputItem, Items};
 use crate::error::Result;
 
 /// Which texts of the input a run embeds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args, Serialize)]
 pub struct TextSelection {
     /// Skip the first K texts
     #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
@@ -49,6 +50,12 @@ impl FromStr for Shard {
 impl std::fmt::Display for Shard {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.number, self.of)
+    }
+}
+
+impl Serialize for Shard {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -27,9 +27,10 @@ pub enum Device {
 }
 
 /// Where the encoder should run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A GPU if one answers, else the CPU.
+    #[default]
     Auto,
     /// The CPU.
     Cpu,

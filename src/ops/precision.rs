@@ -6,13 +6,16 @@
 )]
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::weights::Dtype;
 
 /// The precision of the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// As the checkpoint has them, half-precision ones widened exactly
+    #[default]
     F32,
     /// Rounded to IEEE half precision
     F16,

@@ -4,11 +4,14 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use half::f16;
+use serde::Serialize;
 
 /// The type of a vector's numbers in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Float {
     /// 4 bytes, as they are computed
+    #[default]
     F32,
     /// 2 bytes, rounded to 11 significant bits
     F16,

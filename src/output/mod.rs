@@ -49,7 +49,7 @@ pub struct Context<'a> {
     /// The sizes of the fields' dimensions.
     pub dimensions: Dimensions,
     /// The options that the numbers depend on, by name.
-    pub options: &'a [(&'static str, String)],
+    pub options: &'a [(String, String)],
     /// The type of the numbers in a file that is not JSON.
     pub float: Float,
     /// How the file is compressed.

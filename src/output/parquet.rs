@@ -141,7 +141,7 @@ fn properties(context: &Context) -> WriterProperties {
         metadata.push(KeyValue::new("revision".to_owned(), commit.to_owned()));
     }
     for (name, value) in context.options {
-        metadata.push(KeyValue::new((*name).to_owned(), value.clone()));
+        metadata.push(KeyValue::new(name.clone(), value.clone()));
     }
     WriterProperties::builder()
         .set_created_by(concat!("bert-embed version ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -6,6 +6,7 @@
 )]
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::Detail;
 
@@ -27,9 +28,11 @@ pub(crate) struct TokenOptions {
 }
 
 /// What happens to a text of more tokens than a record may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnLong {
     /// It is cut; the record says how many tokens were dropped
+    #[default]
     Truncate,
     /// Its record is an error
     Error,
@@ -41,9 +44,11 @@ pub enum OnLong {
 }
 
 /// How far records are padded with `[PAD]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Padding {
     /// Not at all
+    #[default]
     None,
     /// To the longest record of the whole input
     Longest,

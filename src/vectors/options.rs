@@ -6,13 +6,16 @@
 )]
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::sentence_transformer::{PoolingMode, SentenceTransformer};
 
 /// How the layers of `hidden_states` become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LayerMerge {
     /// They stay apart: `[layers][tokens][hidden]`
+    #[default]
     None,
     /// Their mean: `[tokens][hidden]`
     Mean,
@@ -23,7 +26,8 @@ pub enum LayerMerge {
 }
 
 /// How a text's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pooling {
     /// The vector of `[CLS]`
     Cls,
@@ -38,7 +42,8 @@ pub enum Pooling {
 }
 
 /// How a word's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WordPooling {
     /// The vector of its first token
     First,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::sources::{is_one_of, source_files};
 
 /// Each room with the rooms that it may use. A new room or arrow needs its place here.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("error", &[]),
     ("guard", &[]),
     ("hex", &[]),
@@ -44,9 +44,13 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         ],
     ),
     (
+        "options",
+        &["error", "ops", "output", "record", "tokenize", "vectors"],
+    ),
+    (
         "cli",
         &[
-            "error", "input", "ops", "output", "record", "tokenize", "vectors",
+            "error", "input", "ops", "options", "output", "record", "tokenize",
         ],
     ),
     (
@@ -61,6 +65,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "model",
             "notes",
             "ops",
+            "options",
             "output",
             "pipeline",
             "record",
@@ -75,11 +80,12 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         &[
             "app",
             "checkpoint",
-            "cli",
             "error",
             "input",
             "model",
             "ops",
+            "options",
+            "output",
             "pipeline",
             "record",
             "tokenize",

@@ -11,10 +11,17 @@ use serde_json::json;
 use crate::support::checkpoint::Checkpoint;
 use crate::support::command::{bert_embed, parts, run_with_input};
 
+#[derive(Parser)]
+struct Typed {
+    #[command(flatten)]
+    options: Options,
+}
+
 /// The options as the command reads them.
 fn options(typed: &[&str]) -> Options {
     let device = ["bert-embed", "--device", "cpu"];
-    Options::try_parse_from(device.iter().chain(typed)).expect("options")
+    let typed = Typed::try_parse_from(device.iter().chain(typed));
+    typed.expect("options").options
 }
 
 /// `texts` through the library and through the command are the same lines.

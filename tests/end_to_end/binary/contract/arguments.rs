@@ -90,12 +90,9 @@ const MISTAKES: [(&[&str], &str); 24] = [
     ),
     (
         &["--layer-merge", "mean", "a"],
-        "the following required arguments were not provided: --layers",
+        "--layer-merge needs --layers",
     ),
-    (
-        &["--normalize", "a"],
-        "the following required arguments were not provided: --pooling",
-    ),
+    (&["--normalize", "a"], "--normalize needs --pooling"),
     (&["--nope", "a"], "unexpected argument '--nope' found"),
 ];
 
