@@ -1,11 +1,11 @@
-//! Kinds of error, every exit code, and the words in which an error reaches the user.
+//! Kinds of error, every exit code, and how an error is printed.
 //!
-//! Inside a room, errors are built with [`anyhow`]'s `Context`. When one leaves the room,
-//! [`Classify`] turns it into an [`Error`] with its [`Kind`].
+//! Inside a room, errors are built with [`anyhow`]'s `Context`. Where an error leaves the room,
+//! [`Classify`] turns it into an [`Error`] with a [`Kind`].
 
 use std::fmt;
 
-/// What an operation of this crate returns.
+/// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The exit codes of runs that did not fail; those of errors are in [`Kind`].
@@ -14,12 +14,12 @@ pub mod exit {
 
     /// Every text has its record, but some records are errors.
     pub const SOME_RECORDS_ARE_ERRORS: u8 = 9;
-    /// 128 and the number of SIGINT.
+    /// 128 plus the number of SIGINT.
     pub const INTERRUPTED: u8 = 130;
-    /// 128 and the number of SIGTERM.
+    /// 128 plus the number of SIGTERM.
     pub const TERMINATED: u8 = 143;
 
-    /// Every exit code with its meaning, as `--help` lists them. They never change.
+    /// Every exit code with its meaning, for `--help`. The codes never change.
     pub const MEANINGS: [(u8, &str); 12] = [
         (0, "done"),
         (Kind::Internal as u8, "internal error"),
@@ -36,22 +36,21 @@ pub mod exit {
     ];
 }
 
-/// What an error means for the caller; its number is the process's exit code and never changes.
+/// What an error means for the caller. Its number is the exit code, and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// A defect of this program.
+    /// A bug in this program.
     Internal = 1,
-    /// The command line asks for something that does not exist, or its options contradict each
-    /// other.
+    /// An option has a value that does not exist, or options contradict each other.
     Usage = 2,
     /// No text could be read.
     Input = 3,
-    /// The model's files are missing, damaged or of a kind that this program refuses.
+    /// The model's files are missing, damaged or not supported.
     Model = 4,
-    /// The hub or the network failed; trying again may help.
+    /// The hub or the network failed; a retry may help.
     Hub = 5,
-    /// The hub refused (401, 403, 404); trying again will not help.
+    /// The hub refused (401, 403, 404); a retry will not help.
     HubRefused = 6,
     /// The output could not be written.
     Output = 7,
@@ -60,14 +59,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code of a process that ends with an error of this kind.
+    /// The exit code of a process that fails with this kind of error.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         self as u8
     }
 }
 
-/// An error as the user reads it: what could not be done, the causes, and at most one tip.
+/// An error for the user: what could not be done, the causes, and at most one tip.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -76,7 +75,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `kind` from its cause; the cause's context chain becomes the message.
+    /// An error with this cause, whose chain of contexts becomes the message.
     pub fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
         Self {
             kind,
@@ -85,19 +84,19 @@ impl Error {
         }
     }
 
-    /// An error of `kind` that has no deeper cause than `message`.
+    /// An error without a deeper cause.
     pub fn message(kind: Kind, message: impl fmt::Display) -> Self {
         Self::new(kind, anyhow::anyhow!("{message}"))
     }
 
-    /// The same error with one command or flag that fixes it.
+    /// Adds one command or option that fixes the error.
     #[must_use]
     pub fn with_tip(mut self, tip: impl Into<String>) -> Self {
         self.tip = Some(tip.into());
         self
     }
 
-    /// The same error as the cause of `context`, which says what could not be done.
+    /// Adds what could not be done because of this error.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.cause = self.cause.context(context.to_string());
@@ -117,7 +116,7 @@ impl Error {
         self.cause.chain().any(is)
     }
 
-    /// Whether the reader of the output is gone.
+    /// Whether the reader of the output has closed its end.
     #[must_use]
     pub fn is_closed_pipe(&self) -> bool {
         let broken = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
@@ -128,11 +127,17 @@ impl Error {
                 .any(|cause| cause.downcast_ref().is_some_and(broken))
     }
 
-    /// One command or flag that fixes it, if there is one.
+    /// One command or option that fixes the error.
     #[must_use]
     pub fn tip(&self) -> Option<&str> {
         self.tip.as_deref()
     }
+}
+
+/// `1 layer`, `2 layers`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// Refuses the command line with [`Kind::Usage`] and a tip.
@@ -150,7 +155,6 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A cause, as a message has it.
 fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
     match cause.downcast_ref() {
         Some(cause) => io_words(cause),
@@ -165,7 +169,7 @@ pub fn io_words(cause: &std::io::Error) -> String {
     lower_first(text.split(" (os error ").next().unwrap_or(&text))
 }
 
-/// `text` with a small first letter, as it stands behind a colon.
+/// `text` with a lower-case first letter, for use after a colon.
 #[must_use]
 pub fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
@@ -173,7 +177,7 @@ pub fn lower_first(text: &str) -> String {
     first.chain(characters).collect()
 }
 
-/// `text` with every control character written as an escape, so that it stays on one line.
+/// `text` with control characters escaped, so that it stays on one line.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars()
@@ -187,7 +191,7 @@ pub fn one_line(text: &str) -> String {
         })
 }
 
-/// Whether `error` says that there is no such file, rather than that the system could not look.
+/// Whether `error` means that the file does not exist, rather than that looking for it failed.
 #[must_use]
 pub fn is_not_there(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound};
@@ -196,10 +200,10 @@ pub fn is_not_there(error: &std::io::Error) -> bool {
 
 /// Gives a cause its [`Kind`] when it leaves a room.
 pub trait Classify<T> {
-    /// The same result, its error an [`Error`] of `kind`.
+    /// Turns the error into an [`Error`] of this kind.
     ///
     /// # Errors
-    /// The error of the result.
+    /// The error of the result, if it has one.
     fn kind(self, kind: Kind) -> Result<T>;
 }
 

@@ -1,4 +1,4 @@
-//! Parse, run, print the error, exit with its code.
+//! Parses the command line, runs the command, prints the error and exits with its code.
 
 mod allocator;
 
@@ -21,7 +21,7 @@ static ALLOCATOR: AllocateOrExit = AllocateOrExit;
 
 fn main() -> ExitCode {
     #[cfg(feature = "hub")]
-    // SAFETY: the first statement of the process; no other thread can read the environment yet.
+    // SAFETY: this is the first statement of the process, so no other thread reads the environment.
     unsafe {
         bert_embed::hub::disable_telemetry();
     }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Reports how the run ended and returns the exit code.
+/// Prints the error, if there is one, and returns the exit code.
 fn ended(outcome: Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -49,20 +49,20 @@ fn ended(outcome: Result<Outcome>) -> ExitCode {
             resumable,
         }) => {
             if resumable {
-                let _ = writeln!(io::stderr(), "  tip: go on with: {}", resuming_command());
+                let _ = writeln!(io::stderr(), "  tip: continue with: {}", resuming_command());
             }
             ExitCode::from(exit_code)
         }
-        // The reader closed the pipe because it has enough: `| head` ends quietly.
+        // The reader has all it wants, as in `| head`: exit quietly.
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             ExitCode::from(error.kind().exit_code())
         }
     }
 }
 
-/// Writes the documentation that the command line asks for; `None` if it asks for a run.
+/// Prints the completion script or the manual page; `None` if neither was requested.
 fn documentation(arguments: &Arguments) -> Option<Result<()>> {
     let mut text = Vec::new();
     let mut command = Arguments::command();
@@ -78,7 +78,7 @@ fn documentation(arguments: &Arguments) -> Option<Result<()>> {
     Some(standard_streams::print(&text))
 }
 
-/// Prints what `--help` or `--version` asks for.
+/// Prints the text of `--help` or `--version`.
 fn help(error: &clap::Error) -> Result<Outcome> {
     let text = error.render();
     let text = if io::stdout().is_terminal() {
@@ -89,8 +89,8 @@ fn help(error: &clap::Error) -> Result<Outcome> {
     standard_streams::print(text.as_bytes()).map(|()| Outcome::Done)
 }
 
-/// Prints `error` and its tip. If standard error is closed, there is nobody to tell.
-fn tell(error: &Error) {
+/// Prints `error` and its tip; both are lost if standard error is closed.
+fn print_error(error: &Error) {
     let mut stderr = io::stderr();
     let _ = writeln!(stderr, "error: {error}");
     if let Some(tip) = error.tip() {
@@ -107,7 +107,7 @@ fn resuming_command() -> String {
     words.join(" ")
 }
 
-/// `word` as a shell reads it back.
+/// `word`, quoted for a shell.
 fn quoted(word: &OsStr) -> String {
     let word = word.display().to_string();
     let plain =
@@ -118,13 +118,13 @@ fn quoted(word: &OsStr) -> String {
     format!("'{}'", one_line(&word).replace('\'', "'\\''"))
 }
 
-/// At a file-size limit the write fails instead of killing the process, so that the temporary file
-/// is removed.
+/// Ignores the signal of the file size limit: the write then fails instead of killing the process,
+/// and the temporary file is removed.
 fn outlive_the_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
 }
 
-/// clap's paragraphs as one line and at most one tip.
+/// clap's error as one line and at most one tip.
 fn usage(error: &clap::Error) -> Error {
     let text = error.to_string();
     let (mut message, mut tip) = (String::new(), None);
@@ -140,14 +140,14 @@ fn usage(error: &clap::Error) -> Error {
             tip.get_or_insert_with(|| words.to_owned());
         }
     }
-    let tip = ours(error).or(tip);
+    let tip = our_name(error).or(tip);
     let error = Error::message(Kind::Usage, message);
     error.with_tip(tip.unwrap_or_else(|| "bert-embed --help".to_owned()))
 }
 
-/// Our name for an option of other tools.
-fn ours(error: &clap::Error) -> Option<String> {
-    const OURS: [(&str, &str); 8] = [
+/// The name of an option that has another name in similar tools.
+fn our_name(error: &clap::Error) -> Option<String> {
+    const NAMES: [(&str, &str); 8] = [
         ("--output-format", "--format"),
         ("--output-file", "--output"),
         ("--input", "--file"),
@@ -161,6 +161,6 @@ fn ours(error: &clap::Error) -> Option<String> {
         return None;
     };
     let typed = typed.replace('_', "-");
-    let (_, ours) = OURS.iter().find(|(theirs, _)| *theirs == typed)?;
-    Some(format!("here it is `{ours}`"))
+    let (_, ours) = NAMES.iter().find(|(theirs, _)| *theirs == typed)?;
+    Some(format!("use `{ours}`"))
 }

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Silent until the command says otherwise: a library does not write to standard error.
+/// Quiet until the command changes it: a library does not write to standard error.
 static IS_QUIET: AtomicBool = AtomicBool::new(true);
 
-/// Turns notes and warnings off or on.
 pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
@@ -17,7 +16,7 @@ pub(crate) fn is_quiet() -> bool {
     IS_QUIET.load(Ordering::Relaxed)
 }
 
-/// Prints something worth knowing that is not a fault.
+/// Prints something that the user should know, but that is not a fault.
 pub(crate) fn note(text: &str) {
     print("note", text);
 }
@@ -27,20 +26,20 @@ pub(crate) fn warning(text: &str) {
     print("warning", text);
 }
 
-/// Prints what a run has done, for people at a terminal.
+/// Prints what a run has done, for a user at a terminal.
 pub(crate) fn summary(text: &str) {
     print("done", text);
 }
 
-/// A progress bar that looks like `template`, or a hidden one unless `draw`. One without
-/// `size_bytes` has no end.
+/// A progress bar in the style of `template`, hidden unless `draw` is set. Without `size_bytes` it
+/// has no end.
 pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> ProgressBar {
     let bar = match size_bytes {
         _ if !draw => ProgressBar::hidden(),
         Some(size_bytes) => ProgressBar::new(size_bytes),
         None => ProgressBar::no_length(),
     };
-    // The template is a constant. If it were wrong, the default style would serve.
+    // The template is a constant. If it were wrong, the default style would be used.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -49,7 +48,7 @@ pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> Progre
 
 fn print(kind: &str, text: &str) {
     if !is_quiet() {
-        // If standard error is closed, there is nobody to tell.
+        // If standard error is closed, the message is lost.
         let _ = writeln!(std::io::stderr(), "{kind}: {text}");
     }
 }

@@ -1,7 +1,7 @@
-//! What a run would do, without an encoder: texts, errors, tokens, and the size of the output.
+//! `--dry-run`: counts texts, errors and tokens, and finds the size of the output, without an
+//! encoder. `report.rs` prints the report.
 //!
-//! Memory grows with the number of different token counts, not with the input. The words and
-//! numbers of the report are in `report.rs`.
+//! Memory grows with the number of different token counts, not with the input.
 
 mod report;
 
@@ -18,20 +18,19 @@ use crate::record::{Field, Record, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
 
-/// What is known of the texts when all are tokenized.
+/// What is known about the texts after tokenizing all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Texts read, bad ones included.
     pub(crate) records: u64,
-    /// Texts whose record would be an error.
+    /// The number of texts whose record would be an error.
     pub(crate) errors: u64,
-    /// The first of them, with its text.
+    /// The first error, with the text's place.
     pub(crate) first_error: Option<String>,
-    /// How many texts have each number of tokens, special ones included, before anything is cut.
+    /// How many texts have each number of tokens, with special tokens, before truncation.
     pub(crate) texts_by_tokens: BTreeMap<usize, u64>,
-    /// Texts of more tokens than `--max-length`.
+    /// The number of texts with more tokens than `--max-length`.
     pub(crate) too_long: u64,
-    /// Tokens that would be cut away.
     pub(crate) dropped_tokens: u64,
     /// What the size of the output depends on: tokens in two windows count once, and tokens that
     /// `--padding max-length` adds count too.
@@ -41,7 +40,7 @@ pub(crate) struct Counts {
 /// Reads and tokenizes `texts` as a run would.
 ///
 /// # Errors
-/// Those of reading and tokenizing; a single bad text is counted.
+/// If reading or tokenizing fails. A single bad text is only counted.
 pub(crate) fn measure<'a>(
     texts: Texts,
     plan: Plan,
@@ -73,10 +72,10 @@ pub(crate) fn measure<'a>(
     if request.tokens.padding == Padding::Longest {
         counts.measured = counts.measured.padded_to_longest();
     }
-    Ok(Report::new(counts, &request.tokens, context))
+    Ok(Report::new(counts, request, context))
 }
 
-/// The bytes of each text's JSON line without any vector.
+/// The size of each text's JSON line without its vectors.
 fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<Vec<usize>> {
     let bytes = |text: &TextOrBad<TokenizedText>| {
         let text = text.as_ref();

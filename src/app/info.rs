@@ -1,5 +1,5 @@
-//! `--info`: describes a model and its files. It reads no text, and nothing of the weights but
-//! their headers.
+//! `--info`: describes a model and its files. It reads no text, and only the headers of the
+//! weights.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::standard_streams;
 use crate::tokenize::Tokenizer;
 use crate::weights::Tensors;
 
-/// A file, and its size if that is known.
+/// A file, and its size if known.
 #[derive(Serialize)]
 struct FileSize {
     name: String,
     bytes: Option<u64>,
 }
 
-/// What `--info` prints; the sizes have the names of `config.json`.
+/// What `--info` prints. Dimensions have their names in `config.json`.
 #[derive(Serialize)]
 struct ModelInfo {
     model: String,
@@ -35,23 +35,23 @@ struct ModelInfo {
     num_attention_heads: usize,
     intermediate_size: usize,
     vocab_size: usize,
-    /// The most tokens of a text, `[CLS]` and `[SEP]` among them.
+    /// The maximum number of tokens in a text, with `[CLS]` and `[SEP]`.
     max_position_embeddings: usize,
     type_vocab_size: usize,
     is_cased: bool,
-    /// Types of the encoder's numbers in the files; unknown if the weights are not there.
+    /// Number types of the encoder's stored tensors; `None` without weights.
     dtypes: Option<Vec<String>>,
     has_pooler: Option<bool>,
-    /// The classes of sentence-transformers' modules.
+    /// The classes of its sentence-transformers modules.
     modules: Vec<String>,
-    /// What a run would download; none if nothing, unknown offline.
+    /// Files that a run would download: empty if none, `None` if offline.
     download: Option<Vec<FileSize>>,
 }
 
 /// Prints the description of the model that `arguments` name.
 ///
 /// # Errors
-/// The model is not available or cannot be used, or standard output cannot be written.
+/// The model is missing or unusable, or standard output cannot be written.
 pub(super) fn info(arguments: &Arguments) -> Result<()> {
     let info = describe(arguments)?;
     let mut to = standard_streams::output()?;
@@ -74,7 +74,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
             let tensors = open_tensors(&snapshot, &config)?;
             (names, Some(Vec::new()), Some(tensors))
         }
-        // A local directory without weights is no model; a cached one may still be completed.
+        // A local directory must have weights; those of a cached model can still be downloaded.
         Err(error) if snapshot.commit.is_none() => return Err(error),
         Err(_) => {
             let names = files::model_files(&snapshot.directory, false)?;
@@ -118,7 +118,7 @@ fn modules(root: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The weights that are missing in the cache; none offline.
+/// The weights that the cache lacks; `None` if offline.
 fn download(arguments: &Arguments, snapshot: &Snapshot) -> Result<Option<Vec<FileSize>>> {
     let environment = Environment::read();
     if arguments.options.offline || environment.offline {
@@ -158,7 +158,7 @@ impl ModelInfo {
         )?;
         row("segments", &self.type_vocab_size.to_string())?;
         row("letters", if self.is_cased { "cased" } else { "uncased" })?;
-        let unknown = "not known before the weights are there";
+        let unknown = "unknown until the weights are downloaded";
         let dtypes = self.dtypes.as_ref().map(|dtypes| dtypes.join(", "));
         row("dtype", dtypes.as_deref().unwrap_or(unknown))?;
         let pooler = self.has_pooler.map(|has| if has { "yes" } else { "none" });
@@ -172,10 +172,7 @@ impl ModelInfo {
             row("file", &file.words())?;
         }
         match self.download.as_deref() {
-            None => row(
-                "to download",
-                "the weights; their size is not known offline",
-            ),
+            None => row("to download", "the weights (size unknown offline)"),
             Some([]) => row("to download", "nothing"),
             Some(files) => files
                 .iter()
@@ -188,7 +185,7 @@ impl FileSize {
     fn words(&self) -> String {
         match self.bytes {
             Some(bytes) => format!("{}, {bytes} bytes", self.name),
-            None => format!("{}, of unknown size", self.name),
+            None => format!("{}, size unknown", self.name),
         }
     }
 }

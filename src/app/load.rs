@@ -2,7 +2,7 @@
 
 use crate::app::request::Request;
 use crate::checkpoint::{Config, WeightFormat};
-use crate::error::Result;
+use crate::error::{Result, counted};
 use crate::hub::{self, Environment, ModelSource, Snapshot};
 use crate::input::Text;
 use crate::model::BertModel;
@@ -14,8 +14,8 @@ use crate::tokenize::{Detail, Tokenizer};
 use crate::vectors::VectorOptions;
 use crate::weights::{Tensors, WeightGuard};
 
-/// The directory of `model` and its configuration. The `weights` are not downloaded if they are not
-/// needed.
+/// Finds the model's directory and reads its configuration. Without `weights`, the weights are not
+/// downloaded.
 pub(crate) fn locate(model: &str, options: &Options, weights: bool) -> Result<(Snapshot, Config)> {
     let source = ModelSource {
         model,
@@ -57,7 +57,7 @@ pub(crate) fn load(
     let weights = WeightGuard::new(&snapshot.directory)?;
     let tensors = open_tensors(snapshot, config)?;
     if tensors.format() == WeightFormat::Pytorch {
-        // The zip form starts just as fast: its values are used in place.
+        // The zip form starts just as fast: its tensors are mapped in place.
         notes::note(
             "the weights are a PyTorch pickle: one from before PyTorch 1.6 is copied at each \
              start, a model.safetensors is not",
@@ -88,8 +88,9 @@ pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tenso
     let unused = tensors.unused_layers(config);
     if unused > 0 {
         notes::warning(&format!(
-            "`num_hidden_layers` is {} in config.json: {unused} more in the weights are left out",
-            config.num_hidden_layers
+            "`num_hidden_layers` is {} in config.json: ignoring {} of the weights",
+            config.num_hidden_layers,
+            counted(unused as u64, "more layer")
         ));
     }
     Ok(tensors)
@@ -115,9 +116,9 @@ pub(crate) fn load_tokenizer(
         && !sentence.include_prompt
     {
         let prompt = Text::new(prompt.clone());
-        // One with a token that has no row is refused with each text.
+        // A prompt with a token that has no row is refused later, with each text.
         let encoding = tokenizer.encode(&prompt, request.tokens.max_length, Detail::default())?;
-        // All but the `[SEP]` at its end.
+        // All but the final `[SEP]`.
         prompt_tokens = encoding.tokens() - 1;
     }
     Ok((tokenizer, prompt_tokens))

@@ -1,4 +1,4 @@
-//! What one run of the command does; it begins in `run`.
+//! What one run of the command does. The entry point is [`run()`].
 
 mod dry_run;
 mod info;

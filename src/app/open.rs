@@ -1,4 +1,4 @@
-//! Opens both ends of a run: where the texts come from, and where the records go.
+//! Opens the input and the output of a run.
 
 use std::fs::Metadata;
 use std::io::IsTerminal;
@@ -16,7 +16,7 @@ use crate::output::{Destination, PartialPolicy, look_at};
 /// The texts that `arguments` name.
 ///
 /// # Errors
-/// [`Kind::Usage`] if there are none; those of opening the files.
+/// [`Kind::Usage`] if there are none; or a file could not be opened.
 pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     let input = &arguments.input;
     let options = input.options.clone();
@@ -27,7 +27,7 @@ pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     if !input.files.is_empty() {
         return input::from_files(&input.files, options);
     }
-    // Waiting for texts at a terminal would look like hanging.
+    // Waiting for texts from a terminal would look like a hang.
     if std::io::stdin().is_terminal() {
         return Err(Error::message(
             Kind::Usage,
@@ -38,10 +38,10 @@ pub(super) fn texts(arguments: &Arguments) -> Result<Texts> {
     input::from_files(&[PathBuf::from("-")], options)
 }
 
-/// A lone TEXT that names a file is most likely a forgotten `-f`.
+/// If the only TEXT names a file, `-f` was probably forgotten.
 fn note_file_names(texts: &[String]) {
     let [text] = texts else { return };
-    // This only decides about a note.
+    // An error only means that there is no note.
     if matches!(Path::new(text).metadata(), Ok(metadata) if metadata.is_file()) {
         notes::note(&format!(
             "`{}` is the name of a file, but it is embedded as a text: -f reads the file",
@@ -50,7 +50,7 @@ fn note_file_names(texts: &[String]) {
     }
 }
 
-/// The output, opened before the model is loaded, so that a mistyped path fails at once.
+/// The output. It is opened before the model is loaded, so that a mistyped path fails immediately.
 pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
     let Some(path) = &arguments.output else {
         return Destination::standard_output();
@@ -89,7 +89,7 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
     Ok(destination)
 }
 
-/// Whether the input and the output lead to the same regular file.
+/// Whether the input and the output are the same regular file.
 fn same_file(input: &Path, output: &Path) -> Result<bool> {
     let input_metadata = look_at(input)
         .with_context(|| format!("could not read `{}`", input.display()))

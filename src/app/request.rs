@@ -1,11 +1,11 @@
 //! What the options mean for one model: which layers, how many tokens, what is computed.
 //!
-//! The checks here need the model's configuration; they happen before any weight is read.
+//! These checks need the model's configuration. They run before any weights are read.
 
 use std::path::Path;
 
 use crate::checkpoint::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::model::OutputSelection;
 use crate::options::Options;
 use crate::output::OutputFormat;
@@ -150,7 +150,6 @@ impl Request {
         Ok(fields)
     }
 
-    /// The sizes of the fields' dimensions.
     #[must_use]
     pub(crate) fn dimensions(&self) -> Dimensions {
         Dimensions {
@@ -164,7 +163,7 @@ impl Request {
     }
 }
 
-/// What the encoder and the tokenizer have to do for `fields`.
+/// What the encoder and the tokenizer must compute for `fields`.
 fn work(fields: &[Field], options: &Options, config: &Config) -> Result<(OutputSelection, Detail)> {
     let (mut wanted, mut detail) = (OutputSelection::default(), Detail::default());
     for field in fields {
@@ -180,7 +179,7 @@ fn work(fields: &[Field], options: &Options, config: &Config) -> Result<(OutputS
             }
             Source::Pooling => match options.pooling {
                 Some(Pooling::Pooler) => wanted.pooler_output = true,
-                // With a prompt, the vector of another token is taken.
+                // With a prompt, the first pooled token may be another one.
                 Some(Pooling::Cls) if options.prompt.is_none() => wanted.first_tokens = true,
                 Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
                     wanted.last_hidden_state = true;
@@ -197,7 +196,7 @@ fn work(fields: &[Field], options: &Options, config: &Config) -> Result<(OutputS
     Ok((wanted, detail))
 }
 
-/// The layers whose attentions are in `--layers`; all of them if none is named.
+/// The layers of `--layers` for attentions; all layers by default.
 fn attention_layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
     if typed.is_empty() {
         return Ok((1..=config.num_hidden_layers).collect());
@@ -264,7 +263,7 @@ fn token_options(
     })
 }
 
-/// The numbers of the hidden states in `--layers`; all of them if none is named.
+/// The hidden states of `--layers`, counted from 0; all of them by default.
 fn layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
     let count = config.num_hidden_layers + 1;
     if typed.is_empty() {
@@ -284,8 +283,9 @@ fn layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
             Error::message(
                 Kind::Usage,
                 format!(
-                    "the model has no layer {layer}: it has {last} layers, \
-                 so 0 to {last} or -1 to -{count} are allowed"
+                    "the model has no layer {layer}: it has {}, \
+                     so 0 to {last} or -1 to -{count} are allowed",
+                    counted(last as u64, "layer")
                 ),
             )
         })
@@ -299,7 +299,8 @@ fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
     let positions = config.max_position_embeddings;
     if positions <= SPECIAL_TOKENS {
         let cause = format!(
-            "the model has {positions} positions: no text fits between `[CLS]` and `[SEP]`"
+            "the model has {}: no text fits between `[CLS]` and `[SEP]`",
+            counted(positions as u64, "position")
         );
         return Err(Error::message(Kind::Model, cause).context("could not use the model"));
     }
@@ -313,7 +314,7 @@ fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
     }
 }
 
-/// The tokens that consecutive windows share, by default a quarter of a window.
+/// The number of tokens that consecutive windows share: a quarter of a window by default.
 fn stride(options: &Options, max_length: usize) -> Result<usize> {
     let stride = options
         .stride
@@ -326,7 +327,7 @@ fn stride(options: &Options, max_length: usize) -> Result<usize> {
         Kind::Usage,
         format!(
             "--stride is {stride}: a window of {max_length} tokens has {of_the_text} of the text, \
-             and the next one must begin behind its first"
+             so the next window would not advance"
         ),
     ))
 }

@@ -1,12 +1,11 @@
-//! What decides the bytes of an output besides the texts, so that a resumed run can be refused that
-//! would write other records than the interrupted one.
+//! `--resume`: refuses a run that would write different records than the interrupted one.
 
 use sha2::{Digest, Sha256};
 
 use crate::app::request::Request;
 use crate::app::settings::compared;
 use crate::cli::{Arguments, program};
-use crate::error::Result;
+use crate::error::{Result, counted};
 use crate::hex::hex;
 use crate::hub::{self, Snapshot};
 use crate::input::Texts;
@@ -16,12 +15,12 @@ use crate::output::{Begun, Destination, Finished};
 use crate::pipeline::{self, Plan};
 use crate::record::RunCounts;
 
-/// Opens `destination` for records, if it is not complete.
+/// Opens `destination` for records unless it is complete.
 ///
 /// # Errors
-/// [`crate::error::Kind::Usage`] if an interrupted run had other settings;
-/// [`crate::error::Kind::Output`] if the run that completed the output had, or if files are damaged
-/// or cannot be used; [`crate::error::Kind::Model`] if the model's files cannot be read.
+/// [`crate::error::Kind::Usage`] if the interrupted run had other settings;
+/// [`crate::error::Kind::Output`] if the run that completed the output had other settings, or if
+/// files are damaged or unusable; [`crate::error::Kind::Model`] if the model's files cannot be read.
 pub(crate) fn begin(
     arguments: &Arguments,
     request: &Request,
@@ -45,10 +44,10 @@ pub(crate) fn begin(
     Ok(begun)
 }
 
-/// Leaves the complete output as it is, if it has the records of `texts`.
+/// Leaves the complete output unchanged if it has the records of `texts`.
 ///
 /// # Errors
-/// [`crate::error::Kind::Output`] if it has others; those of reading and tokenizing.
+/// [`crate::error::Kind::Output`] if it has other records; or reading or tokenizing fails.
 pub(crate) fn leave(
     finished: Option<Finished>,
     destination: &Destination,
@@ -62,25 +61,26 @@ pub(crate) fn leave(
     }) = finished
     else {
         notes::note(&format!(
-            "{name} is there and is left as it is: its file system does not keep which run made it"
+            "{name} already exists and is left unchanged: its file system does not record which run \
+             wrote it"
         ));
         return Ok(());
     };
     let counts = pipeline::count(plan, texts)?;
     if counts.records != records {
-        let texts = counts.records;
-        let cause = format!("it has {records} records, and this input has {texts} texts");
+        let (records, texts) = (counted(records, "record"), counted(counts.records, "text"));
+        let cause = format!("it has {records}, but this input has {texts}");
         return Err(destination.of_another_run(&cause));
     }
     if counts.texts != hash {
-        let cause = "its texts are not those of this input";
+        let cause = "its texts are not the texts of this input";
         return Err(destination.of_another_run(cause));
     }
-    notes::note(&format!("{name} is complete: it is left as it is"));
+    notes::note(&format!("{name} is already complete: it is left unchanged"));
     Ok(())
 }
 
-/// The commit, or a hash over the hashes of all files.
+/// The commit, or a hash of the hashes of all files.
 fn model(snapshot: &Snapshot) -> Result<String> {
     if let Some(commit) = &snapshot.commit {
         return Ok(format!("commit {commit}"));

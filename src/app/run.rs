@@ -1,4 +1,4 @@
-//! One run of the command: opens what the arguments name, and hands it to the pipeline.
+//! One run of the command: opens its input, output and model, and hands them to the pipeline.
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -25,26 +25,26 @@ use crate::record::RunCounts;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
 
-/// How a run that did not fail ended.
+/// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every text has its record.
     Done,
     /// Every text has its record, but some records are errors.
     SomeRecordsAreErrors,
-    /// A signal came first; what was written is kept.
+    /// A signal stopped the run; the records written so far are kept.
     Stopped {
-        /// 128 and the signal's number.
+        /// 128 plus the signal's number.
         exit_code: u8,
-        /// Whether `--resume` would go on.
+        /// Whether `--resume` can continue the run.
         resumable: bool,
     },
 }
 
-/// Does what `arguments` ask for.
+/// Runs the command.
 ///
 /// # Errors
-/// Every [`Kind`] of error. Records that were written to a stream before it stay there.
+/// Every [`Kind`] of error. Records already written to a stream stay written.
 pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     notes::set_quiet(arguments.quiet);
@@ -78,8 +78,8 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         }
     };
     let loaded = load(&request, (&snapshot, &config), &device)?;
-    // Not dropped: the process ends with the run, and the system frees 60,000 strings faster than
-    // we do.
+    // Never dropped: the process ends with the run, and the system frees 60,000 strings faster than
+    // drop does.
     let tokenizer = ManuallyDrop::new(loaded.tokenizer);
     let (model, vectors) = (loaded.model, loaded.vectors);
     let options = metadata(arguments.float, &request)?;
@@ -121,7 +121,7 @@ fn outcome(
 ) -> Result<Outcome> {
     match ended {
         Ok((counts, Ending::Complete)) => Ok(complete(arguments, counts.errors)),
-        // The reader of the output may have got the same signal and ended first.
+        // The reader of the output may have received the same signal and exited first.
         Err(error) if !(signals.stop().asked() && error.is_closed_pipe()) => Err(error),
         Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
             exit_code: signals.exit_code(),
@@ -129,9 +129,9 @@ fn outcome(
         }),
     }
     .map_err(|error| match error.tip() {
-        // --resume continues on the same device, so it replaces a tip to use another one.
+        // --resume continues on the same device, so its tip replaces one to use another device.
         Some(_) if error.kind() != Kind::Device || error.is_caused_by::<OutOfMemory>() => error,
-        _ if resumable => error.with_tip("the finished records are kept: go on with --resume"),
+        _ if resumable => error.with_tip("the finished records are kept: continue with --resume"),
         _ => error,
     })
 }
@@ -144,14 +144,14 @@ fn complete(arguments: &Arguments, errors: u64) -> Outcome {
     }
 }
 
-/// Counts and sizes without an encoder. It refuses whatever a run with the same arguments would
-/// refuse.
+/// Reports counts and the output's size without an encoder. Refuses whatever a run with the same
+/// arguments would refuse.
 fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let texts = texts(arguments)?;
-    // Fails if the directory cannot be written; nothing stays there.
+    // Fails if the directory is not writable; leaves no file.
     drop(destination(arguments)?);
     let (snapshot, config) = locate(&arguments.model, &arguments.options, false)?;
-    // A dry run has no batches.
+    // A dry run makes no batches.
     let request = request(arguments, &snapshot, &config, usize::MAX)?;
     let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
     let options = metadata(arguments.float, &request)?;
@@ -226,7 +226,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
         .map(|()| Outcome::Done)
 }
 
-/// Warns of what no single record shows.
+/// Warns about what no single record shows.
 fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     if request.wanted.pooler_output && !has_pooler {
         let takes_nulls = request.format.spec().takes_nulls;
@@ -246,7 +246,7 @@ fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     }
 }
 
-/// Warns of input that the user may not have meant.
+/// Warns about input that the user may not have intended.
 fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
     let RunCounts {
         records,
@@ -257,8 +257,7 @@ fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
     } = counts;
     if *unknown_texts > 0 {
         notes::warning(&format!(
-            "texts of which the vocabulary knows nothing, so that they are `[UNK]` alone: \
-             {unknown_texts} of {records}"
+            "{unknown_texts} of {records} texts contain only unknown tokens (`[UNK]`)"
         ));
     }
     if let Some(separator) = &arguments.input.options.pair_separator
@@ -266,7 +265,7 @@ fn warn_of_input(arguments: &Arguments, counts: &RunCounts) {
         && records > errors
     {
         notes::warning(&format!(
-            "--pair-separator `{}` is in none of the texts: each is a single segment",
+            "no text contains the --pair-separator `{}`: each is a single segment",
             one_line(separator)
         ));
     }

@@ -1,8 +1,7 @@
-//! `--self-test`: is this installation right on the chosen model and device?
+//! `--self-test`: checks this installation with the chosen model and device.
 //!
 //! Four checks: the hashes of the model's files, the tokens of the notebook's sentence, our encoder
-//! against candle's stock BERT (other code, same weights), and the values that the notebook
-//! printed.
+//! against candle's BERT (different code, same weights), and the values that the notebook printed.
 
 mod stock;
 
@@ -23,17 +22,16 @@ use crate::ops::{OutputTensor, Precision};
 use crate::tokenize::{Detail, Encoding, Tokenizer};
 use crate::weights::Tensors;
 
-/// The notebook that this project follows: its sentence and the values it printed.
+/// The notebook that this project follows: its sentence, and the values it printed.
 const NOTEBOOK: &str = include_str!("notebook.json");
 
-/// Two f32 implementations sum in different orders, which makes 1e-5 on trained weights; a wrong
-/// formula makes more than 1e-3.
+/// On trained weights, a different order of summation shifts results by about 1e-5, a wrong formula
+/// by more than 1e-3.
 const SECOND_IMPLEMENTATION_TOLERANCE: f32 = 1e-4;
 
 /// The notebook's values are printed with four decimals.
 const NOTEBOOK_TOLERANCE: f32 = 1e-4;
 
-/// What the notebook printed.
 #[derive(Deserialize)]
 struct Notebook {
     sentence: String,
@@ -44,7 +42,7 @@ struct Notebook {
     pooler_output_first: Vec<f32>,
 }
 
-/// How one check ended, with its figures.
+/// The result of one check, with its figures.
 enum Verdict {
     Pass(String),
     Fail(String),
@@ -61,7 +59,7 @@ impl Verdict {
     }
 }
 
-/// The model under test with everything that was loaded for it.
+/// The model under test, and everything that was loaded for it.
 pub(crate) struct SelfTest<'a> {
     /// Where its files are.
     pub(crate) snapshot: &'a Snapshot,
@@ -71,9 +69,9 @@ pub(crate) struct SelfTest<'a> {
     pub(crate) tensors: &'a Tensors,
     /// Its tokenizer.
     pub(crate) tokenizer: &'a Tokenizer,
-    /// Our encoder in f32.
+    /// The encoder in f32.
     pub(crate) model: &'a BertModel,
-    /// Another precision to compare with f32.
+    /// A number type to compare with f32.
     pub(crate) dtype: Precision,
     /// Where the encoder runs.
     pub(crate) device: &'a Device,
@@ -83,7 +81,7 @@ impl SelfTest<'_> {
     /// Runs every check and prints PASS or FAIL with the figures.
     ///
     /// # Errors
-    /// [`Kind::Model`] if a check fails or cannot be made.
+    /// [`Kind::Model`] if a check fails or could not be made.
     pub(crate) fn run(&self, to: &mut dyn Write) -> Result<()> {
         let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
         let (batch, encoding) = self.notebook_batch(&notebook)?;
@@ -230,8 +228,7 @@ impl SelfTest<'_> {
         Ok(Verdict::of(passed, figures))
     }
 
-    /// Our encoder in another precision against itself in f32, over the tokens that are not
-    /// padding.
+    /// Our encoder in `dtype` against itself in f32, without the padding tokens.
     fn check_dtype(&self, batch: &Batch, exact: Option<&[f32]>, least: f64) -> Result<Verdict> {
         let model = BertModel::load(self.tensors, self.config, self.device, self.dtype)?;
         let outputs = model.forward(batch, &OutputSelection::last_and_pooler())?;
@@ -288,9 +285,8 @@ impl SelfTest<'_> {
     }
 }
 
-/// The smallest cosine allowed between a token's vector and that in f32. It is lower than what
-/// trained weights give (`ops/cpu/integer/mod.rs`), because the checkpoint may be any; a wrong
-/// formula gives far less.
+/// The smallest allowed cosine between a token's vector in `dtype` and in f32. Trained weights give
+/// more (`ops/cpu/integer/mod.rs`), but the checkpoint may be any; a wrong formula gives far less.
 fn least_cosine(dtype: Precision) -> Option<f64> {
     match dtype {
         Precision::F32 => None,
@@ -314,7 +310,7 @@ fn numbers(output: OutputTensor) -> Result<Vec<f32>> {
 /// The largest absolute difference; NaN if any is NaN.
 fn largest_difference(one: &[f32], other: &[f32]) -> Result<f32> {
     if one.len() != other.len() {
-        let message = format!("got {} numbers, expected {}", one.len(), other.len());
+        let message = format!("got {} values, expected {}", one.len(), other.len());
         return Err(Error::message(Kind::Internal, message));
     }
     let differences = one

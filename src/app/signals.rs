@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks the run to stop, the second ends the process at once.
+//! SIGINT and SIGTERM: the first signal asks the run to stop, the second exits immediately.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use signal_hook::flag;
 use crate::error::exit;
 use crate::pipeline::Stop;
 
-/// The signal handlers of this process and what they have caught.
+/// The signal handlers of this process, and the signal they caught.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     caught: Arc<AtomicBool>,
@@ -26,7 +26,7 @@ impl Signals {
             if is_ignored(signal) {
                 continue;
             }
-            // The order matters: the shutdown must see the flag as the previous signal left it.
+            // In this order: the shutdown must see the flag as the previous signal left it.
             let caught = || Arc::clone(&signals.caught);
             flag::register_conditional_shutdown(signal, exit_code.into(), caught())?;
             flag::register_usize(signal, Arc::clone(&signals.exit_code), exit_code.into())?;
@@ -35,7 +35,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// A stop request that a signal sets.
+    /// Requests a stop once a signal has arrived.
     pub(super) fn stop(&self) -> Stop {
         Stop::new(Arc::clone(&self.caught))
     }
@@ -50,7 +50,7 @@ impl Signals {
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action the call only fills in `action`, which is read only if the call
-    // says that it did.
+    // succeeded.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN

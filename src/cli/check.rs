@@ -65,7 +65,7 @@ impl Arguments {
         )
     }
 
-    /// The format of the output: the one asked for, or that of the file's ending.
+    /// The format of the output: from `--format`, or by the ending of the file.
     #[must_use]
     pub fn output_format(&self) -> OutputFormat {
         if self.preview {
@@ -78,7 +78,7 @@ impl Arguments {
         typed.or_else(by_ending).unwrap_or(OutputFormat::Jsonl)
     }
 
-    /// How the output is compressed, by the ending of the file.
+    /// The compression of the output, by the ending of the file.
     #[must_use]
     pub fn compression(&self) -> Option<Compression> {
         self.ending()?.compression
@@ -89,8 +89,8 @@ impl Arguments {
     }
 
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold what is asked for, or
-    /// needs a file.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the format cannot hold the fields, or needs a
+    /// file.
     fn check_format(&self) -> Result<()> {
         self.check_ending()?;
         let format = self.output_format();
@@ -126,8 +126,8 @@ impl Arguments {
     }
 
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) if the ending of the file is not one of ours, or
-    /// asks for a compression that the format does not take.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) if the ending of the file is unknown, or is a
+    /// compression that the format does not support.
     fn check_ending(&self) -> Result<()> {
         let (Some(ending), Some(path)) = (self.ending(), &self.output) else {
             return Ok(());
@@ -157,7 +157,7 @@ impl Arguments {
 fn check_one_vector(format: OutputFormat, fields: &[Field]) -> Result<()> {
     let got = match fields {
         [field] if format.holds(*field) => return Ok(()),
-        [] => "neither was asked for".to_owned(),
+        [] => "neither is selected".to_owned(),
         _ => format!("got {}", names(fields.iter().copied(), ", ")),
     };
     let (name, allowed) = (format.name(), held(format, " or "));
@@ -173,12 +173,12 @@ fn check_numeric(format: OutputFormat, fields: &[Field]) -> Result<()> {
     };
     let (name, field, allowed) = (format.name(), field.name(), held(format, ", "));
     usage(
-        &format!("{name} holds numbers only: `{field}` is not among {allowed}"),
+        &format!("{name} holds numeric fields only: `{field}` is not one of {allowed}"),
         "leave it out, or use --format jsonl",
     )
 }
 
-/// The names of the fields that `--fields` takes and the format holds.
+/// The fields that `--fields` takes and the format can hold.
 fn held(format: OutputFormat, separator: &str) -> String {
     let fields = Field::ALL.iter().copied();
     names(

@@ -1,4 +1,4 @@
-//! The arguments that name the texts, and the checks between them.
+//! The arguments for the texts, and the checks between them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,10 @@ pub struct InputArguments {
     #[serde(skip)]
     pub texts: Vec<String>,
 
-    /// Read the texts in PATH (repeatable, and several at once; `-` is standard input): one a line,
-    /// or what --input-format says. gzip and zstd are decompressed
+    /// Read texts from PATH; `-` is standard input
+    ///
+    /// The option can be repeated, and takes several paths at once. A file has one text per line,
+    /// unless its ending or --input-format says otherwise. gzip and zstd are decompressed.
     #[arg(short, long = "file", value_name = "PATH", num_args = 1..)]
     #[serde(skip)]
     pub files: Vec<PathBuf>,
@@ -31,7 +33,7 @@ pub struct InputArguments {
 
 impl InputArguments {
     /// # Errors
-    /// Usage, if options contradict each other or one would have no effect.
+    /// A usage error if options contradict each other, or one would have no effect.
     pub(super) fn check(&self) -> Result<()> {
         self.check_source()?;
         self.check_pairs()?;
@@ -50,7 +52,7 @@ impl InputArguments {
         }
         if self.options.input_format.is_some() {
             return usage(
-                "--input-format says what a line is: a TEXT argument is a text as it stands",
+                "--input-format is for files and standard input: a TEXT argument is one text",
                 "leave --input-format out, or give lines with --file or on standard input",
             );
         }
@@ -60,7 +62,7 @@ impl InputArguments {
             Some(option) => usage(
                 &format!(
                     "{option} is for files and standard input: \
-                     a TEXT argument is a text as it stands"
+                     a TEXT argument is one text"
                 ),
                 &format!("leave {option} out, or give the texts with --file or on standard input"),
             ),
@@ -94,7 +96,7 @@ impl InputArguments {
     }
 
     /// # Errors
-    /// Usage, if an option has no effect on the format of a source.
+    /// A usage error if an option has no effect on the format of a source.
     fn check_formats(&self) -> Result<()> {
         for source in self.sources() {
             let format = self.options.format_of(source);
@@ -125,7 +127,7 @@ impl InputArguments {
     }
 
     /// # Errors
-    /// Usage, if an option for lines of text is used with another format.
+    /// A usage error if an option for lines of text is used with another format.
     fn check_lines_options(&self, source: &Path, format: InputFormat) -> Result<()> {
         if format == InputFormat::Lines {
             return Ok(());
@@ -138,7 +140,7 @@ impl InputArguments {
         };
         let tip = match (option, format.has_columns()) {
             ("--pair-separator", true) => {
-                "the second segment has a column or key of its own, see --pair-column: \
+                "the second segment has its own column or key, see --pair-column: \
                  leave --pair-separator out"
             }
             _ => "leave it out, or use --input-format lines",

@@ -1,17 +1,16 @@
-//! `--version`: the version, the commit, the features of this build and the instructions it uses.
+//! `--version`: version, commit, features of this build, and the instruction set it uses.
 
 use std::sync::LazyLock;
 
 use crate::ops::Level;
 
-/// The optional features of this build.
+/// The optional features, and whether this build has them.
 const FEATURES: [(&str, bool); 3] = [
     ("hub", cfg!(feature = "hub")),
     ("parquet", cfg!(feature = "parquet")),
     ("cuda", cfg!(feature = "cuda")),
 ];
 
-/// Version and commit, then the other differences between builds.
 pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = FEATURES.iter().filter(|(_, is_on)| *is_on);
     let features: Vec<_> = features.map(|(name, _)| *name).collect();
@@ -27,8 +26,7 @@ pub(super) static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The version, and the commit if it is known: two commits of one version may compute other last
-/// digits.
+/// The version, and the commit if known: two commits of one version may differ in the last digits.
 pub(crate) fn program() -> String {
     let version = env!("CARGO_PKG_VERSION");
     match env!("BERT_EMBED_COMMIT") {

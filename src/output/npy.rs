@@ -7,7 +7,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::size::{Measured, Size};
+use super::size::{Measured, Size, floats};
 use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::record::{Field, Totals, Value};
@@ -19,16 +19,9 @@ const HEADER_BYTES: usize = 128;
 /// Writes the vectors of the only field as they arrive.
 pub(super) struct Npy<'a>(pub(super) Context<'a>);
 
-/// The size of the file: exact. Of several fields, the file would hold the last vector.
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {
-    let mut fields = context.fields.iter().copied().rev();
-    let field = fields.find(|field| field.is_vector());
-    let floats = |field| context.dimensions.floats(field, &measured.totals);
-    let data = field.map_or(0, floats) * context.float.size_bytes();
-    Size {
-        bytes: HEADER_BYTES as u64 + data,
-        remark: format!("{} only", field.map_or("the header", Field::name)),
-    }
+    let data = floats(context, measured) * context.float.size_bytes();
+    Size::Exact(HEADER_BYTES as u64 + data)
 }
 
 /// The numbers of one text.

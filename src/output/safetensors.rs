@@ -36,13 +36,9 @@ impl Safetensors<'_> {
     }
 }
 
-/// The size of the file: exact, of the numeric fields.
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {
     let layout = Layout::new(context, &measured.totals, measured.id_bytes);
-    Size {
-        bytes: layout.size_bytes(context),
-        remark: "numeric fields only".to_owned(),
-    }
+    Size::Exact(layout.size_bytes(context))
 }
 
 fn write_value(value: &Value, float: Float, to: &mut dyn Write) -> io::Result<()> {

@@ -30,13 +30,13 @@ pub struct Measured {
     pub json_bytes: u64,
 }
 
-/// The size of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Size {
-    /// In bytes.
-    pub bytes: u64,
-    /// How it was found, or what the file leaves out.
-    pub remark: String,
+/// The size of a file in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// The file will have this size.
+    Exact(u64),
+    /// The file will have about this size.
+    Estimate(u64),
 }
 
 impl Measured {
@@ -65,11 +65,7 @@ impl Measured {
 pub(super) fn json_lines(context: &Context, measured: &Measured) -> Size {
     let numbers = floats(context, measured) * JSON_NUMBER_TENTHS / 10;
     let words = measured.totals.words * JSON_WORD_BYTES;
-    let (bytes, tenths) = (JSON_NUMBER_TENTHS / 10, JSON_NUMBER_TENTHS % 10);
-    Size {
-        bytes: measured.json_bytes + words + numbers,
-        remark: format!("estimated at {bytes}.{tenths} bytes a number"),
-    }
+    Size::Estimate(measured.json_bytes + words + numbers)
 }
 
 pub(super) fn document(context: &Context, measured: &Measured) -> Size {
@@ -77,15 +73,11 @@ pub(super) fn document(context: &Context, measured: &Measured) -> Size {
 }
 
 pub(super) fn parquet(context: &Context, measured: &Measured) -> Size {
-    let number_bytes = context.float.size_bytes();
-    Size {
-        bytes: measured.json_bytes + number_bytes * floats(context, measured),
-        remark: format!("estimated at {number_bytes} bytes a number"),
-    }
+    Size::Estimate(measured.json_bytes + context.float.size_bytes() * floats(context, measured))
 }
 
-/// The numbers of all vectors.
-fn floats(context: &Context, measured: &Measured) -> u64 {
+/// The number of values in all vectors.
+pub(super) fn floats(context: &Context, measured: &Measured) -> u64 {
     let fields = context.fields.iter();
     let floats = |&field: &Field| context.dimensions.floats(field, &measured.totals);
     fields.map(floats).sum()

@@ -183,7 +183,7 @@ def kept_records(program):
         output = ["--batch-tokens", "20", "--fields", "index,pooler_output", "-o", f"{scratch}/out"]
         code, _, said, _ = program.run("cuda", *output, LAUNCHES=90)
         expect(
-            (code, "go on with --resume" in said) == (8, True), f"a GPU that fails: {code}: {said}"
+            (code, "continue with --resume" in said) == (8, True), f"a GPU that fails: {code}: {said}"
         )
         code, _, said, _ = program.run("cuda", *output, "--resume")
         expect((code, said) == (0, ""), f"--resume: {code}: {said}")

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::Counts;
+use crate::app::request::Request;
 use crate::error::{Classify, Kind, Result};
 use crate::output::{Context, OutputFormat, Size};
 use crate::tokenize::{OnLong, TokenOptions};
@@ -12,32 +13,24 @@ use crate::tokenize::{OnLong, TokenOptions};
 /// What a dry run has found.
 pub(crate) struct Report<'a> {
     counts: Counts,
-    /// The size of the output in each format; `None` if the format cannot hold the fields.
-    sizes: Vec<(OutputFormat, Option<Size>)>,
+    format: OutputFormat,
+    size: Size,
     options: &'a TokenOptions,
     context: Context<'a>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(counts: Counts, options: &'a TokenOptions, context: Context<'a>) -> Self {
-        let formats = OutputFormat::ALL.iter().copied();
-        let formats = formats.filter(|format| format.spec().is_typed);
-        let holds_any = |format: OutputFormat| {
-            let mut fields = context.fields.iter();
-            fields.any(|&field| format.holds(field))
-        };
-        let size = |format: OutputFormat| {
-            holds_any(format).then(|| (format.spec().size)(&context, &counts.measured))
-        };
+    pub(super) fn new(counts: Counts, request: &'a Request, context: Context<'a>) -> Self {
         Self {
-            sizes: formats.map(|format| (format, size(format))).collect(),
+            format: request.format,
+            size: (request.format.spec().size)(&context, &counts.measured),
             counts,
-            options,
+            options: &request.tokens,
             context,
         }
     }
 
-    /// Texts whose record would be an error.
+    /// The number of texts whose record would be an error.
     #[must_use]
     pub(crate) fn errors(&self) -> u64 {
         self.counts.errors
@@ -47,12 +40,9 @@ impl<'a> Report<'a> {
     #[must_use]
     pub(crate) fn error_summary(&self) -> Option<String> {
         let Counts {
-            records,
-            errors,
-            first_error,
-            ..
+            records, errors, ..
         } = &self.counts;
-        let first = first_error.as_ref()?;
+        let first = self.counts.first_error.as_ref()?;
         Some(format!(
             "{errors} of {records} texts would be errors, the first: {first}"
         ))
@@ -73,10 +63,7 @@ impl<'a> Report<'a> {
 
     fn json(&self) -> serde_json::Value {
         let counts = &self.counts;
-        let size_bytes = |(format, size): &(OutputFormat, Option<Size>)| {
-            let bytes = size.as_ref().map(|size| size.bytes);
-            (format.name().to_owned(), json!(bytes))
-        };
+        let (Size::Exact(size_bytes) | Size::Estimate(size_bytes)) = self.size;
         json!({
             "model": self.context.model,
             "revision": self.context.commit,
@@ -91,7 +78,8 @@ impl<'a> Report<'a> {
             "max_length": self.options.max_length,
             "texts_too_long": counts.too_long,
             "dropped_tokens": counts.dropped_tokens,
-            "size_bytes": self.sizes.iter().map(size_bytes).collect::<serde_json::Map<_, _>>(),
+            "format": self.format.name(),
+            "size_bytes": size_bytes,
         })
     }
 
@@ -106,7 +94,7 @@ impl<'a> Report<'a> {
         let (median, percentile) = (self.tokens_at(50), self.tokens_at(95));
         writeln!(
             to,
-            "tokens       {total} (a text: median {median}, \
+            "tokens       {total} (per text: median {median}, \
              95th percentile {percentile}, longest {longest})"
         )?;
         let (too_long, max_length) = (counts.too_long, self.options.max_length);
@@ -121,17 +109,12 @@ impl<'a> Report<'a> {
             (_, 0) => writeln!(to, ": {fate}")?,
             (_, dropped) => writeln!(to, ": {fate}, tokens dropped: {dropped}")?,
         }
-        for (format, size) in &self.sizes {
-            let name = format.name();
-            match size {
-                Some(Size { bytes, remark }) => {
-                    let rounded = rounded(*bytes);
-                    writeln!(to, "{name:<11}  {bytes} bytes, {rounded} ({remark})")?;
-                }
-                None => writeln!(to, "{name:<11}  needs pooler_output or embedding")?,
-            }
-        }
-        Ok(())
+        let (bytes, kind) = match self.size {
+            Size::Exact(bytes) => (bytes, "exact"),
+            Size::Estimate(bytes) => (bytes, "estimated"),
+        };
+        let (name, rounded) = (self.format.name(), rounded(bytes));
+        writeln!(to, "{name:<11}  {bytes} bytes, {rounded} ({kind})")
     }
 
     fn total_tokens(&self) -> u64 {

@@ -30,7 +30,7 @@ const MISTAKES: [(&[&str], &str); 24] = [
     ),
     (
         &["--input-format", "lines", "a"],
-        "--input-format says what a line is: a TEXT argument is a text as it stands",
+        "--input-format is for files and standard input: a TEXT argument is one text",
     ),
     (
         &["--resume", "--format", "json", "-o", "x", "a"],
@@ -205,8 +205,7 @@ fn an_option_of_other_tools_names_ours() {
         ("--output-format", "--format"),
         ("--batch_size", "--batch-tokens"),
     ] {
-        let words =
-            format!("error: unexpected argument '{theirs}' found\n  tip: here it is `{ours}`\n");
+        let words = format!("error: unexpected argument '{theirs}' found\n  tip: use `{ours}`\n");
         place.assert_refused(&[theirs, "x", "text"], 2, &words);
     }
 }

@@ -131,7 +131,7 @@ fn a_guess_that_may_be_wrong_is_told_once() {
         ),
         (
             &["--pair-separator", "|", "she", "is"],
-            "warning: --pair-separator `|` is in none of the texts: each is a single segment\n",
+            "warning: no text contains the --pair-separator `|`: each is a single segment\n",
         ),
     ];
     for (arguments, words) in cases {

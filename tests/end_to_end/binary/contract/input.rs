@@ -48,8 +48,7 @@ fn every_line_is_a_text_whatever_is_in_it() {
     let lines = "she\n\n \t\nis\r\n\u{feff}the\na\0b\nx\u{2028}y\n\u{1}\u{2}\n中国 é 🙂\nמים\ne\u{301}\r\r\nlast";
     let (code, stdout, stderr) = place.run_with_input(&TEXTS, lines.as_bytes());
     assert_eq!(code, 0);
-    let warning = "warning: texts of which the vocabulary knows nothing, so that they are `[UNK]` \
-                   alone: 1 of 12\n";
+    let warning = "warning: 1 of 12 texts contain only unknown tokens (`[UNK]`)\n";
     assert_eq!(stderr, warning);
     let records = json_lines(&stdout);
     let expected = [

@@ -65,8 +65,8 @@ fn layers_beyond_those_of_the_config_are_left_out_with_a_warning() {
     let whole = place.record(&["--layers", "2", "--fields", "hidden_states", "she"]);
     edit_config(&place.path().join("model"), "num_hidden_layers", json!(2));
     let arguments = ["--fields", "last_hidden_state", "she"];
-    let warning = "warning: `num_hidden_layers` is 2 in config.json: 1 more in the weights are \
-                   left out\n";
+    let warning = "warning: `num_hidden_layers` is 2 in config.json: ignoring 1 more layer of \
+                   the weights\n";
     let stdout = printed(&place, &arguments, warning);
     let cut = json_lines(&stdout).remove(0);
     assert_eq!(cut["last_hidden_state"], whole["hidden_states"][0]);
@@ -250,9 +250,9 @@ fn info_says_what_a_run_would_download_and_downloads_no_weights() {
     };
     let (online, offline) = (info(&[]), info(&["--offline"]));
     let commit = format!("commit       {COMMIT}");
-    let dtype = "dtype        not known before the weights are there";
+    let dtype = "dtype        unknown until the weights are downloaded";
     let size = "to download  pytorch_model.bin, 10 bytes";
-    let unknown = "to download  the weights; their size is not known offline";
+    let unknown = "to download  the weights (size unknown offline)";
     for (text, download) in [(&online, size), (&offline, unknown)] {
         for line in [commit.as_str(), dtype, download] {
             assert!(

@@ -134,7 +134,7 @@ fn nothing_to_resume_is_no_error() {
     let note = "note: nothing to resume: starting from the beginning\n";
     assert_eq!(place.run(&resume), (0, String::new(), note.to_owned()));
     let first = place.read("out");
-    let note = "note: `out` is complete: it is left as it is\n";
+    let note = "note: `out` is already complete: it is left unchanged\n";
     assert_eq!(place.run(&resume), (0, String::new(), note.to_owned()));
     assert_eq!(
         (place.read("out"), place.names()),
@@ -160,7 +160,7 @@ fn at_a_full_disk_the_finished_records_are_kept() {
     let options = OPTIONS.join(" ");
     let script = format!("ulimit -f 60; \"$0\" \"$@\" {options} -o out < in");
     let (code, _, stderr) = shell(&place, &script);
-    let words = "error: could not write `out`: file too large\n  tip: the finished records are kept: go on with --resume\n";
+    let words = "error: could not write `out`: file too large\n  tip: the finished records are kept: continue with --resume\n";
     assert_eq!((code, stderr.as_str()), (7, words));
     assert_eq!(place.read("out"), "old");
     assert!(kept(&place) > 0);
@@ -179,7 +179,7 @@ fn fail_fast_ends_at_the_first_bad_text_and_goes_on_when_it_is_mended() {
     assert_eq!(json_lines(&stdout).len(), 2);
     let to_file = [&arguments[..], &["-o", "out"]].concat();
     let (code, _, stderr) = place.run(&to_file);
-    let tip = "  tip: the finished records are kept: go on with --resume\n";
+    let tip = "  tip: the finished records are kept: continue with --resume\n";
     assert_eq!((code, stderr), (3, format!("{words}{tip}")));
     place.write("in", "she\nis\ngood\nthe\n");
     let resume = [&to_file[..], &["--resume"]].concat();

@@ -59,7 +59,7 @@ fn the_same_run_again_does_nothing_in_every_format() {
         let arguments = ["-f", "in", "--fields", fields, "-o", &name];
         assert_eq!(place.run(&arguments), (0, String::new(), String::new()));
         let again = [&arguments[..], &["--resume"]].concat();
-        let note = format!("note: `{name}` is complete: it is left as it is\n");
+        let note = format!("note: `{name}` is already complete: it is left unchanged\n");
         assert_leaves(&place, &name, &again, 0, &note);
         // What changes no record may change, and the name of the input too.
         fs::rename(place.path().join("in"), place.path().join("texts")).expect("renamed");
@@ -91,8 +91,8 @@ fn another_run_is_told_by_its_name_in_every_format() {
                 .map(|&it| it.to_owned())
                 .collect::<Vec<_>>()
         };
-        let texts = "its texts are not those of this input";
-        let count = "it has 2 records, and this input has 3 texts";
+        let texts = "its texts are not the texts of this input";
+        let count = "it has 2 records, but this input has 3 texts";
         // All but npy have a field that nobody asks for.
         let dropped = match *form {
             "npy" => "",
@@ -260,8 +260,8 @@ fn a_file_system_without_attributes_is_no_reason_to_fail() {
         );
     }
     assert_eq!(place.run(&arguments), nothing);
-    let note = "note: `out` is there and is left as it is: its file system does not keep which run made \
-                it\n";
+    let note = "note: `out` already exists and is left unchanged: its file system does not record which \
+                run wrote it\n";
     let found = failing(&resume, "getxattr", libc::EOPNOTSUPP);
     assert_eq!(found, (0, String::new(), note.to_owned()));
     let words = "error: could not resume `out`: input/output error\n";

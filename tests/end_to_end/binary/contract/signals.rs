@@ -32,7 +32,7 @@ fn a_file_keeps_the_finished_records_and_a_tip_says_how_to_go_on() {
         assert_eq!((code, stdout.as_str()), (expected, ""));
         let program = env!("CARGO_BIN_EXE_bert-embed");
         let tip = format!(
-            "  tip: go on with: {program} --resume --offline -m model --fields index,text -o out\n"
+            "  tip: continue with: {program} --resume --offline -m model --fields index,text -o out\n"
         );
         assert_eq!(stderr, tip);
         assert_eq!(place.read("out"), "old");

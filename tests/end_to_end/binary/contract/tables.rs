@@ -195,7 +195,7 @@ fn a_table_without_the_column_is_refused_with_its_columns() {
                 "|",
             ],
             2,
-            "error: --pair-separator and --input-format tsv do not go together\n  tip: the second segment has a column or key of its own, see --pair-column: leave --pair-separator out\n",
+            "error: --pair-separator and --input-format tsv do not go together\n  tip: the second segment has its own column or key, see --pair-column: leave --pair-separator out\n",
         ),
     ];
     for (arguments, code, words) in cases {

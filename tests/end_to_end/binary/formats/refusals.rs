@@ -11,7 +11,7 @@ use crate::support::command::run;
 const MISTAKES: &[(&[&str], &str)] = &[
     (
         &["-o", "x.npy"],
-        "npy holds one field, pooler_output or embedding: neither was asked for",
+        "npy holds one field, pooler_output or embedding: neither is selected",
     ),
     (
         &["-o", "x.npy", "--fields", "index,pooler_output"],
@@ -27,7 +27,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     ),
     (
         &["-o", "x.safetensors", "--fields", "input_ids,tokens"],
-        "safetensors holds numbers only: `tokens` is not among index, id, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, attentions, embedding",
+        "safetensors holds numeric fields only: `tokens` is not one of index, id, input_ids, token_type_ids, attention_mask, special_tokens_mask, offset_mapping, word_ids, last_hidden_state, pooler_output, hidden_states, attentions, embedding",
     ),
     (
         &["--format", "safetensors"],

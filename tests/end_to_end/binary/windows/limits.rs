@@ -116,7 +116,7 @@ fn what_does_not_go_together_is_refused() {
                 "--stride",
                 "18",
             ],
-            "error: --stride is 18: a window of 20 tokens has 18 of the text, and the next one must begin behind its first\n",
+            "error: --stride is 18: a window of 20 tokens has 18 of the text, so the next window would not advance\n",
         ),
         (
             &["--stride", "5"],
