@@ -20,7 +20,7 @@ use crate::record::RunCounts;
 /// # Errors
 /// [`crate::error::Kind::Usage`] if the interrupted run had other settings;
 /// [`crate::error::Kind::Output`] if the run that completed the output had other settings, or if
-/// files are damaged or unusable; [`crate::error::Kind::Model`] if the model's files cannot be read.
+/// files are damaged or unusable; [`crate::error::Kind::Model`] if the model is unreadable.
 pub(crate) fn begin(
     arguments: &Arguments,
     request: &Request,
@@ -61,8 +61,8 @@ pub(crate) fn leave(
     }) = finished
     else {
         notes::note(&format!(
-            "{name} already exists and is left unchanged: its file system does not record which run \
-             wrote it"
+            "{name} already exists and is left unchanged: its file system does not record which \
+             run wrote it"
         ));
         return Ok(());
     };

@@ -15,8 +15,8 @@ impl<'a> Pickle<'a> {
     /// Reads the pickle at the start of `bytes`.
     ///
     /// # Errors
-    /// It is damaged, too large, or holds anything but tensors, dictionaries, lists, tuples, strings
-    /// and numbers.
+    /// It is damaged, too large, or holds anything but tensors, dictionaries, lists, tuples,
+    /// strings and numbers.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let mut machine = Machine {
             bytes,
