@@ -75,13 +75,15 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with this cause, whose chain of contexts becomes the message.
+    /// An error with this cause, whose chain of contexts becomes the message. An [`Error`] in the
+    /// chain keeps its kind and tip; any other cause is of `kind`.
     pub fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
-        Self {
-            kind,
-            cause: cause.into(),
-            tip: None,
-        }
+        let cause = cause.into();
+        let (kind, tip) = match cause.downcast_ref::<Self>() {
+            Some(inner) => (inner.kind, inner.tip.clone()),
+            None => (kind, None),
+        };
+        Self { kind, cause, tip }
     }
 
     /// An error without a deeper cause.

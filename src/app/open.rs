@@ -11,7 +11,7 @@ use crate::cli::Arguments;
 use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::input::{self, Texts};
 use crate::notes;
-use crate::output::{Destination, PartialPolicy, look_at};
+use crate::output::{Destination, PartialPolicy, metadata_if_exists};
 
 /// The texts that `arguments` name.
 ///
@@ -91,10 +91,10 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
 
 /// Whether the input and the output are the same regular file.
 fn same_file(input: &Path, output: &Path) -> Result<bool> {
-    let input_metadata = look_at(input)
+    let input_metadata = metadata_if_exists(input)
         .with_context(|| format!("could not read `{}`", input.display()))
         .kind(Kind::Input)?;
-    let output_metadata = look_at(output)
+    let output_metadata = metadata_if_exists(output)
         .with_context(|| format!("could not write `{}`", output.display()))
         .kind(Kind::Output)?;
     let identity = |there: Metadata| there.is_file().then(|| (there.dev(), there.ino()));

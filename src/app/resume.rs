@@ -11,7 +11,7 @@ use crate::hub::{self, Snapshot};
 use crate::input::Texts;
 use crate::notes;
 use crate::ops::device::{self, Device};
-use crate::output::{Begun, Destination, Finished};
+use crate::output::{CompletedRecords, Destination, OutputStatus};
 use crate::pipeline::{self, Plan};
 use crate::record::RunCounts;
 
@@ -27,9 +27,9 @@ pub(crate) fn begin(
     snapshot: &Snapshot,
     device: &Device,
     destination: &mut Destination,
-) -> Result<Begun> {
+) -> Result<OutputStatus> {
     if destination.partial_path().is_none() {
-        return Ok(Begun::Open(RunCounts::default()));
+        return Ok(OutputStatus::Unfinished(RunCounts::default()));
     }
     let mut settings = vec![
         ("the program".to_owned(), program()),
@@ -38,7 +38,7 @@ pub(crate) fn begin(
     ];
     settings.extend(compared(arguments, request)?);
     let begun = destination.begin(&settings)?;
-    if arguments.resume && begun == Begun::Open(RunCounts::default()) {
+    if arguments.resume && begun == OutputStatus::Unfinished(RunCounts::default()) {
         notes::note("nothing to resume: starting from the beginning");
     }
     Ok(begun)
@@ -49,13 +49,13 @@ pub(crate) fn begin(
 /// # Errors
 /// [`crate::error::Kind::Output`] if it has other records; or reading or tokenizing fails.
 pub(crate) fn leave(
-    finished: Option<Finished>,
+    finished: Option<CompletedRecords>,
     destination: &Destination,
     plan: Plan,
     texts: Texts,
 ) -> Result<()> {
     let name = destination.name();
-    let Some(Finished {
+    let Some(CompletedRecords {
         records,
         texts: hash,
     }) = finished

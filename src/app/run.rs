@@ -19,7 +19,7 @@ use crate::model::BertModel;
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
-use crate::output::{self, Begun, Context, OutputFormat};
+use crate::output::{self, Context, OutputFormat, OutputStatus};
 use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
@@ -68,8 +68,8 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let (snapshot, config) = locate(&arguments.model, &arguments.options, true)?;
     let request = request(arguments, &snapshot, &config, device::batch_tokens(&device))?;
     let done = match resume::begin(arguments, &request, &snapshot, &device, &mut destination)? {
-        Begun::Open(done) => done,
-        Begun::Complete(finished) => {
+        OutputStatus::Unfinished(done) => done,
+        OutputStatus::Complete(finished) => {
             let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
             let nothing_done = RunCounts::default();
             let plan = request.plan((&tokenizer, prompt_tokens), &nothing_done);

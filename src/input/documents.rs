@@ -24,7 +24,7 @@ pub(super) fn read(file: &InputFile) -> InputItem {
     });
     let size_bytes = bytes.len() as u64;
     let place = Place {
-        file: file.name_of_several.clone(),
+        file: file.name_in_records.clone(),
         ..Place::default()
     };
     let id = Some(Id::String(file.path.display().to_string()));

@@ -144,7 +144,7 @@ impl TextLines {
     fn placed(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
         let (line, source) = (self.line_number, &self.source);
         let name = format_args!("line {line} of `{}`", source.name);
-        placed(text, name, source.name_of_several.clone(), Some(line))
+        placed(text, name, source.name_in_records.clone(), Some(line))
     }
 
     /// Skips to the next line end and returns how many bytes that were.

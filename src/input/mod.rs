@@ -130,13 +130,13 @@ pub(crate) fn from_files(files: &[PathBuf], options: InputOptions) -> Result<Tex
     let options = Arc::new(options);
     for path in files {
         let format = options.format_of(path);
-        let (file, metadata) = InputFile::look(path, files.len() == 1)?;
+        let (file, metadata) = InputFile::find(path, files.len() == 1)?;
         let is_directory = metadata.is_some_and(|metadata| metadata.is_dir());
         match (is_directory, format) {
             (false, _) => sources.push((file, format)),
             (true, InputFormat::Documents) => {
                 for path in documents::below(path)? {
-                    let (file, _) = InputFile::look(&path, false)?;
+                    let (file, _) = InputFile::find(&path, false)?;
                     sources.push((file, format));
                 }
             }

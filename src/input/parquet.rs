@@ -91,7 +91,7 @@ impl ParquetRows {
         let text = self.text(row);
         let (row, file) = (self.row_number, &self.file);
         let name = format_args!("row {row} of `{}`", file.name);
-        let text = placed(text, name, file.name_of_several.clone(), None);
+        let text = placed(text, name, file.name_in_records.clone(), None);
         let size_bytes = text.as_ref().map_or(0, size_bytes);
         Ok(Some(InputItem { text, size_bytes }))
     }

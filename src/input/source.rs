@@ -1,5 +1,5 @@
-//! A file or standard input as bytes: decompressed, judged by its first bytes, without a byte order
-//! mark.
+//! A file or standard input as a stream of text: decompressed, checked by its first bytes, without
+//! its byte order mark.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
@@ -22,18 +22,18 @@ pub(super) struct InputFile {
     pub(super) path: PathBuf,
     /// Its name in messages.
     pub(super) name: Arc<str>,
-    /// Its name in records, if the input has other files.
-    pub(super) name_of_several: Option<Arc<str>>,
-    /// Its size when the run began; `None` for a stream.
+    /// Its name in records; `None` if it is the only file.
+    pub(super) name_in_records: Option<Arc<str>>,
+    /// Its size when the run started; `None` for a stream.
     pub(super) size_bytes: Option<u64>,
 }
 
 impl InputFile {
-    /// Looks at the file at `path`, or at standard input for `-`.
+    /// The file at `path`, with its metadata; `-` is standard input.
     ///
     /// # Errors
     /// [`Kind::Input`] if it does not exist.
-    pub(super) fn look(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
+    pub(super) fn find(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
         let (name, metadata): (Arc<str>, _) = if path == Path::new("-") {
             ("standard input".into(), None)
         } else {
@@ -44,14 +44,14 @@ impl InputFile {
         let regular = metadata.as_ref().filter(|metadata| metadata.is_file());
         let file = Self {
             path: path.to_owned(),
-            name_of_several: (!is_only).then(|| Arc::clone(&name)),
+            name_in_records: (!is_only).then(|| Arc::clone(&name)),
             name,
             size_bytes: regular.map(Metadata::len),
         };
         Ok((file, metadata))
     }
 
-    /// How many bytes of text it holds, if that is known without reading it.
+    /// How many bytes of text it holds, if the file size says so.
     pub(super) fn text_bytes(&self, format: InputFormat) -> Option<u64> {
         let is_known = !is_compressed(&self.path) && format != InputFormat::Parquet;
         self.size_bytes.filter(|_| is_known)
@@ -71,27 +71,27 @@ impl InputFile {
             .kind(Kind::Input)
     }
 
-    /// The text in the file; `has_nul` means that NUL may occur in it.
+    /// The text in the file.
     ///
     /// # Errors
-    /// [`Kind::Input`] if it cannot be read, or holds no text.
-    pub(super) fn text(&self, has_nul: bool) -> Result<NamedReader> {
+    /// [`Kind::Input`] if it cannot be read, or is not text.
+    pub(super) fn text(&self, null_ends_texts: bool) -> Result<NamedReader> {
         let reader: Box<dyn Read + Send> = if self.is_standard_input() {
             Box::new(standard_streams::input()?)
         } else {
-            Box::new(Whole {
+            Box::new(ShrinkDetector {
                 file: self.open()?,
-                missing_bytes: self.size_bytes.unwrap_or(0),
+                bytes_left: self.size_bytes.unwrap_or(0),
             })
         };
         NamedReader {
             name: Arc::clone(&self.name),
-            name_of_several: self.name_of_several.clone(),
+            name_in_records: self.name_in_records.clone(),
             is_standard_input: self.is_standard_input(),
-            reader: buffered(Uninterrupted(reader)),
+            reader: buffered(RetryInterrupted(reader)),
         }
         .decompressed()?
-        .judged(has_nul)
+        .checked(null_ends_texts)
     }
 }
 
@@ -99,27 +99,27 @@ fn could_not_read(name: &str) -> String {
     format!("could not read `{name}`")
 }
 
-/// A file that must still have as many bytes as when the run began.
-struct Whole {
+/// Fails if the file ends before the size that it had when the run started.
+struct ShrinkDetector {
     file: File,
-    missing_bytes: u64,
+    bytes_left: u64,
 }
 
-impl Read for Whole {
+impl Read for ShrinkDetector {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        if read == 0 && self.missing_bytes > 0 && !buffer.is_empty() {
+        if read == 0 && self.bytes_left > 0 && !buffer.is_empty() {
             return Err(io::Error::other("it became shorter while it was read"));
         }
-        self.missing_bytes = self.missing_bytes.saturating_sub(read as u64);
+        self.bytes_left = self.bytes_left.saturating_sub(read as u64);
         Ok(read)
     }
 }
 
-/// Reads again after a signal.
-struct Uninterrupted<R>(R);
+/// Retries a read that a signal has interrupted.
+struct RetryInterrupted<R>(R);
 
-impl<R: Read> Read for Uninterrupted<R> {
+impl<R: Read> Read for RetryInterrupted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.read(buffer) {
@@ -134,31 +134,29 @@ fn buffered(reader: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(BUFFER_BYTES, reader))
 }
 
-/// Text of one file, with the name that messages give it.
+/// The text of one file, and what messages and records call it.
 pub(super) struct NamedReader {
     pub(super) name: Arc<str>,
-    /// The name if the input has other files.
-    pub(super) name_of_several: Option<Arc<str>>,
+    pub(super) name_in_records: Option<Arc<str>>,
     pub(super) is_standard_input: bool,
     pub(super) reader: Box<dyn BufRead + Send>,
 }
 
 impl NamedReader {
-    /// The only source of the input, called `name`, that reads from `reader`.
     #[cfg(test)]
     pub(super) fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
         Self {
             name: name.into(),
-            name_of_several: None,
+            name_in_records: None,
             is_standard_input: false,
             reader: Box::new(reader),
         }
     }
 
-    /// What could be read so far.
+    /// The first bytes, which stay in the reader: a line, or what fits into its buffer.
     ///
     /// # Errors
-    /// [`Kind::Input`] if nothing can be read.
+    /// [`Kind::Input`] if the source cannot be read.
     pub(super) fn head(&mut self) -> Result<&[u8]> {
         self.fill().map_err(|cause| self.failed(cause))?;
         let name = &self.name;
@@ -166,8 +164,7 @@ impl NamedReader {
         head.with_context(|| could_not_read(name)).kind(Kind::Input)
     }
 
-    /// Reads until the buffer holds a line, or as many bytes as the longest beginning that is
-    /// checked.
+    /// Reads until the buffer holds a line or the longest byte order mark: a pipe may give less.
     fn fill(&mut self) -> io::Result<()> {
         const MARK_BYTES: usize = 4;
         let mut head = Vec::new();
@@ -188,12 +185,11 @@ impl NamedReader {
         }
     }
 
-    /// Why the source can no longer be read.
     pub(super) fn failed(&self, cause: io::Error) -> Error {
         Error::new(Kind::Input, cause).context(could_not_read(&self.name))
     }
 
-    /// The content of the gzip or zstd file, or the file itself.
+    /// The content of a gzip or zstd file, or the file itself.
     fn decompressed(mut self) -> Result<Self> {
         let head = self.head()?;
         let is_gzip = head.starts_with(b"\x1f\x8b");
@@ -210,21 +206,19 @@ impl NamedReader {
         Ok(self)
     }
 
-    /// The source without its byte order mark, if it holds text.
-    fn judged(mut self, has_nul: bool) -> Result<Self> {
+    /// The source without its byte order mark, if it is text.
+    fn checked(mut self, null_ends_texts: bool) -> Result<Self> {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         let head = self.head()?;
-        if let Some(no_text) = first_bytes::judge(head, has_nul) {
-            let error = Error::message(Kind::Input, format!("it is {}, not text", no_text.what));
+        if let Some(found) = first_bytes::recognize(head, null_ends_texts) {
+            let error = Error::message(Kind::Input, format!("it is {}, not text", found.what));
             let error = error.context(could_not_read(&self.name));
-            return Err(match no_text.command {
+            return Err(match found.command {
                 Some(command) if self.is_standard_input => {
                     error.with_tip(format!("… | {command} | bert-embed …"))
                 }
                 Some(command) => error.with_tip(format!("{command} {} | bert-embed …", self.name)),
-                None if no_text.what == "a parquet file" => {
-                    error.with_tip("--input-format parquet")
-                }
+                None if found.what == "a parquet file" => error.with_tip("--input-format parquet"),
                 None => error,
             });
         }

@@ -53,7 +53,7 @@ impl Table {
     fn next_item(&mut self) -> Result<Option<InputItem>> {
         let (name, file) = {
             let source = &self.rows.source;
-            (Arc::clone(&source.name), source.name_of_several.clone())
+            (Arc::clone(&source.name), source.name_in_records.clone())
         };
         let Some(row) = self.rows.next_row()? else {
             return Ok(None);

@@ -19,7 +19,8 @@ use std::io::{BufReader, Write};
 
 pub(crate) use compressed::Compression;
 pub(crate) use destination::{
-    Begun, Destination, Finished, KEEP_EVERY, PartialPolicy, Settings, look_at,
+    CompletedRecords, Destination, OutputStatus, PartialPolicy, SYNC_INTERVAL, Settings,
+    metadata_if_exists,
 };
 pub(crate) use float::Float;
 pub(crate) use format::{Fields, FileEnding, NotResumable, OutputFormat};

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use crate::error::{Error, Kind, Result};
 use crate::input::TextOrBad;
-use crate::output::{Destination, KEEP_EVERY, RecordWriter};
+use crate::output::{Destination, RecordWriter, SYNC_INTERVAL};
 use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
@@ -30,7 +30,7 @@ pub(crate) fn write_all<'a>(
     from: &Receiver<EncodedBatch>,
 ) -> Result<(Writer<'a>, RunProgress)> {
     loop {
-        match from.recv_timeout(KEEP_EVERY) {
+        match from.recv_timeout(SYNC_INTERVAL) {
             Ok(batch) => {
                 let tokens = batch_tokens(&batch.windows);
                 writer.write(batch)?;
@@ -103,7 +103,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes sure that the records written so far survive an interruption, if the output can be
-    /// continued here: at the latest after [`KEEP_EVERY`], or `now`. A stream has them already.
+    /// continued here: at the latest after [`SYNC_INTERVAL`], or `now`. A stream has them already.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
@@ -112,7 +112,7 @@ impl<'a> Writer<'a> {
         if every.is_some_and(|every| !self.counts.records.is_multiple_of(every)) {
             return Ok(());
         }
-        self.destination.keep(&self.counts, now)
+        self.destination.sync(&self.counts, now)
     }
 
     /// All records that the output holds.

@@ -1,34 +1,35 @@
-//! How a partial output takes its name: as it is, or as the file that a format makes of it.
+//! The end of a run: the records, or the file that a format assembles from them, take FILE's name.
 
 use std::fs;
 use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 
-use super::fingerprint::{Checked, Fingerprint};
-use super::origin::Origin;
-use super::partial::{Partial, in_the_way, start_anew};
-use super::side_file::{SideFile, beside, sync_directory};
-use super::state::Mark;
+use anyhow::Result;
+
+use super::fingerprint::{Fingerprint, FingerprintWriter};
+use super::partial::{PartialOutput, in_the_way};
+use super::provenance;
+use super::resume_file::SyncPoint;
+use super::side_file::{SideFile, side_path, start_over_tip, sync_directory};
 use super::{Assembly, BUFFER_BYTES};
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::record::RunCounts;
 
-/// A file made of the data, before it takes its name.
+/// `FILE.assembled`, before it is renamed.
 struct Assembled {
     file: SideFile,
     fingerprint: Fingerprint,
 }
 
-impl Partial {
-    /// Gives the complete file, with the records of `counts`, its name; with an `assembly`, the
-    /// file that it makes of the data.
+impl PartialOutput {
+    /// Gives the complete file, with the records of `counts`, its name.
     pub(super) fn finish(
         mut self: Box<Self>,
         counts: &RunCounts,
         assembly: Option<&dyn Assembly>,
     ) -> Result<()> {
-        self.data.flush().kind(Kind::Output)?;
-        self.check_size().kind(Kind::Output)?;
+        self.data.flush()?;
+        self.check_size()?;
         match assembly {
             None => self.rename(None, counts)?,
             Some(assembly) => {
@@ -37,62 +38,52 @@ impl Partial {
                     .inspect_err(|_| assembled.file.remove_if_new())?;
             }
         }
-        sync_directory(&self.target).kind(Kind::Output)?;
-        self.remove_side_files().kind(Kind::Output)
+        sync_directory(&self.target)?;
+        self.remove_side_files()
     }
 
     /// Gives `assembled` or the data the output's name.
     fn rename(&mut self, assembled: Option<&Assembled>, counts: &RunCounts) -> Result<()> {
-        let (file, fingerprint) = match assembled {
+        let (file, data) = match assembled {
             Some(Assembled { file, fingerprint }) => (file, *fingerprint),
             None => (self.data.to.get_ref(), self.data.written),
         };
-        if let (true, Some(settings)) = (self.is_kept(), &self.state.settings) {
-            Origin::new(fingerprint, settings, counts).write(&file.file);
+        if let (true, Some(settings)) = (self.survives(), &self.resume_file.settings) {
+            provenance::write(&file.file, data, settings, counts);
         }
-        let mark = Mark {
-            data: fingerprint,
-            counts: counts.clone(),
-        };
-        file.make_durable(self.permissions.as_ref())
-            .and_then(|()| self.state.finish(mark))
-            .kind(Kind::Output)?;
-        if !file.is_in_place().kind(Kind::Output)? {
+        file.make_durable(self.permissions.as_ref())?;
+        let counts = counts.clone();
+        self.resume_file.finish(SyncPoint { data, counts })?;
+        if !file.is_in_place()? {
             let path = file.path.display();
             let cause = format!("`{path}` was replaced or removed while this run wrote it");
-            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
+            let tip = start_over_tip(&self.resume_file.file.path);
+            return Err(Error::message(Kind::Output, cause).with_tip(tip).into());
         }
-        fs::rename(&file.path, &self.target).kind(Kind::Output)?;
+        fs::rename(&file.path, &self.target)?;
         self.is_finished = true;
         Ok(())
     }
 
-    /// Makes the file that `assembly` makes of the data, beside them.
     fn assemble(&self, assembly: &dyn Assembly) -> Result<Assembled> {
-        let data = self.side_file();
-        let log = data.file.try_clone().kind(Kind::Output)?;
-        let mut log = BufReader::with_capacity(BUFFER_BYTES, log);
-        let metadata = data.file.metadata().kind(Kind::Output)?;
-        let mode = metadata.permissions().mode();
-        let path = beside(&self.target, ".assembled");
-        let file = SideFile::open(&path, mode & 0o777).kind(Kind::Output)?;
+        let data = &self.data_file().file;
+        let mut log = BufReader::with_capacity(BUFFER_BYTES, data.try_clone()?);
+        let mode = data.metadata()?.permissions().mode();
+        let path = side_path(&self.target, ".assembled");
+        let file = SideFile::open(&path, mode & 0o777)?;
         if !file.is_new {
             return Err(in_the_way(&path));
         }
         let to = BufWriter::with_capacity(BUFFER_BYTES, &file.file);
-        let mut to = Checked::new(to);
-        let written = assembly
-            .assemble(&mut log, &mut to)
-            .and_then(|()| to.flush().kind(Kind::Output));
+        let mut to = FingerprintWriter::new(to);
+        let mut write = || -> Result<()> {
+            assembly.assemble(&mut log, &mut to)?;
+            Ok(to.flush()?)
+        };
+        // The data are kept, so the file can be assembled again.
+        write().inspect_err(|_| file.remove_if_new())?;
         let fingerprint = to.written;
         drop(to);
-        match written {
-            Ok(()) => Ok(Assembled { file, fingerprint }),
-            Err(error) => {
-                // The data are kept, so the file can be made again.
-                file.remove_if_new();
-                Err(error)
-            }
-        }
+        Ok(Assembled { file, fingerprint })
     }
 }

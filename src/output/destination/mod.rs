@@ -2,10 +2,10 @@
 
 mod fingerprint;
 mod finish;
-mod origin;
 mod partial;
+mod provenance;
+mod resume_file;
 mod side_file;
-mod state;
 mod target;
 
 use std::io::{self, BufWriter, Write};
@@ -17,42 +17,40 @@ use super::Assembly;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::record::RunCounts;
 use crate::standard_streams;
-pub(crate) use origin::Finished;
-use partial::Partial;
-pub(crate) use partial::{Begun, KEEP_EVERY, PartialPolicy};
-pub(crate) use state::Settings;
+use partial::PartialOutput;
+pub(crate) use partial::{OutputStatus, PartialPolicy, SYNC_INTERVAL};
+pub(crate) use provenance::CompletedRecords;
+pub(crate) use resume_file::Settings;
 use target::Target;
-pub(crate) use target::look_at;
+pub(crate) use target::metadata_if_exists;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// An open output.
 pub(crate) struct Destination {
-    writer: Inner,
+    sink: Sink,
     /// What messages call it.
     name: String,
 }
 
-enum Inner {
-    /// Standard output, a pipe or a device: written as it comes.
+enum Sink {
+    /// Standard output, a pipe or a device.
     Stream(BufWriter<Box<dyn Write + Send>>),
-    /// A file that takes its place when all is written.
-    File(Box<Partial>),
+    /// A file that takes its name when complete.
+    File(Box<PartialOutput>),
 }
 
 impl Destination {
-    /// Standard output.
-    ///
     /// # Errors
     /// [`Kind::Output`] if it was closed when the process started.
     pub(crate) fn standard_output() -> Result<Self> {
-        let writer = Inner::stream(standard_streams::output()?);
+        let sink = Sink::stream(standard_streams::output()?);
         let name = "standard output".to_owned();
-        Ok(Self { writer, name })
+        Ok(Self { sink, name })
     }
 
-    /// The file at `path`, or what a link there points to; a pipe or a device is streamed to,
-    /// and `-` is standard output.
+    /// The file at `path`, or what a link there points to; a pipe or a device is a stream, and `-`
+    /// is standard output.
     ///
     /// Nothing is changed at `path` before [`Destination::finish`].
     ///
@@ -64,99 +62,98 @@ impl Destination {
             return Self::standard_output();
         }
         let name = format!("`{}`", path.display());
-        let writer = Inner::open(path, policy)
-            .map_err(|error| error.context(format!("could not write {name}")))?;
-        Ok(Self { writer, name })
+        let sink = Sink::open(path, policy);
+        let sink = sink.with_context(|| format!("could not write {name}"));
+        let sink = sink.kind(Kind::Output)?;
+        Ok(Self { sink, name })
     }
 
-    /// Prepares for writing records of `settings`, behind those that an interrupted run has already
-    /// written, if the output is not complete.
+    /// Prepares for writing records of `settings` after those of an interrupted run, unless the
+    /// output is complete.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the interrupted run had other settings; [`Kind::Output`] if the run that
-    /// completed the output had, if it cannot be told, or if files are damaged or cannot be read or
-    /// written.
-    pub(crate) fn begin(&mut self, settings: &Settings) -> Result<Begun> {
-        match &mut self.writer {
-            Inner::Stream(_) => Ok(Begun::Open(RunCounts::default())),
-            Inner::File(partial) => partial
+    /// completed the output had, if nothing records which run that was, or if files are damaged or
+    /// cannot be read or written.
+    pub(crate) fn begin(&mut self, settings: &Settings) -> Result<OutputStatus> {
+        match &mut self.sink {
+            Sink::Stream(_) => Ok(OutputStatus::Unfinished(RunCounts::default())),
+            Sink::File(partial) => partial
                 .begin(settings)
-                .map_err(|error| error.context(format!("could not resume {}", self.name))),
+                .with_context(|| format!("could not resume {}", self.name))
+                .kind(Kind::Output),
         }
     }
 
-    /// The error if the output is complete, but of another run, because of `cause`.
+    /// The error if a different run has completed the output, as `cause` shows.
     #[must_use]
     pub(crate) fn of_another_run(&self, cause: &str) -> Error {
-        let message = format!("it is complete, of another run: {cause}");
-        Error::message(Kind::Output, message)
+        Error::message(Kind::Output, provenance::of_another_run(cause))
             .context(format!("could not resume {}", self.name))
-            .with_tip(origin::REPLACE)
+            .with_tip(provenance::REPLACE)
     }
 
-    /// Where the records are kept if the run is interrupted.
+    /// Where the records are if the run is interrupted.
     #[must_use]
     pub(crate) fn partial_path(&self) -> Option<&Path> {
-        match &self.writer {
-            Inner::Stream(_) => None,
-            Inner::File(partial) => partial.kept_path(),
+        match &self.sink {
+            Sink::Stream(_) => None,
+            Sink::File(partial) => partial.surviving_path(),
         }
     }
 
-    /// What messages call it.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is written as it comes rather than a file.
     #[must_use]
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.writer, Inner::Stream(_))
+        matches!(self.sink, Sink::Stream(_))
     }
 
-    /// Makes the records of `counts`, which are all that was written so far, visible to a reader of
-    /// the stream. In a partial file they outlive an interruption, at the latest after
-    /// [`KEEP_EVERY`] or if it must be `now`.
+    /// Passes everything written so far, the records of `counts`, to the reader of a stream. In a
+    /// file they survive an interruption after at most [`SYNC_INTERVAL`], or `now`.
     ///
     /// # Errors
     /// [`Kind::Output`] if it cannot be written.
-    pub(crate) fn keep(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
-        let kept = match &mut self.writer {
-            Inner::Stream(stream) => stream.flush().map_err(anyhow::Error::from),
-            Inner::File(partial) => partial.keep(counts, now),
+    pub(crate) fn sync(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
+        let synced = match &mut self.sink {
+            Sink::Stream(stream) => stream.flush().map_err(anyhow::Error::from),
+            Sink::File(partial) => partial.sync(counts, now),
         };
-        kept.with_context(|| format!("could not write {}", self.name))
+        synced
+            .with_context(|| format!("could not write {}", self.name))
             .kind(Kind::Output)
     }
 
-    /// Writes out what is buffered and gives the file, with the records of `counts`, its name; with
-    /// an `assembly`, the file that it makes of all that was written. The records must have been
-    /// kept before.
+    /// Gives the file, with the records of `counts`, its name; with an `assembly`, the file that it
+    /// makes of everything written. The records must have been synced.
     ///
     /// # Errors
-    /// [`Kind::Output`] if it cannot be written; the old file is then still there.
+    /// [`Kind::Output`] if it cannot be written; the old file is then unchanged.
     pub(crate) fn finish(self, counts: &RunCounts, assembly: Option<&dyn Assembly>) -> Result<()> {
-        let Self { writer, name } = self;
-        let finished = match writer {
-            Inner::Stream(mut stream) => stream.flush().kind(Kind::Output),
-            Inner::File(partial) => partial.finish(counts, assembly),
+        let finished = match self.sink {
+            Sink::Stream(mut stream) => stream.flush().map_err(anyhow::Error::from),
+            Sink::File(partial) => partial.finish(counts, assembly),
         };
-        finished.map_err(|error| error.context(format!("could not write {name}")))
+        finished
+            .with_context(|| format!("could not write {}", self.name))
+            .kind(Kind::Output)
     }
 }
 
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.as_write().write(bytes)
+        self.sink.as_write().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.as_write().flush()
+        self.sink.as_write().flush()
     }
 }
 
-impl Inner {
+impl Sink {
     fn stream(to: impl Write + Send + 'static) -> Self {
         Self::Stream(BufWriter::with_capacity(BUFFER_BYTES, Box::new(to)))
     }
@@ -168,11 +165,11 @@ impl Inner {
         }
     }
 
-    fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {
-        Ok(match target::resolve(path).kind(Kind::Output)? {
+    fn open(path: &Path, policy: PartialPolicy) -> anyhow::Result<Self> {
+        Ok(match Target::resolve(path)? {
             Target::Stream(file) => Self::stream(file),
             Target::File { path, permissions } => {
-                Self::File(Box::new(Partial::open(path, permissions, policy)?))
+                Self::File(Box::new(PartialOutput::open(path, permissions, policy)?))
             }
         })
     }

@@ -1,8 +1,8 @@
-//! An output file in the making: `FILE.partial` with the records, beside it `FILE.resume` with how
-//! far they go, and `FILE.assembled` for the moment in which a format makes its file of them.
+//! An unfinished output: `FILE.partial` has the records, `FILE.resume` how many of them are on the
+//! disk, and `FILE.assembled` exists only while a format makes its file of them.
 //!
-//! Records count as kept when their bytes have reached the disk, so neither a kill nor a power cut
-//! leaves a record that is counted and not there.
+//! A record counts only when its bytes are on the disk, so no kill and no power cut leaves a record
+//! that is counted and missing.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -10,172 +10,169 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 
 use super::BUFFER_BYTES;
-use super::fingerprint::{Checked, Fingerprint};
-use super::origin::{Finished, difference, finished};
-use super::side_file::{SideFile, beside, reading_as_it_is, remove_if_there, sync_directory};
-use super::state::{self, Mark, Settings, State};
-use crate::error::{Classify, Error, Kind, Result};
+use super::fingerprint::{Fingerprint, FingerprintWriter};
+use super::provenance::{self, CompletedRecords};
+use super::resume_file::{self, ResumeFile, Settings, SyncPoint};
+use super::side_file::{
+    SideFile, open_no_follow, remove_if_exists, side_path, start_over_tip, sync_directory,
+};
+use crate::error::{Error, Kind};
 use crate::record::RunCounts;
 
-/// Records are kept this often, as syncing takes a disk some milliseconds.
-pub(crate) const KEEP_EVERY: Duration = Duration::from_millis(200);
+/// How often records are synced, which takes a disk some milliseconds.
+pub(crate) const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What becomes of a file that is not finished.
+/// What happens to an unfinished output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartialPolicy {
-    /// It is of no use and is removed.
+    /// It is useless and removed.
     Dropped,
-    /// It stays, and there must be none from an earlier run.
+    /// It stays, and an earlier run must not have left one.
     Kept,
-    /// It stays, and one from an earlier run is continued.
+    /// It stays, and an earlier run's is continued.
     Resumed,
 }
 
-/// What a run finds when it begins.
+/// What a run finds of an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// An output that already has these records, or none.
-    Open(RunCounts),
-    /// A complete output. Its run had the same settings; `None` if its file system keeps no
-    /// attributes, so that it cannot tell.
-    Complete(Option<Finished>),
+pub(crate) enum OutputStatus {
+    /// These records are written, perhaps none.
+    Unfinished(RunCounts),
+    /// A run with the same settings has completed it; `None` if the file system has no attributes
+    /// to say so.
+    Complete(Option<CompletedRecords>),
 }
 
-/// A file that is written where an interrupted run stopped, and takes its name when all is there.
-pub(super) struct Partial {
+/// Continues where an interrupted run stopped, and takes its name when complete.
+pub(super) struct PartialOutput {
     pub(super) target: PathBuf,
-    /// Those of the file that it replaces.
+    /// Permissions of the file that it replaces.
     pub(super) permissions: Option<Permissions>,
     policy: PartialPolicy,
-    /// The records, with the fingerprint of all bytes that were written.
-    pub(super) data: Checked<BufWriter<SideFile>>,
-    pub(super) state: State,
-    /// When records were last kept.
-    kept: Option<Instant>,
+    /// `FILE.partial`, and the fingerprint of all its bytes.
+    pub(super) data: FingerprintWriter<BufWriter<SideFile>>,
+    pub(super) resume_file: ResumeFile,
+    synced: Option<Instant>,
     /// Whether `target` is the new file.
     pub(super) is_finished: bool,
 }
 
-impl Partial {
-    /// Opens the partial output for `target`.
+impl PartialOutput {
     pub(super) fn open(
         target: PathBuf,
         permissions: Option<Permissions>,
         policy: PartialPolicy,
     ) -> Result<Self> {
-        // As open to others as the output will be, but this user can always go on writing.
+        // As readable for others as the output will be, but always writable for this user.
         let mode = permissions.as_ref().map_or(0o666, Permissions::mode) & 0o777 | 0o600;
-        let resume = state::lock(&beside(&target, ".resume"), mode).kind(Kind::Output)?;
-        let data = SideFile::open(&beside(&target, ".partial"), mode)
-            .inspect_err(|_| resume.remove_if_new())
-            .kind(Kind::Output)?;
-        let state = read_state(resume, &data, &target).inspect_err(|_| data.remove_if_new())?;
+        let resume = resume_file::lock(&side_path(&target, ".resume"), mode)?;
+        let data = SideFile::open(&side_path(&target, ".partial"), mode)
+            .inspect_err(|_| resume.remove_if_new())?;
+        let resume_file =
+            read_resume_file(resume, &data, &target).inspect_err(|_| data.remove_if_new())?;
         let mut this = Self {
             target,
             permissions,
             policy,
-            data: Checked::new(BufWriter::with_capacity(BUFFER_BYTES, data)),
-            state,
-            kept: None,
+            data: FingerprintWriter::new(BufWriter::with_capacity(BUFFER_BYTES, data)),
+            resume_file,
+            synced: None,
             is_finished: false,
         };
-        if this.kept_records() > 0 && policy != PartialPolicy::Resumed {
+        if this.synced_records() > 0 && policy != PartialPolicy::Resumed {
             return Err(this.unfinished());
         }
         if policy == PartialPolicy::Dropped {
-            this.begin_anew(&Settings::new()).kind(Kind::Output)?;
+            this.start_over(&Settings::new())?;
         }
         Ok(this)
     }
 
-    /// Whether the file stays if it is not finished.
-    pub(super) fn is_kept(&self) -> bool {
+    /// Whether the records stay if the run is interrupted.
+    pub(super) fn survives(&self) -> bool {
         self.policy != PartialPolicy::Dropped
     }
 
-    pub(super) fn side_file(&self) -> &SideFile {
+    pub(super) fn data_file(&self) -> &SideFile {
         self.data.to.get_ref()
     }
 
-    fn kept_records(&self) -> u64 {
-        self.state.mark.counts.records
+    fn synced_records(&self) -> u64 {
+        self.resume_file.sync_point.counts.records
     }
 
-    fn unfinished(&self) -> Error {
-        let (path, records) = (self.side_file().path.display(), self.kept_records());
+    fn unfinished(&self) -> anyhow::Error {
+        let (path, records) = (self.data_file().path.display(), self.synced_records());
         let cause = format!("`{path}` holds {records} records of an interrupted run");
-        let tip = format!("go on with --resume, or remove `{path}` to start anew");
-        Error::message(Kind::Output, cause).with_tip(tip)
+        let tip = format!("continue with --resume, or remove `{path}` to start over");
+        Error::message(Kind::Output, cause).with_tip(tip).into()
     }
 
-    /// Whether there is an output and nothing that was interrupted.
-    fn is_complete(&self) -> io::Result<bool> {
-        Ok(self.state.file.is_new && self.target.try_exists()?)
+    /// Prepares for writing records of `settings`, or removes the side files of a complete output.
+    pub(super) fn begin(&mut self, settings: &Settings) -> Result<OutputStatus> {
+        if self.policy == PartialPolicy::Resumed
+            && let Some(complete) = self.find_complete(settings)?
+        {
+            self.is_finished = true;
+            self.remove_side_files()?;
+            return Ok(complete);
+        }
+        if self.synced_records() > 0 {
+            self.resume()?;
+        } else {
+            self.start_over(settings)?;
+        }
+        sync_directory(&self.target)?;
+        let counts = self.resume_file.sync_point.counts.clone();
+        Ok(OutputStatus::Unfinished(counts))
     }
 
-    /// Prepares for writing records of `settings`, if the output is not complete.
-    pub(super) fn begin(&mut self, settings: &Settings) -> Result<Begun> {
-        let resumes = self.policy == PartialPolicy::Resumed;
-        let is_begun = self.kept_records() > 0 || self.state.finished.is_some();
-        if resumes && is_begun {
+    /// The complete output, if there is one. What was interrupted must have had `settings`.
+    fn find_complete(&self, settings: &Settings) -> Result<Option<OutputStatus>> {
+        let finished = self.resume_file.finished.as_ref();
+        if self.synced_records() > 0 || finished.is_some() {
             self.check_settings(settings)?;
         }
-        if resumes && self.is_complete().kind(Kind::Output)? {
-            let finished = finished(&self.target, settings)?;
-            return self.leave(finished);
+        if self.resume_file.file.is_new && self.target.try_exists()? {
+            let records = provenance::read(&self.target, settings)?;
+            return Ok(Some(OutputStatus::Complete(records)));
         }
-        if resumes && self.is_target().kind(Kind::Output)? {
-            let counts = self.state.finished.as_ref().map(|file| &file.counts);
-            return self.leave(counts.map(Finished::from));
-        }
-        if self.kept_records() > 0 {
-            self.go_on()?;
-        } else {
-            self.begin_anew(settings).kind(Kind::Output)?;
-        }
-        sync_directory(&self.target).kind(Kind::Output)?;
-        Ok(Begun::Open(self.state.mark.counts.clone()))
+        Ok(match finished {
+            Some(file) if self.target_is(file.data)? => {
+                Some(OutputStatus::Complete(Some((&file.counts).into())))
+            }
+            _ => None,
+        })
     }
 
-    /// Leaves a complete output as it is, without side files.
-    fn leave(&mut self, finished: Option<Finished>) -> Result<Begun> {
-        self.is_finished = true;
-        self.remove_side_files().kind(Kind::Output)?;
-        Ok(Begun::Complete(finished))
+    /// The data come first: without a line 1 in `FILE.resume` there may be none.
+    fn start_over(&mut self, settings: &Settings) -> Result<()> {
+        self.data.to.get_mut().truncate(0)?;
+        self.resume_file.start_over(settings)
     }
 
-    /// The data come first: without a first line in the state there may be none.
-    fn begin_anew(&mut self, settings: &Settings) -> anyhow::Result<()> {
-        self.data.to.get_mut().cut(0)?;
-        self.state.begin(settings)
-    }
-
-    /// Goes on behind the last whole record.
-    fn go_on(&mut self) -> Result<()> {
-        let kept = self.state.mark.data;
+    /// Continues after the last sync point.
+    fn resume(&mut self) -> Result<()> {
+        let synced = self.resume_file.sync_point.data;
         let data = self.data.to.get_mut();
-        let found = data.fingerprint(kept.size_bytes).kind(Kind::Output)?;
-        if found != kept {
+        if data.fingerprint(synced.size_bytes)? != synced {
             let path = data.path.display();
-            let cause = format!("`{path}` is damaged: its bytes are not those that were written");
-            return Err(Error::message(Kind::Output, cause).with_tip(start_anew(&self.target)));
+            let cause = format!("`{path}` is damaged: its bytes are not what was written");
+            let tip = start_over_tip(&data.path);
+            return Err(Error::message(Kind::Output, cause).with_tip(tip).into());
         }
-        data.cut(kept.size_bytes)
-            .and_then(|()| self.state.go_on())
-            .kind(Kind::Output)?;
-        self.data.written = kept;
+        data.truncate(synced.size_bytes)?;
+        self.resume_file.resume()?;
+        self.data.written = synced;
         Ok(())
     }
 
-    /// Whether the output is already the file that an earlier run had completed.
-    fn is_target(&self) -> io::Result<bool> {
-        let Some(&Mark { data: finished, .. }) = self.state.finished.as_ref() else {
-            return Ok(false);
-        };
-        let mut file = match reading_as_it_is().open(&self.target) {
+    /// Whether the output is already the file that an earlier run had finished.
+    fn target_is(&self, finished: Fingerprint) -> io::Result<bool> {
+        let mut file = match open_no_follow().open(&self.target) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
@@ -187,38 +184,38 @@ impl Partial {
     }
 
     fn check_settings(&self, settings: &Settings) -> Result<()> {
-        let before = self.state.settings.as_ref();
-        let Some(difference) = before.and_then(|before| difference(settings, before)) else {
+        let before = self.resume_file.settings.as_ref();
+        let difference = before.and_then(|before| provenance::difference(settings, before));
+        let Some(difference) = difference else {
             return Ok(());
         };
-        let path = self.side_file().path.display();
+        let path = self.data_file().path.display();
         let cause = format!("{difference} in the interrupted run");
-        let tip = format!("use the same again, or remove `{path}` to start anew");
-        Err(Error::message(Kind::Usage, cause).with_tip(tip))
+        let tip = format!("use the same again, or remove `{path}` to start over");
+        Err(Error::message(Kind::Usage, cause).with_tip(tip).into())
     }
 
-    /// Keeps the records of `counts`, if the last time was a while ago or it must be `now`.
-    pub(super) fn keep(&mut self, counts: &RunCounts, now: bool) -> anyhow::Result<()> {
-        let early = self.kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY);
-        let is_new = counts.records != self.kept_records();
-        if !self.is_kept() || !is_new || (early && !now) {
+    /// Syncs the records of `counts`, if the last time was a while ago or it must be `now`.
+    pub(super) fn sync(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
+        let early = self.synced.is_some_and(|at| at.elapsed() < SYNC_INTERVAL);
+        let is_new = counts.records != self.synced_records();
+        if !self.survives() || !is_new || (early && !now) {
             return Ok(());
         }
         self.data.flush()?;
-        let data = self.side_file();
-        data.file.sync_data()?;
+        self.data_file().file.sync_data()?;
         self.check_size()?;
-        self.state.keep(Mark {
+        self.resume_file.add_sync_point(SyncPoint {
             data: self.data.written,
             counts: counts.clone(),
         })?;
-        self.kept = Some(Instant::now());
+        self.synced = Some(Instant::now());
         Ok(())
     }
 
     /// Notices another process that has cut or extended the data.
-    pub(super) fn check_size(&self) -> anyhow::Result<()> {
-        let (data, written) = (self.side_file(), self.data.written.size_bytes);
+    pub(super) fn check_size(&self) -> Result<()> {
+        let (data, written) = (self.data_file(), self.data.written.size_bytes);
         let found = data.size_bytes()?;
         let path = data.path.display();
         anyhow::ensure!(
@@ -229,68 +226,53 @@ impl Partial {
     }
 
     /// Where the records are if the run is interrupted.
-    pub(super) fn kept_path(&self) -> Option<&Path> {
-        self.is_kept().then_some(&*self.side_file().path)
+    pub(super) fn surviving_path(&self) -> Option<&Path> {
+        self.survives().then_some(&*self.data_file().path)
     }
 
-    /// The state goes last: without it nobody could tell that the data are ours.
-    pub(super) fn remove_side_files(&self) -> anyhow::Result<()> {
-        self.side_file().remove()?;
-        self.state.file.remove()
+    /// `FILE.resume` goes last: it alone shows that the data are ours.
+    pub(super) fn remove_side_files(&self) -> Result<()> {
+        self.data_file().remove()?;
+        self.resume_file.file.remove()
     }
 }
 
-impl Drop for Partial {
-    /// Leaves nothing behind but what is kept.
+impl Drop for PartialOutput {
     fn drop(&mut self) {
-        if self.kept_records() == 0 || self.is_finished {
-            // What cannot be removed is empty, or another run with the same output removes it.
+        if self.synced_records() == 0 || self.is_finished {
+            // What cannot be removed is empty, or the next run with the same output removes it.
             let _ = self.remove_side_files();
         }
     }
 }
 
-/// Reads the state in `resume`; what this program has not written beside `target` is refused.
-fn read_state(resume: SideFile, data: &SideFile, target: &Path) -> Result<State> {
-    let data_bytes = data.size_bytes().kind(Kind::Output)?;
-    let state = State::read(resume, data_bytes, &start_anew(target))?;
-    let checked = if state.settings.is_none() && data_bytes > 0 {
+/// Reads `resume`, and refuses side files of `target` that this program has not written.
+fn read_resume_file(resume: SideFile, data: &SideFile, target: &Path) -> Result<ResumeFile> {
+    let data_bytes = data.size_bytes()?;
+    let resume = ResumeFile::read(resume, data_bytes)?;
+    let checked = if resume.settings.is_none() && data_bytes > 0 {
         Err(in_the_way(&data.path))
     } else {
-        remove_assembled(&beside(target, ".assembled"), state.file.is_new)
+        remove_assembled(&side_path(target, ".assembled"), resume.file.is_new)
     };
-    match checked {
-        Ok(()) => Ok(state),
-        Err(error) => {
-            state.file.remove_if_new();
-            Err(error)
-        }
-    }
+    checked.inspect_err(|_| resume.file.remove_if_new())?;
+    Ok(resume)
 }
 
-/// Removes what a killed run has assembled: it is made again from the data.
+/// Removes what a killed run has assembled: it is assembled again from the data.
 fn remove_assembled(path: &Path, is_new: bool) -> Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        metadata => metadata
-            .with_context(|| format!("could not look for `{}`", path.display()))
-            .kind(Kind::Output)?,
+        metadata => metadata.with_context(|| format!("could not look for `{}`", path.display()))?,
     };
     if is_new || !metadata.is_file() {
         return Err(in_the_way(path));
     }
-    remove_if_there(path)
-        .with_context(|| format!("could not remove `{}`", path.display()))
-        .kind(Kind::Output)
+    remove_if_exists(path).with_context(|| format!("could not remove `{}`", path.display()))
 }
 
-pub(super) fn in_the_way(path: &Path) -> Error {
-    Error::message(Kind::Output, format!("`{}` is in the way", path.display()))
-        .with_tip("move it away: its name is that of an unfinished output")
-}
-
-pub(super) fn start_anew(target: &Path) -> String {
-    let [data, state] = [".partial", ".resume"].map(|ending| beside(target, ending));
-    let (data, state) = (data.display(), state.display());
-    format!("remove `{data}` and `{state}` to start anew")
+pub(super) fn in_the_way(path: &Path) -> anyhow::Error {
+    let cause = format!("`{}` is in the way", path.display());
+    let tip = "move it away: an unfinished output needs its name";
+    Error::message(Kind::Output, cause).with_tip(tip).into()
 }

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
 use crate::error::is_not_there;
 
 /// What a path of the command line leads to.
@@ -13,33 +15,31 @@ pub(super) enum Target {
     Stream(File),
     /// A file, which need not exist.
     File {
-        /// Where it is when all links are followed.
+        /// The path after all links.
         path: PathBuf,
-        /// Those of the file that is there.
+        /// Permissions of the existing file, if there is one.
         permissions: Option<Permissions>,
     },
 }
 
-/// Finds what `path` leads to.
-pub(super) fn resolve(path: &Path) -> anyhow::Result<Target> {
-    // `/dev/fd/1` links to a text that is no path, so a stream is opened by the name given.
-    let there = look_at(path)?;
-    if there.as_ref().is_some_and(is_stream) {
-        return Ok(Target::Stream(OpenOptions::new().write(true).open(path)?));
+impl Target {
+    pub(super) fn resolve(path: &Path) -> Result<Self> {
+        // `/dev/fd/1` links to something that is not a path (`pipe:[…]`), so a stream is opened by
+        // the name it was given.
+        if metadata_if_exists(path)?.as_ref().is_some_and(is_stream) {
+            return Ok(Self::Stream(OpenOptions::new().write(true).open(path)?));
+        }
+        let path = follow_links(path)?;
+        let metadata = metadata_if_exists(&path)?;
+        let is_directory = metadata.as_ref().is_some_and(Metadata::is_dir);
+        anyhow::ensure!(!is_directory, "it is a directory");
+        let permissions = metadata.map(|metadata| metadata.permissions());
+        Ok(Self::File { path, permissions })
     }
-    let path = follow_links(path)?;
-    let metadata = look_at(&path)?;
-    let is_directory = |metadata: &Metadata| metadata.is_dir();
-    anyhow::ensure!(
-        !metadata.as_ref().is_some_and(is_directory),
-        "it is a directory"
-    );
-    let permissions = metadata.map(|metadata| metadata.permissions());
-    Ok(Target::File { path, permissions })
 }
 
-/// The metadata at `path`; `None` if nothing is there, which a loop of links is too.
-pub(crate) fn look_at(path: &Path) -> io::Result<Option<Metadata>> {
+/// The metadata at `path`; `None` if nothing is there, which includes a loop of links.
+pub(crate) fn metadata_if_exists(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(path) {
         Err(error) if is_not_there(&error) || error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
         metadata => metadata.map(Some),
@@ -52,14 +52,14 @@ fn is_stream(metadata: &Metadata) -> bool {
 }
 
 /// The path that `path` leads to; it need not exist.
-fn follow_links(path: &Path) -> anyhow::Result<PathBuf> {
-    // The kernel's own limit.
+fn follow_links(path: &Path) -> Result<PathBuf> {
+    /// The kernel's limit.
     const MAX_LINKS: usize = 40;
     let mut target = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&target) {
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
-            // It is there and no link.
+            // It exists and is not a link.
             Err(error) if error.kind() == ErrorKind::InvalidInput => return Ok(target),
             Err(error) if is_not_there(&error) => return Ok(target),
             Err(error) => return Err(error.into()),

@@ -75,7 +75,7 @@ impl Waiting {
 pub(super) fn kept(place: &Place) -> u64 {
     let state = std::fs::read_to_string(place.path().join("out.resume")).unwrap_or_default();
     let last = state.lines().skip(1).filter_map(mark).last();
-    last.and_then(|mark| mark["kept"]["counts"]["records"].as_u64())
+    last.and_then(|mark| mark["synced"]["counts"]["records"].as_u64())
         .unwrap_or(0)
 }
 

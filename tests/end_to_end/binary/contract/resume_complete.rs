@@ -47,7 +47,7 @@ fn assert_leaves(place: &Place, name: &str, arguments: &[&str], code: i32, words
 }
 
 fn refusal(name: &str, cause: &str) -> String {
-    format!("error: could not resume `{name}`: it is complete, of another run: {cause}\n{TIP}")
+    format!("error: could not resume `{name}`: it was completed by a different run: {cause}\n{TIP}")
 }
 
 #[test]
@@ -150,15 +150,15 @@ fn a_file_that_does_not_tell_or_has_changed_is_refused() {
     // As a copy loses it, or of another program.
     place.write("out", "{\"index\":0}\n");
     let words = format!(
-        "error: could not resume `out`: it is there, and does not tell which run made it: it has no \
-         attribute `user.bert-embed`\n{TIP}"
+        "error: could not resume `out`: it already exists, and nothing records which run wrote it \
+         (no `user.bert-embed` attribute)\n{TIP}"
     );
     assert_leaves(&place, "out", &arguments, 7, &words);
     fs::remove_file(place.path().join("out")).expect("removed");
     assert_eq!(place.run(&[&arguments[..], &["-q"]].concat()).0, 0);
     let whole = place.read("out");
     let words = format!(
-        "error: could not resume `out`: its bytes are not those that it had when it was completed\n\
+        "error: could not resume `out`: its bytes have changed since it was completed\n\
          {TIP}"
     );
     // Writing to a file keeps its attributes; the second content has as many bytes.
@@ -255,7 +255,7 @@ fn a_file_system_without_attributes_is_no_reason_to_fail() {
         assert_eq!(place.names(), ["in", "out"]);
         let (code, _, stderr) = place.run(&resume);
         assert!(
-            code == 7 && stderr.contains("does not tell which run"),
+            code == 7 && stderr.contains("nothing records which run"),
             "{stderr}"
         );
     }
@@ -307,7 +307,7 @@ fn another_float_is_refused_for_an_interrupted_run() {
         let resume = [&arguments[..], &["--resume", "--float", "f16"]].concat();
         let words = format!(
             "error: could not resume `{name}`: --float is f16, but was f32 in the interrupted run\n  \
-             tip: use the same again, or remove `{name}.partial` to start anew\n"
+             tip: use the same again, or remove `{name}.partial` to start over\n"
         );
         place.assert_refused(&resume, 2, &words);
         let after = fs::read(place.path().join(format!("{name}.partial"))).expect("kept");

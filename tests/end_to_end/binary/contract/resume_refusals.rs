@@ -63,7 +63,7 @@ fn another_option_is_refused_by_its_name() {
             "{stderr}"
         );
         assert!(
-            stderr.ends_with("  tip: use the same again, or remove `out.partial` to start anew\n")
+            stderr.ends_with("  tip: use the same again, or remove `out.partial` to start over\n")
         );
     }
     // What changes no record may change.
@@ -134,7 +134,7 @@ fn an_interrupted_run_is_not_overwritten() {
     place.assert_refused(
         &["-o", "out", "she"],
         7,
-        "error: could not write `out`: `out.partial` holds 10 records of an interrupted run\n  tip: go on with --resume, or remove `out.partial` to start anew\n",
+        "error: could not write `out`: `out.partial` holds 10 records of an interrupted run\n  tip: continue with --resume, or remove `out.partial` to start over\n",
     );
     fs::remove_file(place.path().join("out.partial")).expect("removed");
     assert_eq!(place.run(&["-o", "out", "she"]).0, 0);
@@ -146,7 +146,7 @@ fn an_interrupted_run_is_not_overwritten() {
 fn a_file_of_somebody_else_is_not_touched() {
     let place = Place::new();
     place.write("out.partial", "mine");
-    let words = "error: could not write `out`: `out.partial` is in the way\n  tip: move it away: its name is that of an unfinished output\n";
+    let words = "error: could not write `out`: `out.partial` is in the way\n  tip: move it away: an unfinished output needs its name\n";
     place.assert_refused(&["-o", "out", "she"], 7, words);
     place.write("out.resume", "mine too");
     let words = "error: could not write `out`: could not use `out.resume`: it was not written by this program\n";

@@ -157,8 +157,8 @@ fn damage_is_told_with_a_way_out() {
     let partial = place.read("out.partial");
     place.write("out.partial", partial.replacen("she", "SHE", 1));
     let resume = with(&["-o", "out", "--resume"]);
-    let tip = "  tip: remove `out.partial` and `out.resume` to start anew\n";
-    let words = "error: could not resume `out`: `out.partial` is damaged: its bytes are not those that were written\n";
+    let tip = "  tip: remove `out.partial` and `out.resume` to start over\n";
+    let words = "error: could not resume `out`: `out.partial` is damaged: its bytes are not what was written\n";
     let (code, _, stderr) = place.run_with_input(&resume, &lines().concat());
     assert_eq!((code, stderr), (7, format!("{words}{tip}")));
     place.write("out.partial", partial);
@@ -189,7 +189,7 @@ fn a_partial_file_that_was_replaced_does_not_become_the_output() {
     fs::rename(&partial, place.path().join("moved")).expect("moved");
     fs::write(&partial, "another").expect("written");
     let (code, _, stderr) = run.finish(&lines()[10..].concat());
-    let words = "error: could not write `out`: `out.partial` was replaced or removed while this run wrote it\n  tip: remove `out.partial` and `out.resume` to start anew\n";
+    let words = "error: could not write `out`: `out.partial` was replaced or removed while this run wrote it\n  tip: remove `out.partial` and `out.resume` to start over\n";
     assert_eq!((code, stderr.as_str()), (7, words));
     assert_eq!(
         (place.read("out"), place.read("out.partial")),
