@@ -1,8 +1,8 @@
-//! Memory that the system refuses ends the process with a message and the exit code of the device;
-//! the default allocator would abort.
+//! Ends the process with a message and the device's exit code if the system has no more memory; the
+//! default allocator would abort.
 //!
-//! Allocations fail in many places that cannot return an error, so they are handled here, once. The
-//! records that were kept so far stay on the disk, as after a kill.
+//! Allocations fail in many places that cannot return an error, so they are handled here, once.
+//! Synced records stay on the disk, as after a kill.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bert_embed::error::Kind;
 
-/// The system's allocator, without a way to fail.
 pub(crate) struct AllocateOrExit;
 
 // SAFETY: every call goes to the system's allocator with the caller's own arguments.
@@ -43,14 +42,14 @@ fn or_exit(memory: *mut u8, size_bytes: usize) -> *mut u8 {
     memory
 }
 
-/// Whether a thread has begun to print the message; one is enough.
+/// Whether a thread is already printing the message.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
 
-/// Prints what happened, without allocating.
+/// Prints the message without allocating.
 #[cold]
 fn exit(size_bytes: usize) -> ! {
     while IS_SAID.swap(true, Ordering::SeqCst) {
-        // SAFETY: the call only waits. The thread that came first ends the process.
+        // SAFETY: the call only waits. The first thread ends the process.
         unsafe {
             libc::pause();
         }
@@ -65,8 +64,7 @@ fn exit(size_bytes: usize) -> ! {
     );
     let unused = rest.len();
     let text = &message[..message.len() - unused];
-    // SAFETY: the pointer and the length are those of one slice. If standard error is closed, there
-    // is nobody to tell.
+    // SAFETY: pointer and length belong to the same slice. A closed standard error changes nothing.
     unsafe {
         libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
         libc::_exit(Kind::Device.exit_code().into())

@@ -1,4 +1,4 @@
-//! Calls into crates that panic on some file contents: a panic prints nothing and becomes `None`.
+//! Calls into crates that panic on some file contents: the panic prints nothing and becomes `None`.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,8 +8,7 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` returns; `None` if it panics. Whatever a panic leaves half done must not be used
-/// again.
+/// Returns `None` if `work` panics; what the panic leaves half done must not be used again.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(silence_guarded_threads);
@@ -19,7 +18,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// Keeps the panic message of a guarded thread off standard error; other threads panic as before.
+/// Other threads still print their panics.
 fn silence_guarded_threads() {
     let previous = take_hook();
     set_hook(Box::new(move |panic| {

@@ -1,7 +1,7 @@
 //! Standard input and output, refused if they were closed when the process started.
 //!
-//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream. Then writing seems
-//! to succeed and reading seems to end, so this module looks before the runtime does.
+//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream: writing then seems to
+//! succeed and reading seems to end. So this module looks before the runtime starts.
 
 use std::io::{self, Stdin, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,12 +29,10 @@ extern "C" fn look() {
 }
 
 fn is_closed(stream: i32) -> bool {
-    // SAFETY: the call only asks for flags of a descriptor; it fails if there is none.
+    // SAFETY: the call only reads flags of a descriptor; it fails if there is none.
     unsafe { libc::fcntl(stream, libc::F_GETFD) == -1 }
 }
 
-/// Standard input.
-///
 /// # Errors
 /// [`Kind::Input`] if it was closed.
 pub fn input() -> Result<Stdin> {
@@ -45,8 +43,6 @@ pub fn input() -> Result<Stdin> {
     Ok(io::stdin())
 }
 
-/// Standard output.
-///
 /// # Errors
 /// [`Kind::Output`] if it was closed.
 pub fn output() -> Result<Stdout> {

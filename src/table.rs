@@ -1,11 +1,11 @@
-//! Enums with one row of facts for each variant, so that each fact has one place and none is
+//! Enums with a row of facts for each variant, so that each fact has one place and none is
 //! forgotten.
 
 /// Defines an enum whose variants each have a row: an expression of the type after the colon.
 ///
 /// `ALL` lists the variants in order, `spec()` gives a variant's row, and the doc comments are the
-/// help. The row's type says what the command line calls the variant (`name`) and whether a user
-/// may type it (`is_typed`).
+/// help. A row has the variant's `name` on the command line and `is_typed`: whether a user may type
+/// it.
 macro_rules! table {
     (
         $(#[$attribute:meta])*
@@ -62,3 +62,12 @@ macro_rules! table {
 }
 
 pub(crate) use table;
+
+/// `a, b or c`
+pub(crate) fn or_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    match names.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}

@@ -113,7 +113,7 @@ impl Arguments {
         if self.float != Float::F32 && !spec.takes_float {
             return usage(
                 &format!("--float f16 and --format {name} do not go together: JSON has no f16"),
-                "use --format npy, safetensors or parquet",
+                &format!("use --format {}", OutputFormat::names(|spec| spec.takes_float)),
             );
         }
         if spec.needs_file && self.output.is_none() && !self.dry_run {
@@ -134,7 +134,7 @@ impl Arguments {
         };
         let path = path.display();
         match (self.format, ending.compression) {
-            (None, _) if ending.is_foreign => usage(
+            (None, _) if ending.is_unknown => usage(
                 &format!(
                     "could not tell the format of `{path}` by its ending: allowed are {}",
                     OutputFormat::endings().join(", ")
@@ -143,8 +143,9 @@ impl Arguments {
             ),
             (Some(format), Some(compression)) if !format.spec().takes_compression => usage(
                 &format!(
-                    "--format {} and `{path}` do not go together: only jsonl is written as .{}",
+                    "--format {} and `{path}` do not go together: only {} is written as .{}",
                     format.name(),
+                    OutputFormat::names(|spec| spec.takes_compression),
                     compression.ending()
                 ),
                 "compress the file afterwards",

@@ -102,24 +102,29 @@ impl InputArguments {
             let format = self.options.format_of(source);
             self.check_lines_options(source, format)?;
             let mut given = self.options.columns.given();
-            if let Some(option) = given.next().filter(|_| !format.has_columns()) {
-                let name = format.name();
+            if let Some(option) = given.next().filter(|_| !format.spec().has_columns) {
+                let name = format.spec().name;
                 return usage(
                     &format!(
                         "{option} is for tables and JSON lines: `{}` is read as {name}",
                         source.display()
                     ),
-                    "--input-format jsonl, csv, tsv or parquet says what it is",
+                    &format!(
+                        "--input-format {} says what it is",
+                        InputFormat::names(|spec| spec.has_columns)
+                    ),
                 );
             }
-            let has_lists = !matches!(format, InputFormat::Csv | InputFormat::Tsv);
-            if self.options.columns.words.is_some() && !has_lists {
+            if self.options.columns.words.is_some() && !format.spec().has_lists {
                 return usage(
                     &format!(
                         "--words-column needs lists of words: a cell of {} holds none",
-                        format.name()
+                        format.spec().name
                     ),
-                    "use jsonl or parquet, or --text-column",
+                    &format!(
+                        "use {}, or --text-column",
+                        InputFormat::names(|spec| spec.has_lists)
+                    ),
                 );
             }
         }
@@ -132,13 +137,13 @@ impl InputArguments {
         if format == InputFormat::Lines {
             return Ok(());
         }
-        let name = format.name();
+        let name = format.spec().name;
         let option = match (&self.options.pair_separator, self.options.null) {
             (Some(_), _) => "--pair-separator",
             (None, true) => "--null",
             (None, false) => return Ok(()),
         };
-        let tip = match (option, format.has_columns()) {
+        let tip = match (option, format.spec().has_columns) {
             ("--pair-separator", true) => {
                 "the second segment has its own column or key, see --pair-column: \
                  leave --pair-separator out"

@@ -83,18 +83,22 @@ pub struct Arguments {
     pub output: Option<PathBuf>,
 
     /// Format of the output [default: by the ending of FILE, or jsonl]
-    ///
-    /// The endings are .jsonl, .json, .npy, .safetensors and .parquet. .jsonl.gz and .jsonl.zst are
-    /// compressed.
-    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", long_help = format!(
+        "Format of the output [default: by the ending of FILE, or jsonl]\n\nThe endings are {}.",
+        OutputFormat::endings().join(", ")
+    ))]
     pub format: Option<OutputFormat>,
 
-    /// Number type of the vectors in npy, safetensors and parquet
+    /// Number type of the vectors in files other than JSON.
     #[arg(
         long,
         value_name = "TYPE",
         default_value_t,
         value_enum,
+        help = format!(
+            "Number type of the vectors in {}",
+            OutputFormat::names(|spec| spec.takes_float)
+        ),
         help_heading = "Output"
     )]
     pub float: Float,

@@ -1,8 +1,7 @@
-//! A model's place in the cache, and whether a usable snapshot is there. It uses no network and
-//! writes nothing.
+//! Looks for a usable snapshot of a model in the cache, without network access and without writing.
 //!
-//! The layout is that of Python's `huggingface_hub`: `models--owner--name/refs/<revision>` holds a
-//! commit, `snapshots/<commit>/<file>` links to `blobs/<hash>`.
+//! The layout is Python's `huggingface_hub`'s: `models--owner--name/refs/<revision>` holds a commit,
+//! `snapshots/<commit>/<file>` links to `blobs/<hash>`.
 
 use std::fs;
 use std::io::Read;
@@ -13,20 +12,18 @@ use super::verify::is_small_and_damaged;
 use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result, io_words};
 
-/// Most bytes of a ref; it holds 40 digits.
+/// A ref holds 40 digits.
 const MAX_REF_BYTES: u64 = 256;
 
 /// One repository in one cache.
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryCache {
-    /// The cache directory, as it was given.
     pub(super) root: PathBuf,
     /// `models--owner--name`.
     pub(super) folder: String,
 }
 
 impl RepositoryCache {
-    /// The place of `id` in the cache at `root`, whether it is there or not.
     pub(super) fn new(root: PathBuf, id: &RepositoryId) -> Self {
         Self {
             root,
@@ -34,13 +31,12 @@ impl RepositoryCache {
         }
     }
 
-    /// Where the files of `commit` are.
+    /// The directory with the files of `commit`.
     pub(super) fn snapshot(&self, commit: &Commit) -> PathBuf {
         self.repository().join("snapshots").join(commit.as_str())
     }
 
-    /// The commit of a snapshot of `revision` that has every file of the model, each a file inside
-    /// the cache.
+    /// The commit of a snapshot of `revision` that has every file of the model inside the cache.
     ///
     /// # Errors
     /// [`Kind::Hub`] or [`Kind::Model`]: why there is none.
@@ -76,20 +72,20 @@ impl RepositoryCache {
     }
 }
 
-/// Refuses a file that lies outside `root` or is visibly damaged.
+/// Refuses a file that is outside `root` or visibly damaged.
 fn check_file(root: &Path, path: &Path) -> Result<()> {
     let blob = inside(root, path)?;
     match is_small_and_damaged(&blob) {
         Ok(false) => Ok(()),
         Ok(true) => Err(not_usable(
             &blob,
-            "it is damaged: its hash is not the one that it is named by",
+            "it is damaged: its hash does not match its name",
         )),
         Err(cause) => Err(not_usable(path, &io_words(&cause))),
     }
 }
 
-/// The regular file that `path` leads to, which must lie inside `root`, itself without links.
+/// The regular file that `path` leads to, which must be inside `root`, a path without links.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let unreadable = |cause| not_usable(path, &io_words(&cause));
     let real = path.canonicalize().map_err(unreadable)?;

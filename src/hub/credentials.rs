@@ -1,16 +1,16 @@
-//! The secrets of the environment, which are never shown: the hub's token and a proxy's address.
+//! Secrets of the environment, which no message shows: the hub's token and a proxy's address.
 
 use std::fmt;
 
 #[cfg(feature = "hub")]
 use crate::error::{Error, Kind, Result};
 
-/// A proxy as a variable gives it; its address may hold a password and is never shown.
+/// A proxy from an environment variable; its address may hold a password.
 #[derive(Clone)]
 pub struct Proxy {
     /// `HTTPS_PROXY`, `ALL_PROXY`, or either in lower case.
     pub variable: &'static str,
-    /// What the variable holds.
+    /// The variable's value.
     pub address: String,
 }
 
@@ -30,10 +30,8 @@ impl Proxy {
 
 #[cfg(feature = "hub")]
 impl Proxy {
-    /// Refuses what is not an address: the HTTP client would ignore it and bypass the proxy.
-    ///
     /// # Errors
-    /// [`Kind::Usage`].
+    /// [`Kind::Usage`] if it is not an address: the HTTP client would bypass the proxy silently.
     pub(super) fn check(&self) -> Result<()> {
         let address = if self.address.contains("://") {
             reqwest::Url::parse(&self.address)
@@ -55,7 +53,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A hub token, which no message ever shows.
+/// A hub token.
 #[derive(Clone)]
 pub struct Token(
     #[cfg_attr(
@@ -66,19 +64,18 @@ pub struct Token(
 );
 
 impl Token {
-    /// The token without the white space around it, as Python's client reads it.
+    /// Trims white space, as Python's client does.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
 
-    /// Whether it is empty, as in a variable that is set to nothing.
     #[cfg(feature = "hub")]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The token, if it can stand in a header: a line break in it would end the header.
+    /// Refuses a token that no header can hold: a line break would end the header.
     #[cfg(feature = "hub")]
     pub(super) fn header_safe(self, origin: &str) -> Result<Self> {
         if self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -93,7 +90,6 @@ impl Token {
         ))
     }
 
-    /// The token itself, only for a header.
     #[cfg(feature = "hub")]
     pub(super) fn secret(&self) -> &str {
         &self.0

@@ -1,14 +1,14 @@
 //! Downloads a model into the cache. The only user of `hf-hub`.
 //!
-//! Files arrive in a directory of ours, and only verified ones enter the cache: `hf-hub`'s own way
-//! into the cache checks neither status nor length nor hash, and joins an unchecked etag and commit
-//! into paths. `config.json` comes first: it gives the commit that all other files are asked for,
-//! so that a snapshot is never mixed. A repository in the first layout of sentence-transformers has
-//! the model in a folder, perhaps without a `config.json` beside it: then `modules.json` is first.
+//! Files are staged in our own directory, and only verified ones enter the cache: `hf-hub`'s own
+//! cache code checks neither status nor length nor hash, and joins an unchecked etag and commit into
+//! paths. `config.json` is first: all other files are requested at its commit, so that a snapshot is
+//! never mixed. The oldest sentence-transformers repositories have the model in a folder and perhaps
+//! no `config.json` at the top: then `modules.json` is first.
 //!
 //! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
-//! For a local directory it follows redirects first, and a content network sends no such header: so
-//! large files come by plain HTTP. They are verified either way.
+//! For a local directory it follows redirects first, and a content network sends no such header, so
+//! large files use plain HTTP. They are verified either way.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,17 +23,17 @@ use super::environment::Environment;
 use super::install::{Installer, cannot_write};
 use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
 use super::progress::{Transfer, TransferEnd};
-use super::refusal::{no_file, seconds, transfer_cause, trouble};
+use super::refusal::{no_file, seconds, transfer_cause, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
 use crate::checkpoint::weight_files::read_index;
 use crate::checkpoint::{WeightFormat, files, modules};
 use crate::error::{Classify, Error, Kind, Result};
 
-/// A file that arrives damaged or not at all is tried once more.
+/// A file that is damaged or incomplete is downloaded once more.
 const TRIES: u32 = 2;
 
-/// Downloads what the cache lacks of `id` at `revision`.
+/// Downloads the files of `id` at `revision` that the cache lacks.
 ///
 /// # Errors
 /// [`Kind::HubRefused`], [`Kind::Hub`], or [`Kind::Model`] for weights that are only a pickle.
@@ -46,7 +46,7 @@ pub(super) fn fetch(
 ) -> Result<Commit> {
     let hub = Hub::new(environment)?;
     runtime()?.block_on(async {
-        // Checked before writing, so that an unavailable model leaves no files.
+        // Before anything is written, so that an unavailable model leaves no files.
         let first = first_file(&hub, id, revision).await?;
         let installer = Installer::lock(cache, id)?;
         if let Ok(commit) = cache.find(revision, source.weights) {
@@ -61,12 +61,12 @@ pub(super) fn fetch(
             draw: source.progress,
         };
         download.run(first, source.weights).await?;
-        installer.refer(revision, &download.commit)?;
+        installer.write_ref(revision, &download.commit)?;
         Ok(download.commit)
     })
 }
 
-/// The file that gives the commit.
+/// The file whose commit all others must have.
 struct FirstFile {
     name: &'static str,
     metadata: FileMetadata,
@@ -130,8 +130,8 @@ fn repository(hub: &Hub, id: &RepositoryId) -> Result<HFRepository<RepoTypeModel
         .endpoint(environment.endpoint())
         .client(client)
         .user_agent(USER_AGENT)
-        // Without a token hf-hub would look for one itself, in /tmp if there is no HOME. One that
-        // cannot stand in a header is not sent.
+        // Without a token hf-hub would look for one itself, in /tmp if HOME is not set. One that no
+        // header can hold is not sent.
         .token(hub.token.as_ref().map_or("\n", Token::secret))
         .cache_enabled(false)
         .retry_max_attempts(2)
@@ -198,7 +198,7 @@ impl ModelDownload<'_> {
         }
     }
 
-    /// The folder of the model, with a slash behind it; empty if the model is no folder of its
+    /// The folder of the model with a final slash; empty if the model is at the top of its
     /// repository.
     async fn model_folder(&self, first: &FirstFile) -> Result<String> {
         self.get(files::MODULES).await?;
@@ -217,7 +217,7 @@ impl ModelDownload<'_> {
         Err(no_config(self.hub))
     }
 
-    /// The modules of sentence-transformers that follow the model itself, if it has any.
+    /// The modules of sentence-transformers that follow the model, if any.
     async fn get_modules(&self, weights: bool) -> Result<()> {
         let snapshot = self.installer.cache.snapshot(&self.commit);
         for module in modules::listed(&snapshot) {
@@ -232,8 +232,8 @@ impl ModelDownload<'_> {
         Ok(())
     }
 
-    /// The weights in `folder`, in the order of transformers; only the model itself is large enough
-    /// for shards.
+    /// The weights in `folder`, in the order in which transformers looks for them; only the model
+    /// itself is large enough for shards.
     async fn get_weights(&self, folder: &str, may_have_shards: bool) -> Result<()> {
         for format in WeightFormat::ALL {
             if self.get(&format!("{folder}{}", format.whole())).await? {
@@ -266,7 +266,7 @@ impl ModelDownload<'_> {
             Some(metadata) if metadata.commit != self.commit => {
                 let host = self.hub.host();
                 let (asked, got) = (self.commit.as_str(), metadata.commit.as_str());
-                Err(trouble(format!(
+                Err(transient_error(format!(
                     "{host} answered commit {got} for `{file}` of commit {asked}"
                 )))
             }
@@ -303,30 +303,29 @@ impl ModelDownload<'_> {
             }
         }
         let host = self.hub.host();
-        Err(trouble(format!(
+        Err(transient_error(format!(
             "could not download `{file}` from {host}: {cause}"
         )))
     }
 
-    /// The size that the hub promised; without one, the size that a file other than weights may
-    /// have.
+    /// The size that the hub announced, else the limit for a file other than weights.
     fn max_bytes(&self, file: &str, metadata: &FileMetadata) -> Result<u64> {
         let allowed = files::max_bytes(file);
         let host = self.hub.host();
         match (metadata.size_bytes, allowed) {
-            (Some(size), Some(allowed)) if size > allowed => Err(trouble(format!(
-                "{host} has `{file}` with {size} bytes, allowed are at most {allowed}"
+            (Some(size), Some(allowed)) if size > allowed => Err(transient_error(format!(
+                "{host} has `{file}` with {size} bytes: at most {allowed} are allowed"
             ))),
             (Some(size), _) => Ok(size),
             (None, Some(allowed)) => Ok(allowed),
-            (None, None) => Err(trouble(format!(
+            (None, None) => Err(transient_error(format!(
                 "{host} does not say how large `{file}` is"
             ))),
         }
     }
 
-    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk are not
-    /// tried again.
+    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk end the
+    /// download.
     async fn transfer(
         &self,
         file: &str,
@@ -344,39 +343,38 @@ impl ModelDownload<'_> {
             .progress(transfer.clone())
             .send();
         let ended = transfer.watch(silence, max_bytes, request).await;
-        let far = far(transfer.received(), metadata.size_bytes);
+        let after = after(transfer.received(), metadata.size_bytes);
         match ended {
             Ok(Err(HFError::Io(error))) => Err(cannot_write(&self.installer.staging, &error)),
-            Ok(stored) => Ok(stored.map_err(|error| format!("{}, {far}", transfer_cause(error)))),
+            Ok(stored) => Ok(stored.map_err(|error| format!("{}, {after}", transfer_cause(error)))),
             Err(TransferEnd::TooLong) => Ok(Err(format!(
-                "more data came than the {max_bytes} bytes allowed, {far}"
+                "more data came than the {max_bytes} bytes allowed, {after}"
             ))),
             Err(TransferEnd::Silent) => {
                 let (host, silence) = (self.hub.host(), seconds(silence));
-                let what = format!("{host} sent no more of `{file}` for {silence}, {far}");
-                Err(trouble(what))
+                let what = format!("{host} sent no more of `{file}` for {silence}, {after}");
+                Err(transient_error(what))
             }
         }
     }
 }
 
-/// What is wrong with a file that is not what its hash says.
+/// What is wrong with a file that does not match its hash.
 fn damage(staged: &Path, metadata: &FileMetadata) -> String {
     let received = match staged.metadata() {
         Ok(metadata) => metadata.len(),
-        Err(cause) => return format!("it came, but could not be looked at again: {cause}"),
+        Err(cause) => return format!("downloaded, but could not be read back: {cause}"),
     };
     match metadata.size_bytes {
-        Some(size) if size != received => format!("it came damaged, {}", far(received, Some(size))),
-        _ => format!(
-            "it came damaged: its hash is not {}",
-            metadata.hash.digits()
-        ),
+        Some(size) if size != received => {
+            format!("it is damaged, {}", after(received, Some(size)))
+        }
+        _ => format!("it is damaged: its hash is not {}", metadata.hash.digits()),
     }
 }
 
 /// How far a download got.
-fn far(received: u64, size_bytes: Option<u64>) -> String {
+fn after(received: u64, size_bytes: Option<u64>) -> String {
     match size_bytes {
         Some(size) => format!("after {received} of {size} bytes"),
         None => format!("after {received} bytes"),

@@ -1,6 +1,6 @@
-//! The environment variables of Hugging Face's own tools, read once: their names, their precedence,
-//! and what follows from them. The HTTP client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`
-//! itself. Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
+//! The environment variables of Hugging Face's own tools, read once, with their precedence. The HTTP
+//! client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` itself. Source: `constants.py` and
+//! `utils/_auth.py` in `huggingface_hub`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,10 @@ use super::credentials::{Proxy, Token};
 use crate::error::is_not_there;
 use crate::error::{Error, Kind, Result};
 
-/// Where the hub is when `HF_ENDPOINT` does not say otherwise.
 #[cfg(feature = "hub")]
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// What the environment says about the hub and its cache; empty variables count as not set.
+/// The variables about the hub and its cache; an empty one counts as not set.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `HOME`.
@@ -35,7 +34,7 @@ pub struct Environment {
     pub disable_implicit_token: bool,
     /// `HF_HUB_OFFLINE`, or its older name `TRANSFORMERS_OFFLINE`.
     pub offline: bool,
-    /// The proxy that the HTTP client will use, to check it and to name it.
+    /// The proxy that the HTTP client will use, to check it and for messages.
     pub proxy: Option<Proxy>,
     /// `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`.
     pub timeouts: Timeouts,
@@ -44,11 +43,11 @@ pub struct Environment {
 /// How long the hub may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For the headers of one file.
+    /// Limit for the headers of one file.
     pub etag: Duration,
-    /// For the next bytes of a download.
+    /// Limit for the next bytes of a download.
     pub download: Duration,
-    /// Before the first retry; each further one waits twice as long.
+    /// Pause before the first retry; each further one is twice as long.
     pub retry: Duration,
 }
 
@@ -86,13 +85,13 @@ impl Environment {
         }
     }
 
-    /// The cache directory, `chosen` (`--cache-dir`) before every variable.
+    /// The cache directory: `cache_dir` (the option), else a variable.
     ///
     /// # Errors
-    /// [`Kind::Hub`] if no option, no variable and no `HOME` says where it is. A directory that
-    /// everyone can write to is never taken instead.
-    pub fn cache_directory(&self, chosen: Option<&Path>) -> Result<PathBuf> {
-        chosen
+    /// [`Kind::Hub`] if there is neither, nor `HOME`. A directory that everyone can write to is never
+    /// used instead.
+    pub fn cache_directory(&self, cache_dir: Option<&Path>) -> Result<PathBuf> {
+        cache_dir
             .map(Path::to_path_buf)
             .or_else(|| self.hf_hub_cache.as_deref().map(|path| self.expand(path)))
             .or_else(|| self.hugging_face_home().map(|home| home.join("hub")))
@@ -125,7 +124,7 @@ impl Environment {
     /// `hf auth login` wrote.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if it holds a character that cannot stand in a header.
+    /// [`Kind::Usage`] if no header can hold it.
     #[cfg(feature = "hub")]
     pub(super) fn token(&self) -> Result<Option<Token>> {
         if self.disable_implicit_token {
@@ -143,7 +142,7 @@ impl Environment {
         };
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
-            // As for Python's client, a token file that is not there is no token.
+            // As in Python's client, a missing token file means no token.
             Err(error) if is_not_there(&error) => return Ok(None),
             Err(error) => {
                 let what = format!("could not read the token in `{}`", file.display());
@@ -182,8 +181,7 @@ impl Timeouts {
     }
 }
 
-/// Switches off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable can do
-/// that.
+/// Turns off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable does that.
 ///
 /// # Safety
 /// No other thread may run yet: call it first in `main`.

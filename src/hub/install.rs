@@ -1,10 +1,9 @@
 //! Writes verified files into the cache in Python's layout: first the blob, then the link to it,
-//! then the ref, each by a rename. So a process that is killed leaves a cache that both programs
-//! can use.
+//! then the ref, each by a rename, so that a killed process leaves a cache that both programs can
+//! use.
 //!
-//! A lock keeps two of our processes from downloading the same model at once. Beside it is the
-//! directory where a download lies until it is verified. A link is never followed on the way to a
-//! file that is written.
+//! A lock keeps two of our processes from downloading the same model at once. Next to it is the
+//! staging directory. No link is followed on the way to a file that is written.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -17,16 +16,16 @@ use super::verify::BlobHash;
 use crate::error::{Error, Kind, Result, io_words};
 use crate::notes;
 
-/// The right to write one repository of the cache, held until it is dropped.
+/// Holds the lock of one repository of the cache.
 pub(super) struct Installer<'a> {
     pub(super) cache: &'a RepositoryCache,
-    /// The directory where a download lies until it is verified, in the cache's file system.
+    /// Has the downloads that are not verified yet, in the cache's file system.
     pub(super) staging: PathBuf,
     _lock: File,
 }
 
 impl<'a> Installer<'a> {
-    /// Waits for the repository's lock and clears what a killed download left.
+    /// Waits for the lock and removes what a killed download left.
     ///
     /// # Errors
     /// [`Kind::Hub`] if the cache cannot be written.
@@ -34,7 +33,7 @@ impl<'a> Installer<'a> {
         let root = &cache.root;
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
         let locks = directory(root, &[".locks", &cache.folder])?;
-        // Not Python's locks, one per blob: hf-hub takes those, and gives up after 10 s.
+        // Not Python's locks, one per blob: hf-hub takes those and gives up after 10 s.
         let path = locks.join("bert-embed.lock");
         refuse_link(&path)?;
         let lock = OpenOptions::new()
@@ -53,7 +52,7 @@ impl<'a> Installer<'a> {
         })
     }
 
-    /// Whether the cache has the blob, undamaged.
+    /// Whether the cache has an undamaged blob.
     pub(super) fn has(&self, hash: &BlobHash) -> Result<bool> {
         let blob = self.directory(&["blobs"])?.join(hash.digits());
         match blob.symlink_metadata() {
@@ -64,7 +63,7 @@ impl<'a> Installer<'a> {
         }
     }
 
-    /// Moves the verified file at `staged` to its place among the blobs.
+    /// Moves the verified file at `staged` to the blobs.
     pub(super) fn add_blob(&self, staged: &Path, hash: &BlobHash) -> Result<()> {
         let blob = self.directory(&["blobs"])?.join(hash.digits());
         replace(staged, &blob)
@@ -79,7 +78,7 @@ impl<'a> Installer<'a> {
         let snapshot = self.directory(&folders)?;
         let blob = Path::new(&up).join("../../blobs").join(hash.digits());
         let pointer = snapshot.join(file);
-        // Anything else that is there is replaced.
+        // Anything else is replaced.
         if matches!(fs::read_link(&pointer), Ok(target) if target == blob) {
             return Ok(());
         }
@@ -89,8 +88,8 @@ impl<'a> Installer<'a> {
         replace(&new, &pointer)
     }
 
-    /// Records that `revision` is `commit`; nothing to do if the revision is a commit.
-    pub(super) fn refer(&self, revision: &Revision, commit: &Commit) -> Result<()> {
+    /// Records that `revision` is `commit`, unless it is a commit itself.
+    pub(super) fn write_ref(&self, revision: &Revision, commit: &Commit) -> Result<()> {
         if revision.commit().is_some() {
             return Ok(());
         }
@@ -112,12 +111,12 @@ impl<'a> Installer<'a> {
 
 impl Drop for Installer<'_> {
     fn drop(&mut self) {
-        // The next download removes what stays.
+        // If that fails, the next download removes it.
         drop(remove(&self.staging));
     }
 }
 
-/// Takes the lock, and says so if another process has it.
+/// Takes the lock; prints a note if another process has it.
 fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
     match lock.try_lock() {
         Ok(()) => Ok(()),
@@ -131,7 +130,7 @@ fn wait_for(lock: &File, id: &RepositoryId) -> io::Result<()> {
     }
 }
 
-/// `root` with `parts` below it. Missing ones are created; links are refused.
+/// `root` joined with `parts`. Missing directories are created; links are refused.
 fn directory(root: &Path, parts: &[&str]) -> Result<PathBuf> {
     let mut path = root.to_path_buf();
     for part in parts {
@@ -163,7 +162,7 @@ fn refuse_link(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes whatever is at `path`, without following a link.
+/// Removes what is at `path` without following a link.
 fn remove(path: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
@@ -176,15 +175,14 @@ fn remove(path: &Path) -> Result<()> {
 
 fn replace(new: &Path, old: &Path) -> Result<()> {
     fs::rename(new, old).map_err(|error| {
-        // Clean up as far as possible; the error that matters is the one above.
+        // The first error is the one to report.
         drop(fs::remove_file(new));
         cannot_write(old, &error)
     })
 }
 
-/// A cache that cannot be written, which `--cache-dir` helps against.
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
     Error::message(Kind::Hub, io_words(error))
         .context(format!("could not write `{}` in the cache", path.display()))
-        .with_tip("choose a directory that can be written with --cache-dir DIR")
+        .with_tip("choose a writable directory with --cache-dir DIR")
 }

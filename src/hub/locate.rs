@@ -1,5 +1,5 @@
-//! Finds the one directory that holds the model that the user typed: a local directory, a snapshot
-//! in the cache, or a download into the cache, in this order.
+//! Finds the directory of the model that the user typed: a local directory, a snapshot in the cache,
+//! or a download into the cache, in this order.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
-/// Finds the model's files, and downloads them if they are neither local nor in the cache. A model
-/// in the cache needs no network access.
+/// Finds the model's files, and downloads them if they are neither local nor in the cache. A cached
+/// model needs no network access.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a name that can be neither directory nor hub id, [`Kind::Model`] for a local
 /// directory that lacks files, [`Kind::Hub`] if the cache lacks them and they cannot be downloaded,
-/// [`Kind::HubRefused`] if the hub does not give them.
+/// [`Kind::HubRefused`] if the hub refuses them.
 pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapshot> {
     if let Some(directory) = local_directory(source.model, environment) {
         return local(source, directory);
@@ -37,15 +37,15 @@ pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapsho
 fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     let path = Path::new(model);
     let looks_like_path = model.starts_with(['.', '/', '~']) || path.is_absolute();
-    (looks_like_path || (!model.is_empty() && may_be_there(path))).then(|| environment.expand(path))
+    (looks_like_path || (!model.is_empty() && may_exist(path))).then(|| environment.expand(path))
 }
 
-/// Whether something is at `path`. If the system could not look, the answer is yes, and opening the
-/// directory tells why.
-fn may_be_there(path: &Path) -> bool {
+/// Whether something is at `path`. If the system could not look, the answer is yes: opening the
+/// directory then gives the error.
+fn may_exist(path: &Path) -> bool {
     use std::io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory};
     match path.try_exists() {
-        Ok(is_there) => is_there,
+        Ok(exists) => exists,
         Err(error) => !matches!(error.kind(), InvalidFilename | InvalidInput | NotADirectory),
     }
 }
@@ -55,7 +55,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
         ("--revision", source.revision != "main"),
         ("--cache-dir", source.cache_dir.is_some()),
     ];
-    for (option, _) in without_effect.iter().filter(|it| it.1) {
+    for (option, _) in without_effect.iter().filter(|(_, is_given)| *is_given) {
         notes::note(&format!(
             "{option} has no effect: `{}` is a directory, not a model of the hub",
             source.model
@@ -72,7 +72,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
     })
 }
 
-/// The weights that the hub has for `snapshot`, with their sizes; none in a build without the hub.
+/// The weights that the hub has for `snapshot`, with their sizes; none in a build without `hub`.
 ///
 /// # Errors
 /// [`Kind::Hub`] or [`Kind::HubRefused`].
@@ -80,7 +80,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
     not(feature = "hub"),
     expect(
         clippy::unnecessary_wraps,
-        reason = "only the hub's answer may be an error"
+        reason = "only the hub can fail"
     )
 )]
 pub(crate) fn weights_on_hub(

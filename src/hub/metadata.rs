@@ -1,7 +1,7 @@
 //! The headers of one file on the hub: its hash, its commit, its size, or why there are none.
 //!
-//! They are asked for before each download, because `hf-hub` joins etag and commit into paths
-//! unchecked and does not tell a missing repository from a missing file. Source:
+//! They are requested before each download, because `hf-hub` joins etag and commit into paths
+//! unchecked and does not distinguish a missing repository from a missing file. Source:
 //! `get_hf_file_metadata` in `huggingface_hub`, which follows only redirects within the hub.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::credentials::{Proxy, Token};
 use super::environment::Environment;
-use super::refusal::{Refusal, no_answer, trouble};
+use super::refusal::{Refusal, no_answer, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
 use crate::error::{Classify, Error, Kind, Result};
@@ -24,29 +24,27 @@ pub(super) const MAX_REDIRECTS: usize = 10;
 /// One request and three retries of it.
 const ATTEMPTS: u32 = 4;
 
-/// A hub that asks for a longer pause than this gets no retry.
+/// There is no retry if the hub wants a longer pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the hub says of one file.
 #[derive(Debug, Clone)]
 pub(super) struct FileMetadata {
-    /// The hash of the content, and the blob's name.
+    /// The hash of the content, which names the blob.
     pub(super) hash: BlobHash,
     pub(super) commit: Commit,
     pub(super) size_bytes: Option<u64>,
 }
 
-/// The hub, to ask for headers.
+/// Requests headers from the hub.
 pub(super) struct Hub<'a> {
     client: Client,
     endpoint: Url,
-    /// The token that goes with each request to this host, and to no other.
+    /// Sent to this host and to no other.
     pub(super) token: Option<Token>,
     pub(super) environment: &'a Environment,
 }
 
 impl<'a> Hub<'a> {
-    /// The hub that `environment` names; asks nothing yet.
     pub(super) fn new(environment: &'a Environment) -> Result<Self> {
         environment.proxy.as_ref().map_or(Ok(()), Proxy::check)?;
         let client = Client::builder()
@@ -63,12 +61,11 @@ impl<'a> Hub<'a> {
         })
     }
 
-    /// The hub's host, for messages.
     pub(super) fn host(&self) -> &str {
         self.endpoint.host_str().unwrap_or_default()
     }
 
-    /// What the hub says of `file`; none if the repository has no such file.
+    /// `None` if the repository has no such file.
     ///
     /// # Errors
     /// [`Kind::HubRefused`] or [`Kind::Hub`].
@@ -87,7 +84,7 @@ impl<'a> Hub<'a> {
             }
         }
         let host = self.host();
-        Err(trouble(format!(
+        Err(transient_error(format!(
             "{host} redirects more than {MAX_REDIRECTS} times"
         )))
     }
@@ -106,7 +103,7 @@ impl<'a> Hub<'a> {
         url
     }
 
-    /// The answer to a HEAD request, which is repeated if trying again may help.
+    /// Sends a HEAD request, several times if trying again may help.
     async fn head(&self, url: &Url) -> Result<Response> {
         let mut pause = self.environment.timeouts.retry;
         let mut attempts_left = ATTEMPTS;
@@ -135,7 +132,7 @@ impl<'a> Hub<'a> {
     }
 
     async fn send(&self, url: &Url) -> reqwest::Result<Response> {
-        // Otherwise the size would be that of a compressed answer.
+        // The size must not be a compressed answer's.
         let request = self
             .client
             .head(url.clone())
@@ -146,8 +143,8 @@ impl<'a> Hub<'a> {
         }
     }
 
-    /// Where to ask next, if `response` is a redirect within the hub. One to another host is the
-    /// way to the content and carries the file's headers itself.
+    /// The next address, if `response` is a redirect within the hub. A redirect to another host
+    /// leads to the content and has the file's headers itself.
     fn redirect(&self, url: &Url, response: &Response) -> Result<Option<Url>> {
         if !response.status().is_redirection() {
             return Ok(None);
@@ -158,7 +155,7 @@ impl<'a> Hub<'a> {
         let relative = Url::parse(location).is_err() && !location.starts_with("//");
         let next = url
             .join(location)
-            .map_err(|_| trouble(format!("{} redirects to no address", self.host())))?;
+            .map_err(|_| transient_error(format!("{} redirects to something that is not an address", self.host())))?;
         let has_metadata = response.headers().contains_key("x-repo-commit");
         if relative || (!has_metadata && next.origin() == self.endpoint.origin()) {
             return Ok(Some(next));
@@ -167,7 +164,7 @@ impl<'a> Hub<'a> {
             return Ok(None);
         }
         let elsewhere = next.host_str().unwrap_or("another host");
-        Err(trouble(format!("{} redirects to {elsewhere}", self.host()))
+        Err(transient_error(format!("{} redirects to {elsewhere}", self.host()))
             .with_tip(format!("set HF_ENDPOINT if the hub is at {elsewhere}")))
     }
 
@@ -190,7 +187,7 @@ impl<'a> Hub<'a> {
         let unusable = |what: &str, value: Option<&str>| {
             let value = value.map_or("none".to_owned(), |value| format!("`{value}`"));
             let host = self.host();
-            trouble(format!(
+            transient_error(format!(
                 "{host} gave an unusable {what} for `{file}`: {value}"
             ))
         };
@@ -233,7 +230,7 @@ fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The pause that the hub asks for, if it gives it in seconds.
+/// The pause that the hub wants, if it is given in seconds.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = header(headers, RETRY_AFTER.as_str())?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

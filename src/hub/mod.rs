@@ -1,7 +1,7 @@
-//! A hub id or a directory → one local directory with the files of one version of a model
-//! (`locate`): the cache, the download, the verification, environment and credentials.
+//! A hub id or a directory → a local directory with the files of one version of a model
+//! ([`locate()`]): cache, download, verification, environment and credentials.
 //!
-//! The only room that knows the hub, its cache and `hf-hub`.
+//! Only this room knows the hub, its cache and `hf-hub`.
 
 mod cache;
 mod credentials;

@@ -1,5 +1,4 @@
-//! How far a download has come: the progress bar, and the watchdog that ends a transfer that stalls
-//! or brings too much.
+//! The progress bar of a download, and the watchdog that ends a transfer that stalls or is too long.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,27 +12,23 @@ use indicatif::ProgressBar;
 
 use crate::notes;
 
-/// Fewer bytes than this in the whole time allowed for the next ones count as silence: a hub that
-/// sends one byte a second would otherwise hold this program for years.
+/// Fewer bytes than this within the read timeout count as silence: a hub that sends one byte a
+/// second would otherwise keep this program busy for years.
 const MIN_BYTES: u64 = 1024;
 
-/// One file on its way.
 pub(super) struct Transfer {
     received: AtomicU64,
     bar: ProgressBar,
 }
 
-/// Why a transfer was ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransferEnd {
-    /// Too few bytes came.
     Silent,
-    /// More bytes came than were promised or are allowed.
+    /// More bytes came than were announced or are allowed.
     TooLong,
 }
 
 impl Transfer {
-    /// A transfer of `file`, drawn on stderr if `draw`.
     pub(super) fn new(file: &str, size_bytes: Option<u64>, draw: bool) -> Arc<Self> {
         let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         let bar = notes::bar(draw, Some(size_bytes.unwrap_or(0)), template);
@@ -44,13 +39,12 @@ impl Transfer {
         })
     }
 
-    /// How many bytes have come.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Awaits `transfer` for as long as bytes keep coming: at least [`MIN_BYTES`] in each
-    /// `silence`, and not more than `max_bytes` in all, which is checked after each chunk.
+    /// Awaits `transfer` while at least [`MIN_BYTES`] arrive in each `silence`, and at most
+    /// `max_bytes` in all, which is checked after each chunk.
     pub(super) async fn watch<T>(
         &self,
         silence: Duration,

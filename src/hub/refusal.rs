@@ -1,5 +1,4 @@
-//! The words for a hub that answers something else than a file, and for a network that does not
-//! answer.
+//! Error messages for a hub that does not give a file, and for a network that does not answer.
 
 use std::time::Duration;
 
@@ -8,15 +7,14 @@ use reqwest::StatusCode;
 
 use crate::error::{Error, Kind, lower_first};
 
-/// The tip of a failure that a local copy of the model would avoid.
 const LOCAL_DIRECTORY: &str = "try again later, or give a local directory with --model DIR";
 
-/// The hub's answer if it did not give a file's headers.
+/// The hub's answer if it is not a file's headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal<'a> {
     pub(super) host: &'a str,
     pub(super) status: StatusCode,
-    /// `X-Error-Code`, which alone tells a missing repository from a missing revision.
+    /// `X-Error-Code`, which alone distinguishes a missing repository from a missing revision.
     pub(super) code: Option<&'a str>,
     pub(super) retry_after: Option<Duration>,
     /// Whether a token was sent.
@@ -24,7 +22,7 @@ pub(super) struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// The refusal as an error: worth trying again ([`Kind::Hub`]) or not ([`Kind::HubRefused`]).
+    /// [`Kind::Hub`] if trying again may help, else [`Kind::HubRefused`].
     pub(super) fn error(self) -> Error {
         let host = self.host;
         let refused = |cause: String| Error::message(Kind::HubRefused, cause);
@@ -61,22 +59,20 @@ impl Refusal<'_> {
             .unwrap_or_default();
         let (host, status) = (self.host, self.status.as_u16());
         let reason = reason.to_lowercase();
-        trouble(format!("{host} answered {status}: {reason}{wait}"))
+        transient_error(format!("{host} answered {status}: {reason}{wait}"))
     }
 }
 
-/// A file that the repository does not have.
 pub(super) fn no_file(host: &str, files: &str) -> Error {
     let cause = format!("{host} has no {files} in this model (404)");
     Error::message(Kind::HubRefused, cause)
 }
 
-/// A failure that may pass.
-pub(super) fn trouble(cause: String) -> Error {
+pub(super) fn transient_error(cause: String) -> Error {
     Error::message(Kind::Hub, cause).with_tip(LOCAL_DIRECTORY)
 }
 
-/// A request to `host` that got no answer; `proxy` is the variable that names one.
+/// A request to `host` that got no answer; `proxy` is the variable that names the proxy.
 pub(super) fn no_answer(
     host: &str,
     proxy: Option<&str>,
@@ -88,17 +84,17 @@ pub(super) fn no_answer(
     });
     if error.is_timeout() {
         let waited = seconds(waited);
-        return trouble(format!("{host} did not answer{through} within {waited}"));
+        return transient_error(format!("{host} did not answer{through} within {waited}"));
     }
     let cause = request_cause(error);
-    let error = trouble(format!("could not reach {host}{through}: {cause}"));
+    let error = transient_error(format!("could not reach {host}{through}: {cause}"));
     if cause.contains("certificate") {
         return error.with_tip("name your network's certificates with SSL_CERT_FILE=FILE");
     }
     error
 }
 
-/// Why `hf-hub` did not download a file, without addresses: those of a content network are signed.
+/// Why `hf-hub` did not download a file, without addresses: a content network's are signed.
 pub(super) fn transfer_cause(error: HFError) -> String {
     match error {
         HFError::Request { source, .. } => request_cause(source),
@@ -112,7 +108,7 @@ pub(super) fn transfer_cause(error: HFError) -> String {
     }
 }
 
-/// The innermost cause: the outer ones only repeat that a request failed.
+/// The innermost cause: the outer ones only say that a request failed.
 fn request_cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "no more data came".to_owned();
@@ -125,7 +121,6 @@ fn request_cause(error: reqwest::Error) -> String {
     lower_first(&cause.to_string())
 }
 
-/// `duration` with its unit, whole seconds as such.
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f32())
 }
@@ -134,7 +129,7 @@ pub(super) fn seconds(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn told(status: u16, code: Option<&str>, token: bool) -> (Kind, String) {
+    fn error(status: u16, code: Option<&str>, token: bool) -> (Kind, String) {
         let refusal = Refusal {
             host: "hub.test",
             status: StatusCode::from_u16(status).expect("a status"),
@@ -149,11 +144,11 @@ mod tests {
     #[test]
     fn each_refusal_has_its_own_words() {
         let refusals = [
-            told(401, None, false),
-            told(401, None, true),
-            told(403, Some("GatedRepo"), true),
-            told(404, Some("RepoNotFound"), true),
-            told(404, Some("RevisionNotFound"), true),
+            error(401, None, false),
+            error(401, None, true),
+            error(403, Some("GatedRepo"), true),
+            error(404, Some("RepoNotFound"), true),
+            error(404, Some("RevisionNotFound"), true),
         ];
         for (index, (kind, words)) in refusals.iter().enumerate() {
             assert_eq!(*kind, Kind::HubRefused, "{words}");
@@ -165,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_worth_trying_again() {
+    fn a_transient_answer_is_worth_trying_again() {
         for status in [429, 500, 502, 503, 504] {
-            let (kind, words) = told(status, None, false);
+            let (kind, words) = error(status, None, false);
             assert_eq!(kind, Kind::Hub);
             assert!(
                 words.contains("hub.test") && words.contains(&status.to_string()),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::error::{Error, Kind, Result};
 
-/// The longest owner or name that the hub allows, in bytes.
+/// The hub's limit for an owner or a name.
 const MAX_NAME_BYTES: usize = 96;
 
 /// A model repository on the hub: `owner/name`, or `name` for the oldest ones.
@@ -15,10 +15,8 @@ const MAX_NAME_BYTES: usize = 96;
 pub(super) struct RepositoryId(String);
 
 impl RepositoryId {
-    /// Checks that `id` can be a repository's id.
-    ///
     /// # Errors
-    /// [`Kind::Usage`] if it cannot.
+    /// [`Kind::Usage`] if `id` cannot be a repository's id.
     pub(super) fn parse(id: &str) -> Result<Self> {
         let names: Vec<&str> = id.split('/').collect();
         if names.len() <= 2 && names.iter().all(|name| is_name(name)) {
@@ -64,10 +62,8 @@ fn is_name(name: &str) -> bool {
 pub(super) struct Revision(String);
 
 impl Revision {
-    /// Checks that `revision` can be a revision and, as a path, stays where it is put.
-    ///
     /// # Errors
-    /// [`Kind::Usage`] if it cannot.
+    /// [`Kind::Usage`] if `revision` cannot be one, or as a path would lead elsewhere.
     pub(super) fn parse(revision: &str) -> Result<Self> {
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
         let allowed = |character: char| {
@@ -88,12 +84,11 @@ impl Revision {
             .context(format!("could not use revision `{revision}`")))
     }
 
-    /// The commit, if the revision is one in full.
+    /// The commit, if the revision is a full one.
     pub(super) fn commit(&self) -> Option<Commit> {
         Commit::parse(&self.0)
     }
 
-    /// The text as it was given.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -110,24 +105,20 @@ impl fmt::Display for Revision {
 pub(super) struct Commit(String);
 
 impl Commit {
-    /// The commit that `text` names in full.
     pub(super) fn parse(text: &str) -> Option<Self> {
         (text.len() == 40 && is_lower_hex(text)).then(|| Self(text.to_owned()))
     }
 
-    /// The 40 digits.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The commit as the revision to ask for.
     #[cfg(feature = "hub")]
     pub(super) fn revision(&self) -> Revision {
         Revision(self.0.clone())
     }
 }
 
-/// Whether `text` is hexadecimal as git and the hub write it.
 pub(super) fn is_lower_hex(text: &str) -> bool {
     text.bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -138,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_as_the_hub_has_them_are_taken() {
+    fn valid_ids_are_accepted() {
         for id in [
             "bert-base-uncased",
             "google-bert/bert-base-uncased",
@@ -150,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_none_are_refused() {
+    fn invalid_ids_are_refused() {
         let long = "x".repeat(97);
         for id in [
             "", "/", "a/", "/a", "../x", "a/..", "a/b/c", "-x", "x-", ".x", "a--b", "a..b",
@@ -161,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_has_the_folder_that_python_gives_it() {
+    fn the_folder_is_named_as_in_python() {
         let folder = |id| RepositoryId::parse(id).map(|id| id.folder()).ok();
         assert_eq!(folder("a/b").as_deref(), Some("models--a--b"));
         assert_eq!(folder("b").as_deref(), Some("models--b"));
     }
 
     #[test]
-    fn revisions_that_leave_their_place_are_refused() {
+    fn revisions_that_lead_elsewhere_are_refused() {
         for revision in [
             "", ".", "..", "../x", "a/../b", "/abs", "a//b", "a/", "a\nb", "a b", "-x", ".hidden",
             "a\\b", "%2e%2e",

@@ -1,15 +1,15 @@
-//! What the user asks the hub for, and what is found.
+//! What is requested from the hub, and what is found.
 
 use std::path::{Path, PathBuf};
 
-/// What the user asks for.
+/// The model and how to get it.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSource<'a> {
     /// A hub id or a directory, as typed.
     pub model: &'a str,
     /// A branch, a tag or a commit; a local directory has none.
     pub revision: &'a str,
-    /// `--cache-dir`, before every variable.
+    /// `--cache-dir`; overrides every variable.
     pub cache_dir: Option<&'a Path>,
     /// `--offline`: no download.
     pub offline: bool,
@@ -19,16 +19,16 @@ pub struct ModelSource<'a> {
     pub progress: bool,
 }
 
-/// One directory with the files of one version of a model.
+/// A directory with the files of one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Where `config.json` and the rest are.
+    /// Has `config.json` and the rest.
     pub directory: PathBuf,
-    /// The directory with the files of sentence-transformers; the same, but for models of its first
-    /// releases.
+    /// The top of the repository, with the files of sentence-transformers; its oldest models are in
+    /// a folder below.
     pub root: PathBuf,
     /// The hub id, or the directory as typed.
     pub model: String,
-    /// The commit; none for a local directory.
+    /// `None` for a local directory.
     pub commit: Option<String>,
 }

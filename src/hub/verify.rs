@@ -1,9 +1,9 @@
 //! Checks files against their hashes.
 //!
 //! A blob in the cache is named by its hash: 40 digits are git's SHA-1, of `blob <size>\0` and the
-//! content; 64 digits are the SHA-256 of a file in large file storage. This program hashes what it
-//! downloads before it enters the cache. Blobs of other programs are hashed at each use if they are
-//! small, and else only by [`verify`]: the cache has no place to note that a blob was checked.
+//! content; 64 digits are the SHA-256 of a file in large file storage. Downloads are hashed before
+//! they enter the cache. Other programs' blobs are hashed at each use if they are small, and else
+//! only by [`verify`]: the cache has no place to note that a blob was checked.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,7 +31,7 @@ pub(super) enum BlobHash {
 }
 
 impl BlobHash {
-    /// The hash that `name` (a blob's file name, an etag) is.
+    /// From a blob's file name or an etag.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name.len() {
             40 if is_lower_hex(name) => Some(Self::Git(name.to_owned())),
@@ -40,14 +40,13 @@ impl BlobHash {
         }
     }
 
-    /// The digits, which are the blob's file name.
+    /// The blob's file name.
     pub(super) fn digits(&self) -> &str {
         match self {
             Self::Git(digits) | Self::Sha256(digits) => digits,
         }
     }
 
-    /// Whether the file at `path` has this hash.
     pub(super) fn matches(&self, path: &Path) -> io::Result<bool> {
         let found = match self {
             Self::Git(_) => git_sha1(path)?,
@@ -57,14 +56,14 @@ impl BlobHash {
     }
 }
 
-/// The hash of one file of a model: the computed one and, if the cache tells it, the expected one.
+/// The hash of one file of a model, computed and, if the cache has one, expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHash {
     /// The file's name in the model's directory.
     pub file: String,
     /// The hash of its content: SHA-1 as git computes it if that is expected, else SHA-256.
     pub found: String,
-    /// The hash that the hub gave; none for a directory that is no hub's cache.
+    /// The hub's hash; `None` outside a hub's cache.
     pub expected: Option<String>,
 }
 
@@ -77,7 +76,7 @@ impl FileHash {
     }
 }
 
-/// Hashes every file of the model that is there, weights included.
+/// Hashes every file that the model has, weights included.
 ///
 /// # Errors
 /// [`Kind::Model`]: a file is missing or cannot be read.
@@ -102,7 +101,7 @@ pub fn verify(snapshot: &Snapshot) -> Result<Vec<FileHash>> {
         .collect()
 }
 
-/// (found, expected) of the file at `path`.
+/// Returns (found, expected).
 fn hash(path: &Path) -> io::Result<(String, Option<String>)> {
     let blob = path.canonicalize()?;
     let expected = named_hash(&blob);
@@ -113,7 +112,6 @@ fn hash(path: &Path) -> io::Result<(String, Option<String>)> {
     Ok((found, expected.map(|hash| hash.digits().to_owned())))
 }
 
-/// Whether `blob` is small and not what its name says.
 pub(super) fn is_small_and_damaged(blob: &Path) -> io::Result<bool> {
     match named_hash(blob) {
         Some(hash) if blob.metadata()?.len() <= SMALL_BYTES => Ok(!hash.matches(blob)?),
@@ -121,7 +119,7 @@ pub(super) fn is_small_and_damaged(blob: &Path) -> io::Result<bool> {
     }
 }
 
-/// The hash that a blob of a cache is named by.
+/// The hash in the name of a cache's blob.
 fn named_hash(blob: &Path) -> Option<BlobHash> {
     let in_blobs = blob.parent()?.file_name()? == "blobs";
     BlobHash::parse(blob.file_name()?.to_str()?).filter(|_| in_blobs)
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_etag_that_is_no_hash_is_none() {
+    fn an_etag_that_is_not_a_hash_is_none() {
         for etag in ["", "..", "../../x", "abc", &"g".repeat(40), &"A".repeat(64)] {
             assert_eq!(BlobHash::parse(etag), None, "{etag}");
         }

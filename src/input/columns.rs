@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 
 use super::Segment;
 
-/// The names of the columns; `None` is the default name, which a table need not have.
+/// The names of the columns; `None` is the default name, which may be missing in a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
 pub struct ColumnNames {
     /// Column of the texts in a table, or their key in JSON lines [default: text]
@@ -21,12 +21,12 @@ pub struct ColumnNames {
     #[serde(rename = "text_column")]
     pub text: Option<String>,
 
-    /// Column of the second segments, of which an empty cell is none [default: text_pair]
+    /// Column of the second segments; an empty cell means none [default: text_pair]
     #[arg(long = "pair-column", id = "pair_column", value_name = "NAME")]
     #[serde(rename = "pair_column")]
     pub pair: Option<String>,
 
-    /// Column of the ids, strings or numbers, of which an empty cell is none [default: id]
+    /// Column of the ids, strings or numbers; an empty cell means none [default: id]
     #[arg(long = "id-column", id = "id_column", value_name = "NAME")]
     #[serde(rename = "id_column")]
     pub id: Option<String>,
@@ -48,9 +48,6 @@ pub struct ColumnNames {
     pub keep: Vec<String>,
 }
 
-/// Makes the first segment from its two columns, of which a row has one.
-pub(super) type FirstSegment = std::result::Result<Segment, String>;
-
 impl ColumnNames {
     pub(super) fn text(&self) -> &str {
         self.text.as_deref().unwrap_or("text")
@@ -68,7 +65,7 @@ impl ColumnNames {
         self.words.as_deref().unwrap_or("words")
     }
 
-    /// The options that name them, of those that were given.
+    /// The options that were given.
     pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
         let options = [
             ("--text-column", self.text.is_some()),
@@ -81,21 +78,20 @@ impl ColumnNames {
         given.map(|(option, _)| option)
     }
 
-    /// The named columns that a text need not have.
+    /// The named columns that a text may lack.
     pub(super) fn optional(&self) -> Vec<String> {
         let named = [&self.pair, &self.id].into_iter().flatten();
         named.chain(&self.keep).cloned().collect()
     }
 
-    /// Whether the column called `name` is used.
     #[cfg(feature = "parquet")]
     pub(super) fn uses(&self, name: &str) -> bool {
         let parts = [self.text(), self.pair(), self.id(), self.words()];
         parts.contains(&name) || self.keep.iter().any(|kept| kept == name)
     }
 
-    /// Whether `words` is looked at in a row that may have a text. A column that nobody named is
-    /// no list of words unless it `is_list` of strings: it may be their number.
+    /// Whether the column of words is read. One that the user has not named must be a list of
+    /// strings (`is_list`): it may as well be their number.
     pub(super) fn takes_words(&self, has_text: bool, is_list: bool) -> bool {
         match (&self.text, &self.words) {
             (_, Some(_)) => true,
@@ -104,13 +100,14 @@ impl ColumnNames {
         }
     }
 
-    /// Whether `text` is looked at in a row that may have words: not if only theirs were named.
+    /// Whether the column of the text is read: not if the user has named only the words and the row
+    /// has some.
     pub(super) fn takes_text(&self, has_words: bool) -> bool {
         self.text.is_some() || self.words.is_none() || !has_words
     }
 
-    /// The first segment of a row that has `text` or `words`.
-    pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> FirstSegment {
+    /// The first segment of a row, which must have either `text` or `words`.
+    pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> std::result::Result<Segment, String> {
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),
@@ -128,8 +125,8 @@ impl ColumnNames {
         }
     }
 
-    /// One JSON object of the columns that are carried into the record, from their JSON values;
-    /// none if no column is.
+    /// The columns that are carried into the record as one JSON object, from their JSON values;
+    /// `None` if there are none.
     ///
     /// # Errors
     /// The first of `values`.
@@ -154,12 +151,16 @@ impl ColumnNames {
     }
 }
 
-/// `text` as a JSON string.
+/// What is wrong in the column `name`.
+pub(super) fn in_column(name: &str, cause: &str) -> String {
+    format!("`{name}`: {cause}")
+}
+
 pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The places of the columns in a table.
+/// The column numbers in one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ColumnPlaces {
     pub(super) text: Option<usize>,
@@ -170,11 +171,10 @@ pub(super) struct ColumnPlaces {
 }
 
 impl ColumnPlaces {
-    /// The places of `names` in the `header` of the table called `table`. Lists of words are looked
-    /// for only if the table `has_lists`.
+    /// Finds `names` in `header`; the words only if the table can hold lists.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if a column is missing or there twice.
+    /// [`Kind::Usage`] if a column is missing or a name occurs twice.
     pub(super) fn find(
         names: &ColumnNames,
         header: &[String],

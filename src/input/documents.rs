@@ -4,51 +4,49 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::lines::{MAX_TEXT_BYTES, utf_8};
-use super::source::InputFile;
+use super::source::{InputFile, could_not_read};
 use super::{BadText, Id, InputItem, Place, Text};
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 
 /// The text in `file`. One that cannot be read is bad by itself.
 pub(super) fn read(file: &InputFile) -> InputItem {
     let mut bytes = Vec::new();
-    let text = file.text(false).and_then(|source| {
-        let read = source
-            .reader
-            .take(MAX_TEXT_BYTES + 1)
-            .read_to_end(&mut bytes);
-        read.with_context(|| format!("could not read `{}`", file.name))
-            .kind(Kind::Input)
-    });
+    let read = read_into(&mut bytes, file);
     let size_bytes = bytes.len() as u64;
+    let id = Some(Id::String(file.path.display().to_string()));
     let place = Place {
         file: file.name_in_records.clone(),
         ..Place::default()
     };
-    let id = Some(Id::String(file.path.display().to_string()));
-    let whole = match size_bytes {
-        0..=MAX_TEXT_BYTES => utf_8(bytes),
-        _ => Err("it is longer than 16 MiB".to_owned()),
-    };
-    let text = match (text, whole) {
-        (Ok(_), Ok(text)) => Ok(Text {
+    let text = match read.and_then(|()| text(bytes, &file.name)) {
+        Ok(text) => Ok(Text {
             id,
             place,
             ..Text::new(text)
         }),
-        (Ok(_), Err(cause)) => Err(BadText {
-            id,
-            ..BadText::because(cause).at(format_args!("`{}`", file.name), place)
-        }),
-        (Err(error), _) => Err(BadText {
+        Err(error) => Err(BadText {
             id,
             place,
             ..BadText::because(error.to_string())
         }),
     };
     InputItem { text, size_bytes }
+}
+
+fn read_into(bytes: &mut Vec<u8>, file: &InputFile) -> Result<()> {
+    let mut source = file.text(false)?;
+    let mut limited = (&mut source.reader).take(MAX_TEXT_BYTES + 1);
+    let read = limited.read_to_end(bytes);
+    read.map(|_| ()).map_err(|cause| source.failed(cause))
+}
+
+fn text(bytes: Vec<u8>, name: &str) -> Result<String> {
+    let text = match bytes.len() as u64 {
+        0..=MAX_TEXT_BYTES => utf_8(bytes),
+        _ => Err("it is longer than 16 MiB".to_owned()),
+    };
+    text.map_err(|cause| Error::message(Kind::Input, cause).context(could_not_read(name)))
 }
 
 /// All files in `directory` and below it, sorted by path. Names that begin with a dot are left out;
@@ -58,7 +56,7 @@ pub(super) fn read(file: &InputFile) -> InputItem {
 /// [`Kind::Input`] if a directory cannot be read.
 pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |path: &Path| {
-        let what = format!("could not read `{}`", path.display());
+        let what = could_not_read(&path.display().to_string());
         |cause: io::Error| Error::new(Kind::Input, cause).context(what)
     };
     let mut files = Vec::new();

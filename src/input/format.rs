@@ -1,4 +1,5 @@
-//! What a file of the input holds; the doc comments are the help.
+//! The table of the input formats. A new format is a row here, a file of its own, and the line of
+//! `open` in `input/mod.rs` that reads it. The doc comments are the help.
 
 #![allow(
     clippy::doc_markdown,
@@ -8,67 +9,107 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use clap::ValueEnum;
-use serde::Serialize;
+use crate::table::{or_list, table};
 
-/// What a file of the input holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InputFormat {
-    /// One text per line
-    Lines,
-    /// One JSON object per line: text, or words (a list), and optionally id and text_pair
-    Jsonl,
-    /// A table with a header, cells separated by commas
-    Csv,
-    /// A table with a header, cells separated by tabs
-    Tsv,
-    /// A parquet table
-    Parquet,
-    /// One text, which is the whole file; its id is the path. A directory stands for all files in
-    /// it and below it, sorted by path, without those whose name begins with a dot
-    Documents,
+/// What an input format is called and what it can hold.
+#[derive(Clone, Copy)]
+pub struct InputFormatSpec {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Whether `--input-format` takes it.
+    pub is_typed: bool,
+    /// The file name endings that select it.
+    pub endings: &'static [&'static str],
+    /// Whether the parts of a text have names: columns or keys.
+    pub has_columns: bool,
+    /// Whether a column can hold lists of words.
+    pub has_lists: bool,
+}
+
+const LINES: InputFormatSpec = InputFormatSpec {
+    name: "lines",
+    is_typed: true,
+    endings: &[],
+    has_columns: false,
+    has_lists: false,
+};
+
+const CSV: InputFormatSpec = InputFormatSpec {
+    name: "csv",
+    endings: &["csv"],
+    has_columns: true,
+    ..LINES
+};
+
+table! {
+    /// What a file of the input holds.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum InputFormat: InputFormatSpec {
+        /// One text per line
+        Lines = LINES;
+        /// One JSON object per line: text, or words (a list), and optionally id and text_pair
+        Jsonl = InputFormatSpec {
+            name: "jsonl",
+            endings: &["jsonl", "ndjson"],
+            has_lists: true,
+            ..CSV
+        };
+        /// A table with a header, cells separated by commas
+        Csv = CSV;
+        /// A table with a header, cells separated by tabs
+        Tsv = InputFormatSpec {
+            name: "tsv",
+            endings: &["tsv"],
+            ..CSV
+        };
+        /// A parquet table
+        Parquet = InputFormatSpec {
+            name: "parquet",
+            endings: &["parquet"],
+            has_lists: true,
+            ..CSV
+        };
+        /// Each file is one text, its id the path. A directory means all files in it and below,
+        /// sorted by path, without those whose name begins with a dot
+        Documents = InputFormatSpec {
+            name: "documents",
+            ..LINES
+        };
+    }
 }
 
 impl InputFormat {
-    /// The format that the ending of `path` names; `.gz` and `.zst` behind it are ignored.
+    /// The format that the ending of `path` selects, before a final `.gz` or `.zst`.
     #[must_use]
     pub fn by_ending(path: &Path) -> Option<Self> {
         if is_compressed(path) {
             return Self::by_ending(Path::new(path.file_stem()?));
         }
-        match ending(path)?.as_str() {
-            "jsonl" | "ndjson" => Some(Self::Jsonl),
-            "csv" => Some(Self::Csv),
-            "tsv" => Some(Self::Tsv),
-            "parquet" => Some(Self::Parquet),
-            _ => None,
-        }
+        let ending = ending(path)?;
+        let mut formats = Self::ALL.iter().copied();
+        formats.find(|format| format.spec().endings.contains(&&*ending))
     }
 
-    /// As it is typed.
+    /// Every ending that selects a format, without compression.
     #[must_use]
-    pub fn name(self) -> String {
-        let name = self.to_possible_value();
-        name.map_or_else(String::new, |name| name.get_name().to_owned())
+    pub fn endings() -> String {
+        let endings = Self::ALL.iter().flat_map(|format| format.spec().endings);
+        let endings: Vec<_> = endings.map(|ending| format!(".{ending}")).collect();
+        endings.join(", ")
     }
 
-    /// Whether its texts come in columns or under keys, which have names.
+    /// `a, b or c`: the formats that `filter` takes.
     #[must_use]
-    pub fn has_columns(self) -> bool {
-        match self {
-            Self::Jsonl | Self::Csv | Self::Tsv | Self::Parquet => true,
-            Self::Lines | Self::Documents => false,
-        }
+    pub fn names(filter: impl Fn(&InputFormatSpec) -> bool) -> String {
+        let specs = Self::ALL.iter().map(|format| format.spec());
+        or_list(specs.filter(filter).map(|spec| spec.name))
     }
 }
 
-/// Whether the ending of `path` is one of compressed files.
 pub(super) fn is_compressed(path: &Path) -> bool {
     ending(path).is_some_and(|ending| ending == "gz" || ending == "zst")
 }
 
-/// The ending in lower case.
 fn ending(path: &Path) -> Option<String> {
     let ending = path.extension().and_then(OsStr::to_str);
     ending.map(str::to_ascii_lowercase)

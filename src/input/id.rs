@@ -1,21 +1,19 @@
-//! A text's own name in the input, echoed back: a string by its value, a number as it is written.
+//! The id of a text in the input, which its record repeats.
 //!
-//! The number is never parsed, so none is too large, and `1.0` does not become `1`.
+//! A number is never parsed, so that none is too large and `1.0` does not become `1`.
 
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A text's name in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Id {
-    /// A JSON number, as it is written.
+    /// A JSON number as it was written.
     Number(String),
     /// The value of a JSON string.
     String(String),
 }
 
 impl Id {
-    /// The string, or the number as it is written.
     #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         match self {
@@ -23,12 +21,11 @@ impl Id {
         }
     }
 
-    /// Reads the name from `json`, the value of the key `key`.
     pub(super) fn parse(key: &str, json: &str) -> Result<Self, String> {
         match json.as_bytes().first() {
             Some(b'"') => serde_json::from_str(json)
                 .map(Self::String)
-                .map_err(|error| format!("its `{key}` is no string: {}", words(&error))),
+                .map_err(|error| format!("its `{key}` is not a string: {}", serde_message(&error))),
             Some(b'-' | b'0'..=b'9') => Ok(Self::Number(json.to_owned())),
             _ => Err(format!("its `{key}` is neither a string nor a number")),
         }
@@ -47,11 +44,11 @@ impl Serialize for Id {
     }
 }
 
-/// serde's words without a place.
-pub(super) fn words(error: &serde_json::Error) -> String {
+/// serde's message without the line and column.
+pub(super) fn serde_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let words = text.split(" at line ").next();
-    words.unwrap_or(&text).to_owned()
+    let message = text.split(" at line ").next();
+    message.unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -59,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_echoed_as_it_is_written() {
+    fn a_number_is_echoed_as_it_was_written() {
         for written in [
             "7",
             "-0",

@@ -1,6 +1,6 @@
 //! JSON lines as texts: `{"text": …}` with `id` and `text_pair`, or `{"words": […]}`.
 //!
-//! The user may name other keys. Other keys are ignored.
+//! The user may name other keys; the rest is ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,22 +8,20 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::columns::ColumnNames;
-use super::id::words;
+use super::columns::{ColumnNames, in_column};
+use super::id::serde_message;
 use super::{BadText, Id, Text, TextOrBad};
 
-/// The values of a line that are used, as they are written, in the order of their keys' names:
-/// id, text, pair, words, and those that are kept.
+/// The raw values of the keys in `names`: id, text, pair, words, and the kept columns.
 struct Values<'a> {
     names: Vec<&'a str>,
     values: Vec<Option<&'a RawValue>>,
 }
 
-/// How many values come before those that are kept.
+/// How many values precede the kept columns.
 const PARTS: usize = 4;
 
-/// The text of `line`, or why it is not one, with the id if that could be read. Takes the keys that
-/// it has out of `unseen_keys`.
+/// The text of `line`; removes the keys that it has from `unseen_keys`.
 pub(super) fn parse(
     line: &str,
     columns: &ColumnNames,
@@ -49,11 +47,11 @@ pub(super) fn parse(
     unseen_keys.retain(|key| !values.has(key));
     let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
     let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
-    // Of a line that breaks off, only a part may have been read.
+    // A line that breaks off may have been read in part.
     let kept = read.and_then(|()| columns.kept(values.kept().map(Ok)));
     Text::of_parts(id, kept, || {
         let is_list = |words: &&RawValue| is_list_of_strings(words.get());
-        let words = words.filter(|it| columns.takes_words(text.is_some(), is_list(it)));
+        let words = words.filter(|words| columns.takes_words(text.is_some(), is_list(words)));
         let text = text.filter(|_| columns.takes_text(words.is_some()));
         let text = text.map(|text| value(line, columns.text(), text));
         let words = words.map(|words| value(line, columns.words(), words));
@@ -70,7 +68,6 @@ impl<'a> Values<'a> {
         self.values[place].filter(|value| value.get() != "null")
     }
 
-    /// Whether the line has `key`, with any value.
     fn has(&self, key: &str) -> bool {
         let mut entries = self.names.iter().zip(&self.values);
         entries.any(|(name, value)| *name == key && value.is_some())
@@ -88,7 +85,7 @@ fn is_list_of_strings(json: &str) -> bool {
     values.is_ok_and(|values| values.iter().all(is_string))
 }
 
-/// Fills `values` from `line`; those before an error stay.
+/// Fills `values` from `line`, up to an error.
 fn read<'a>(line: &'a str, values: &mut Values<'a>) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(line);
     let read = json.deserialize_map(ValuesVisitor(values));
@@ -130,17 +127,21 @@ impl<'a> Visitor<'a> for ValuesVisitor<'_, 'a> {
     }
 }
 
-/// The value of `key`, `written` in `line`, as a `T`.
+/// Parses `written`, the value of `key` in `line`.
 fn value<T: DeserializeOwned>(line: &str, key: &str, written: &RawValue) -> Result<T, String> {
     let written = written.get();
     let offset = written.as_ptr() as usize - line.as_ptr() as usize;
     serde_json::from_str(written)
-        .map_err(|error| format!("its `{key}` is wrong: {}", at_byte(&error, offset)))
+        .map_err(|error| in_column(key, &at_byte(&error, offset)))
 }
 
-/// serde's words, with the byte of the line. The JSON begins after `offset` bytes.
+/// serde's message with the byte of the line, of which the JSON begins after `offset` bytes.
 fn at_byte(error: &serde_json::Error, offset: usize) -> String {
-    format!("{} at byte {}", words(error), offset + error.column())
+    format!(
+        "{} at byte {}",
+        serde_message(error),
+        offset + error.column()
+    )
 }
 
 #[cfg(test)]
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn words_beside_a_text_are_taken_only_if_they_are_meant() {
+    fn words_next_to_a_text_are_taken_only_if_they_are_meant() {
         let first =
             |line, names: &ColumnNames| parse(line, names, &mut Vec::new()).map(|text| text.first);
         let default = ColumnNames::default();
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_names_of_the_users_own() {
+    fn the_user_can_name_the_keys() {
         let names = ColumnNames {
             text: Some("title".into()),
             id: Some("title".into()),
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_told() {
+    fn each_bad_line_has_its_message() {
         let cases = [
             ("", "it is not a JSON object"),
             (r#"["1","a",null,null]"#, "it is not a JSON object"),
@@ -248,11 +249,11 @@ mod tests {
             (r#"{"text":"a"} x"#, "trailing characters at byte 14"),
             (
                 r#"{"text":"\ud800"}"#,
-                "its `text` is wrong: unexpected end of hex escape at byte 16",
+                "`text`: unexpected end of hex escape at byte 16",
             ),
             (
                 r#"{"text":1}"#,
-                "its `text` is wrong: invalid type: integer `1`, expected a string at byte 9",
+                "`text`: invalid type: integer `1`, expected a string at byte 9",
             ),
         ];
         for (line, message) in cases {

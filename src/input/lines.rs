@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use super::columns::ColumnNames;
 use super::source::NamedReader;
-use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, placed, until_error};
+use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, with_place, until_error};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
-/// A longer line is not text but some other kind of file; BERT takes at most 512 tokens of it.
+/// A longer line is probably not text; BERT takes at most 512 tokens of it.
 pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// After this many bytes without a line end, the run gives up on the source (`/dev/zero` has none).
+/// After this many bytes without a line end, the run gives up: `/dev/zero` has none.
 pub(super) const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 
-/// What a line is.
+/// What a line holds.
 #[derive(Debug, Clone)]
 pub(super) enum LineFormat {
     /// A text, which splits at the first separator into two segments.
     Text {
         pair_separator: Option<String>,
-        /// Whether lines of text are only the default, and nobody asked for them.
+        /// Whether the user has not typed a format.
         is_guess: bool,
     },
     /// A JSON object.
@@ -36,12 +36,11 @@ pub(super) struct TextLines {
     end: u8,
     /// Number of the line read last, from 1.
     line_number: u64,
-    /// Keys that the user named and no line has had yet.
+    /// Keys that the user named and that no line has had yet.
     unseen_keys: Vec<String>,
 }
 
 impl TextLines {
-    /// The lines of `source`, each with `end` behind it and read as `format`.
     pub(super) fn new(source: NamedReader, format: LineFormat, end: u8) -> Self {
         let unseen_keys = match &format {
             LineFormat::Json(columns) => columns.optional(),
@@ -56,7 +55,6 @@ impl TextLines {
         }
     }
 
-    /// The lines in order.
     pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
         until_error(move || self.next_line())
     }
@@ -83,7 +81,7 @@ impl TextLines {
             bytes.pop();
         } else if bytes.len() as u64 > MAX_TEXT_BYTES {
             let size_bytes = read + self.skip_line()?;
-            let text = self.placed(Err(BadText::because("it is longer than 16 MiB")));
+            let text = self.located(Err(BadText::because("it is longer than 16 MiB")));
             return Ok(Some(InputItem { text, size_bytes }));
         }
         if end == b'\n' && bytes.last() == Some(&b'\r') {
@@ -95,7 +93,7 @@ impl TextLines {
         }))
     }
 
-    /// A name that is mistyped would be no key of any line.
+    /// A key that no line has is probably mistyped.
     fn warn_of_unseen_keys(&self) {
         for key in self.unseen_keys.iter().filter(|_| self.line_number > 1) {
             let name = &self.source.name;
@@ -103,7 +101,7 @@ impl TextLines {
         }
     }
 
-    /// Notes what the source seems to hold instead of lines of text.
+    /// Notes if the source looks like something other than lines of text.
     fn note_guess(&mut self) -> Result<()> {
         let LineFormat::Text { is_guess: true, .. } = self.format else {
             return Ok(());
@@ -119,7 +117,7 @@ impl TextLines {
         if first_bytes::has_mac_line_ends(head) {
             notes::note(&format!(
                 "`{name}` seems to end its lines with CR alone, but a line ends at LF only: \
-                 tr '\\r' '\\n' mends that"
+                 tr '\\r' '\\n' fixes that"
             ));
         }
         Ok(())
@@ -128,7 +126,7 @@ impl TextLines {
     fn text(&mut self, bytes: Vec<u8>) -> TextOrBad<Text> {
         let text = utf_8(bytes).map_err(BadText::because);
         let text = text.and_then(|line| self.parse(line));
-        self.placed(text)
+        self.located(text)
     }
 
     fn parse(&mut self, line: String) -> TextOrBad<Text> {
@@ -140,14 +138,14 @@ impl TextLines {
         }
     }
 
-    /// The line read last, with its place.
-    fn placed(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
+    /// Adds the place of the line that was read last.
+    fn located(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
         let (line, source) = (self.line_number, &self.source);
         let name = format_args!("line {line} of `{}`", source.name);
-        placed(text, name, source.name_in_records.clone(), Some(line))
+        with_place(text, name, source.name_in_records.clone(), Some(line))
     }
 
-    /// Skips to the next line end and returns how many bytes that were.
+    /// Skips to the next line end and returns the number of bytes.
     fn skip_line(&mut self) -> Result<u64> {
         let skipped = skip_until(&mut self.source.reader, self.end, MAX_SKIPPED_BYTES)
             .map_err(|cause| self.source.failed(cause))?;
@@ -160,7 +158,7 @@ impl TextLines {
     }
 }
 
-/// `bytes` as text, or why they are not.
+/// `bytes` as text, or the cause why not.
 pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to() + 1;
@@ -168,7 +166,7 @@ pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
     })
 }
 
-/// The bytes up to `end` or the end of the source; `None` if none came within `limit`.
+/// Skips to `end` or the end of the source; returns the number of bytes, `None` if over `limit`.
 fn skip_until(reader: &mut impl BufRead, end: u8, limit: u64) -> io::Result<Option<u64>> {
     let mut skipped = 0;
     while skipped < limit {
@@ -237,7 +235,7 @@ mod tests {
         let bad = lines[1].as_ref().expect_err("the byte 0xff is not UTF-8");
         assert_eq!(
             bad.message,
-            "line 2 of `x` is not a text: it is not UTF-8 at byte 2"
+            "could not read line 2 of `x`: it is not UTF-8 at byte 2"
         );
         assert_eq!(bad.place.line, Some(2));
         assert_eq!(lines[2], Ok(at_line(3, "also good")));

@@ -33,16 +33,15 @@ use parquet::ParquetRows;
 use selection::TextSelection;
 use source::{InputFile, NamedReader};
 use table::Table;
-use text::placed;
+use text::with_place;
 pub(crate) use text::{BadText, Place, TextOrBad};
 pub use text::{Segment, Text};
 
-/// One text as it was read, good or bad by itself.
+/// One text as it was read.
 #[derive(Debug)]
 pub(crate) struct InputItem {
-    /// The text.
     pub text: TextOrBad<Text>,
-    /// The bytes that it took up in the input.
+    /// Bytes that it takes up in the input.
     pub size_bytes: u64,
 }
 
@@ -60,22 +59,21 @@ pub(crate) type Items = Box<dyn Iterator<Item = Result<InputItem>> + Send>;
 
 /// The texts of the input.
 pub(crate) struct Texts {
-    /// One after the other.
     pub items: Items,
-    /// Sum of all, if it is known before they are read.
+    /// The sum over all texts, if it is known before they are read.
     pub size_bytes: Option<u64>,
 }
 
 impl Texts {
     fn select(self, selection: TextSelection) -> Self {
         Self {
-            items: Box::new(selection.of(self.items)),
+            items: Box::new(selection.apply(self.items)),
             size_bytes: self.size_bytes.filter(|_| selection.is_all()),
         }
     }
 }
 
-/// What `next` gives, until the source has ended or can no longer be read.
+/// Calls `next` until the source has ended or can no longer be read.
 fn until_error(
     mut next: impl FnMut() -> Result<Option<InputItem>>,
 ) -> impl Iterator<Item = Result<InputItem>> {
@@ -90,7 +88,7 @@ fn until_error(
     })
 }
 
-/// Texts from the command line's arguments.
+/// Texts given as arguments.
 #[must_use]
 pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
@@ -115,11 +113,11 @@ pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts
     texts.select(selection)
 }
 
-/// Texts from `files`, one after the other; `-` is standard input.
+/// Texts from `files` in order; `-` is standard input.
 ///
-/// Every regular file is checked here, so that a missing one, or one without text, is refused
-/// before the model is loaded. It is opened again when its turn comes, because a process cannot
-/// keep thousands of files open.
+/// Every regular file is checked here, so that a missing one, or one that is not text, is refused
+/// before the model is loaded. Each is opened again later: a process cannot keep thousands of files
+/// open.
 ///
 /// # Errors
 /// [`Kind::Input`] if a file cannot be read or holds no text; [`Kind::Usage`] if a table lacks a
@@ -180,7 +178,7 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
         InputFormat::Tsv => table(b'\t'),
         InputFormat::Parquet => open_parquet(file, columns()),
         InputFormat::Documents => {
-            // A document that cannot be read is an error of its own, but a missing file is not.
+            // A document that cannot be read becomes an error record; a missing file ends the run.
             if file.size_bytes.is_some() {
                 drop(file.open()?);
             }

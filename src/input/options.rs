@@ -15,21 +15,20 @@ use super::{ColumnNames, InputFormat, TextSelection};
 /// How the input is read.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct InputOptions {
-    /// What a file holds [default: by the ending of PATH (.jsonl, .ndjson, .csv, .tsv, .parquet,
-    /// the same with .gz or .zst), else lines]
-    #[arg(long, value_name = "FORMAT")]
+    /// What a file holds.
+    #[arg(long, value_name = "FORMAT", help = format_help())]
     pub input_format: Option<InputFormat>,
 
-    /// Texts end with NUL instead of a line end
+    /// Texts end with NUL instead of a line feed
     #[arg(short = '0', long)]
     pub null: bool,
 
-    /// The columns that hold the parts of a text.
+    /// Which columns hold the parts of a text.
     #[command(flatten)]
     #[serde(flatten)]
     pub columns: ColumnNames,
 
-    /// The texts that are embedded.
+    /// Which texts are embedded.
     #[command(flatten)]
     #[serde(flatten)]
     pub selection: TextSelection,
@@ -44,7 +43,7 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
-    /// What the file at `path` holds: as asked for, else by its ending, else lines.
+    /// What the file at `path` holds: the format that was typed, else by its ending, else lines.
     #[must_use]
     pub fn format_of(&self, path: &Path) -> InputFormat {
         let by_ending = || InputFormat::by_ending(path);
@@ -52,4 +51,12 @@ impl InputOptions {
             .or_else(by_ending)
             .unwrap_or(InputFormat::Lines)
     }
+}
+
+fn format_help() -> String {
+    let endings = InputFormat::endings();
+    format!(
+        "What a file holds [default: by the ending of PATH ({endings}, the same with .gz or .zst), \
+         else lines]"
+    )
 }

@@ -9,9 +9,9 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
-use super::columns::{ColumnNames, ColumnPlaces, json_string};
+use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::source::InputFile;
-use super::{Id, InputItem, Text, TextOrBad, lines, placed, until_error};
+use super::{Id, InputItem, Text, TextOrBad, lines, with_place, until_error};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
@@ -26,10 +26,8 @@ pub(super) struct ParquetRows {
 }
 
 impl ParquetRows {
-    /// The rows of `file`.
-    ///
     /// # Errors
-    /// [`Kind::Input`] if it is no parquet file; [`Kind::Usage`] if it is a stream, or if it lacks
+    /// [`Kind::Input`] if it is not a parquet file; [`Kind::Usage`] if it is a stream, or if it lacks
     /// a column that is named.
     pub(super) fn open(file: InputFile, names: Arc<ColumnNames>) -> Result<Self> {
         let name = &file.name;
@@ -50,13 +48,13 @@ impl ParquetRows {
                 .map(|column| column.name().to_owned())
                 .collect()
         };
-        // All columns, so that a message can list them.
+        // In all columns, so that a message can list them.
         let places = ColumnPlaces::find(&names, &header(columns), name, true)?;
         let text = places
             .text
             .filter(|_| names.takes_text(places.words.is_some()));
         refuse_other_types(text.map(|place| &*columns[place]), name)?;
-        // Reads only those that are used.
+        // Only these are read.
         let is_used = |column: &&Arc<Type>| names.uses(column.name());
         let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
         let header = header(&used);
@@ -75,7 +73,6 @@ impl ParquetRows {
         })
     }
 
-    /// The rows in order.
     pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
         until_error(move || self.next_item())
     }
@@ -91,7 +88,7 @@ impl ParquetRows {
         let text = self.text(row);
         let (row, file) = (self.row_number, &self.file);
         let name = format_args!("row {row} of `{}`", file.name);
-        let text = placed(text, name, file.name_in_records.clone(), None);
+        let text = with_place(text, name, file.name_in_records.clone(), None);
         let size_bytes = text.as_ref().map_or(0, size_bytes);
         Ok(Some(InputItem { text, size_bytes }))
     }
@@ -113,7 +110,7 @@ impl ParquetRows {
             .transpose();
         let keep = names.keep.iter().zip(&self.places.keep);
         let kept = keep.map(|(name, &place)| {
-            json(&cells[place]).map_err(|cause| format!("in its `{name}`, {cause}"))
+            json(&cells[place]).map_err(|cause| in_column(name, &cause))
         });
         let string = |place: Option<usize>, name: &str| {
             not_null(place).map(|cell| string(name, cell)).transpose()
@@ -134,7 +131,7 @@ impl ParquetRows {
 }
 
 /// # Errors
-/// [`Kind::Usage`] if `column`, the one of the texts, does not hold strings.
+/// [`Kind::Usage`] if `column`, which has the texts, does not hold strings.
 fn refuse_other_types(column: Option<&Type>, table: &str) -> Result<()> {
     match column {
         Some(column)
@@ -166,15 +163,14 @@ fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
 fn string(name: &str, cell: &Field) -> std::result::Result<String, String> {
     match cell {
         Field::Str(text) => Ok(text.clone()),
-        // Old writers do not say that bytes are text.
+        // Old writers do not mark bytes as text.
         Field::Bytes(bytes) => {
-            lines::utf_8(bytes.data().to_vec()).map_err(|cause| format!("in its `{name}`, {cause}"))
+            lines::utf_8(bytes.data().to_vec()).map_err(|cause| in_column(name, &cause))
         }
-        _ => Err(format!("its `{name}` is no string")),
+        _ => Err(format!("its `{name}` is not a string")),
     }
 }
 
-/// Whether it is a list of strings.
 fn is_list(cell: &Field) -> bool {
     let is_string = |cell: &Field| matches!(cell, Field::Str(_) | Field::Bytes(_));
     matches!(cell, Field::ListInternal(list) if list.elements().iter().all(is_string))
@@ -182,7 +178,7 @@ fn is_list(cell: &Field) -> bool {
 
 fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
     let Field::ListInternal(list) = cell else {
-        return Err(format!("its `{name}` is no list of strings"));
+        return Err(format!("its `{name}` is not a list of strings"));
     };
     list.elements()
         .iter()
@@ -190,8 +186,7 @@ fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
         .collect()
 }
 
-/// Whole numbers and strings are ids; nothing else is. pandas stores whole numbers as floats if one
-/// is missing.
+/// An id is a string or a whole number, which pandas stores as a float if one of them is missing.
 fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     match cell {
         Field::Byte(_)
@@ -211,11 +206,10 @@ fn id(name: &str, cell: &Field) -> std::result::Result<Id, String> {
     }
 }
 
-/// The cell as JSON; dates and times as text. Numbers that are not finite are null, as JSON has
-/// none.
+/// The cell as JSON: dates and times as text, numbers that are not finite as null.
 ///
 /// # Errors
-/// It holds bytes that are not text.
+/// If it holds bytes that are not text.
 fn json(cell: &Field) -> std::result::Result<String, String> {
     let number = |number: f64| serde_json::Value::from(number).to_string();
     Ok(match cell {
@@ -258,7 +252,7 @@ fn json(cell: &Field) -> std::result::Result<String, String> {
     })
 }
 
-/// The cell as the parquet crate prints it, which panics on dates beyond the calendar.
+/// Prints the cell as the parquet crate does, which panics on dates beyond the calendar.
 fn as_text(cell: &Field) -> String {
     guarded(|| Ok(json_string(&cell.to_string()))).unwrap_or_else(|_| "null".to_owned())
 }

@@ -16,7 +16,7 @@ pub struct TextSelection {
     #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
     pub skip: u64,
 
-    /// Read at most K texts, after those that --skip leaves out
+    /// Read at most K texts, after the skipped ones
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub limit: Option<u64>,
 
@@ -26,22 +26,20 @@ pub struct TextSelection {
     pub shard: Option<Shard>,
 }
 
-/// Every `of`-th text, from the one at `number`.
+/// Every `count`-th text, starting at `index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    number: u64,
-    of: u64,
+    index: u64,
+    count: u64,
 }
 
 impl FromStr for Shard {
     type Err = String;
 
     fn from_str(typed: &str) -> std::result::Result<Self, String> {
-        let parts = typed
-            .split_once('/')
-            .map(|(number, of)| (number.parse(), of.parse()));
-        match parts {
-            Some((Ok(number), Ok(of))) if number < of => Ok(Self { number, of }),
+        let parts = typed.split_once('/');
+        match parts.map(|(index, count)| (index.parse(), count.parse())) {
+            Some((Ok(index), Ok(count))) if index < count => Ok(Self { index, count }),
             _ => Err("allowed is I/N, with I from 0 to N - 1".to_owned()),
         }
     }
@@ -49,7 +47,7 @@ impl FromStr for Shard {
 
 impl std::fmt::Display for Shard {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.number, self.of)
+        write!(formatter, "{}/{}", self.index, self.count)
     }
 }
 
@@ -67,12 +65,12 @@ impl TextSelection {
     }
 
     fn contains(&self, index: u64) -> bool {
-        let is_in_shard = |shard: Shard| index % shard.of == shard.number;
+        let is_in_shard = |shard: Shard| index % shard.count == shard.index;
         index >= self.skip && self.shard.is_none_or(is_in_shard)
     }
 
-    /// Numbers the texts, and leaves out those that are not selected.
-    pub(super) fn of(self, items: Items) -> impl Iterator<Item = Result<InputItem>> {
+    /// Numbers the texts and drops those that are not selected.
+    pub(super) fn apply(self, items: Items) -> impl Iterator<Item = Result<InputItem>> {
         let end = self.limit.map(|limit| self.skip.saturating_add(limit));
         let numbered = (0..end.unwrap_or(u64::MAX)).zip(items);
         numbered.filter_map(move |(index, item)| match item {

@@ -95,7 +95,7 @@ impl InputFile {
     }
 }
 
-fn could_not_read(name: &str) -> String {
+pub(super) fn could_not_read(name: &str) -> String {
     format!("could not read `{name}`")
 }
 

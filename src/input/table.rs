@@ -1,17 +1,17 @@
 //! Rows of a csv or tsv table as texts, in bounded memory.
 //!
 //! The first row is the header. Quotes follow RFC 4180 and Python's csv module, in tsv too: a
-//! quoted cell may hold separators, line ends and doubled quotes. An empty line is no row.
+//! quoted cell may hold separators, line ends and doubled quotes. Empty lines are skipped.
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
 
-use super::columns::{ColumnNames, ColumnPlaces, json_string};
+use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
 use super::source::NamedReader;
-use super::{BadText, Id, InputItem, Text, TextOrBad, placed, until_error};
+use super::{BadText, Id, InputItem, Text, TextOrBad, with_place, until_error};
 use crate::error::{Error, Kind, Result};
 
 /// The rows of one table, each good or bad by itself.
@@ -21,8 +21,6 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table in `source`, whose cells end with `separator`.
-    ///
     /// # Errors
     /// [`Kind::Input`] if it has no header; [`Kind::Usage`] if it lacks a column that is named.
     pub(super) fn new(source: NamedReader, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
@@ -45,7 +43,6 @@ impl Table {
         Ok(Self { rows, columns })
     }
 
-    /// The rows in order.
     pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
         until_error(move || self.next_item())
     }
@@ -62,7 +59,7 @@ impl Table {
         let cells = row.cells.map_err(BadText::because);
         let text = cells.and_then(|cells| self.columns.text(&cells));
         let name = format_args!("line {line} of `{name}`");
-        let text = placed(text, name, file, Some(line));
+        let text = with_place(text, name, file, Some(line));
         Ok(Some(InputItem { text, size_bytes }))
     }
 }
@@ -74,7 +71,6 @@ fn header(row: Option<Row>) -> std::result::Result<Vec<String>, String> {
     row.cells?.into_iter().map(name).collect()
 }
 
-/// What the cells of a row are.
 struct TableColumns {
     names: Arc<ColumnNames>,
     places: ColumnPlaces,
@@ -82,10 +78,9 @@ struct TableColumns {
 }
 
 impl TableColumns {
-    /// The text in the cells of a row.
     fn text(&self, cells: &[&[u8]]) -> TextOrBad<Text> {
         if cells.len() != self.count {
-            // Which cell is missing is not known, so neither is the id.
+            // Nobody knows which cell is missing, so the id is unknown too.
             return Err(BadText::because(format!(
                 "it has {} cells, but the header has {}",
                 cells.len(),
@@ -94,7 +89,7 @@ impl TableColumns {
         }
         let cell = |place: usize, name: &str| {
             let text = lines::utf_8(cells[place].to_vec());
-            text.map_err(|cause| format!("in its `{name}`, {cause}"))
+            text.map_err(|cause| in_column(name, &cause))
         };
         let filled = |place: Option<usize>, name: &str| {
             let place = place.filter(|&place| !cells[place].is_empty());
@@ -112,10 +107,9 @@ impl TableColumns {
     }
 }
 
-/// One row as it was read.
 struct Row<'a> {
     cells: std::result::Result<Vec<&'a [u8]>, String>,
-    /// Number of its first line, from 1.
+    /// Its first line, from 1.
     line_number: u64,
     size_bytes: u64,
 }
@@ -124,9 +118,9 @@ struct Row<'a> {
 struct Rows {
     source: NamedReader,
     parser: csv_core::Reader,
-    /// Number of the line that is read next, from 1.
+    /// The line that is read next, from 1.
     line_number: u64,
-    /// The cells of the last row, end to end, and where each ends.
+    /// The cells of the last row, joined, and where each ends.
     cells: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -142,36 +136,32 @@ struct Filled {
 
 impl Rows {
     fn next_row(&mut self) -> Result<Option<Row<'_>>> {
-        let begins = self.skip_empty_lines();
-        let size_of_empty_lines = match begins {
-            Ok(Some(skipped)) => skipped,
-            Ok(None) => return Ok(None),
-            Err(cause) => return Err(self.source.failed(cause)),
+        let skipped = self.skip_empty_lines();
+        let Some(skipped_bytes) = skipped.map_err(|cause| self.source.failed(cause))? else {
+            return Ok(None);
         };
         let line_number = self.line_number;
         let mut filled = Filled::default();
-        let ended = self.read(&mut filled);
-        let is_whole = ended.map_err(|cause| self.source.failed(cause))?;
-        let cells = if !is_whole {
+        let read = self.read(&mut filled);
+        let is_complete = read.map_err(|cause| self.source.failed(cause))?;
+        let cells = if !is_complete {
             Err("a quote is not closed before the end of the file".to_owned())
         } else if filled.is_too_long {
             Err("it is longer than 16 MiB: perhaps a quote is not closed".to_owned())
         } else {
             let ends = &self.ends[..filled.ends];
-            let begins = std::iter::once(&0).chain(ends);
-            Ok(begins
-                .zip(ends)
-                .map(|(&begin, &end)| &self.cells[begin..end])
-                .collect())
+            let starts = std::iter::once(&0).chain(ends);
+            let cells = starts.zip(ends);
+            Ok(cells.map(|(&start, &end)| &self.cells[start..end]).collect())
         };
         Ok(Some(Row {
             cells,
             line_number,
-            size_bytes: size_of_empty_lines + filled.bytes_read,
+            size_bytes: skipped_bytes + filled.bytes_read,
         }))
     }
 
-    /// The bytes of the empty lines before the next row; `None` at the end of the source.
+    /// Returns the number of skipped bytes; `None` at the end of the source.
     fn skip_empty_lines(&mut self) -> io::Result<Option<u64>> {
         let mut skipped = 0;
         loop {
@@ -269,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_the_same_however_the_source_comes() {
+    fn rows_do_not_depend_on_the_size_of_the_buffer() {
         let table = "a,b\r\n\r\n\"x\ny\",\"q\"\"\"\n,\n\n\"open,z\n";
         let cells = |cells: &[&str]| Ok(cells.iter().map(|&cell| cell.to_owned()).collect());
         let expected = vec![

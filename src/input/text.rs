@@ -9,7 +9,7 @@ use crate::error::one_line;
 /// One text of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// The input's own name for it, echoed back.
+    /// Its name in the input, echoed back.
     pub(crate) id: Option<Id>,
     /// The first segment.
     pub first: Segment,
@@ -30,12 +30,12 @@ pub enum Segment {
     Words(Vec<String>),
 }
 
-/// Where in the input a text stands.
+/// Where in the input a text was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Number of the text in the whole input, from 0.
     pub index: u64,
-    /// The file as the user named it; `None` if the input is one source only.
+    /// The file as the user named it; `None` if it is the only one.
     pub file: Option<Arc<str>>,
     /// Number of its line, from 1; `None` if the input has no lines.
     pub line: Option<u64>,
@@ -48,7 +48,6 @@ impl Text {
         Self::of(Segment::Text(text))
     }
 
-    /// One segment and nothing else.
     #[must_use]
     pub(super) fn of(first: Segment) -> Self {
         Self {
@@ -60,8 +59,8 @@ impl Text {
         }
     }
 
-    /// The text of a row or a line, from those of its parts that could be read; `segments` gives
-    /// the first segment and the second. A bad one keeps its id and its columns.
+    /// The text of a row or a line. If a part is bad, the error keeps the id and the columns that
+    /// could be read.
     pub(super) fn of_parts(
         id: Result<Option<Id>, String>,
         columns: Result<Option<String>, String>,
@@ -97,7 +96,7 @@ impl Text {
         }
     }
 
-    /// What the record depends on. The place is left out: a text that moved to another line is the
+    /// What the record depends on; not the place, since a text that moved to another line is the
     /// same text.
     #[must_use]
     pub(crate) fn content(&self) -> impl fmt::Debug {
@@ -111,8 +110,6 @@ impl Text {
         (id, first, pair, columns)
     }
 
-    /// Puts `prompt` before the text.
-    ///
     /// # Errors
     /// The text is a list of words.
     pub(crate) fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
@@ -126,7 +123,6 @@ impl Text {
         Ok(self)
     }
 
-    /// The text as one that cannot be embedded, for the reason in `message`.
     #[must_use]
     pub(crate) fn refused(self, message: String) -> BadText {
         BadText {
@@ -153,38 +149,26 @@ impl From<String> for Text {
 /// Why one text of the input cannot be embedded; the run goes on without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BadText {
-    /// The cause as the user reads it.
+    /// The cause in the user's words.
     pub message: String,
-    /// The input's own name for the text, if it could be read.
+    /// The text's id, if it could be read.
     pub id: Option<Id>,
     /// The columns of `--keep-columns`, if they could be read.
     pub columns: Option<String>,
-    /// Where it was read.
     pub place: Place,
 }
 
 impl BadText {
-    /// A text of which only `message` is known.
     pub(crate) fn because(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             ..Self::default()
         }
     }
-
-    /// What is wrong with the text that messages call `name`, and which stands at `place`.
-    pub(super) fn at(self, name: impl fmt::Display, place: Place) -> Self {
-        Self {
-            message: format!("{name} is not a text: {}", self.message),
-            place,
-            ..self
-        }
-    }
 }
 
-/// `text` with its place: the `file`, if the input has others, and the `line`, if it has lines.
-/// Messages call it `name`.
-pub(super) fn placed(
+/// `text` with its place. Messages call it `name`.
+pub(super) fn with_place(
     text: TextOrBad<Text>,
     name: impl fmt::Display,
     file: Option<Arc<str>>,
@@ -194,7 +178,11 @@ pub(super) fn placed(
     let place = Place { index, file, line };
     match text {
         Ok(text) => Ok(Text { place, ..text }),
-        Err(bad) => Err(bad.at(name, place)),
+        Err(bad) => Err(BadText {
+            message: format!("could not read {name}: {}", bad.message),
+            place,
+            ..bad
+        }),
     }
 }
 
@@ -211,7 +199,7 @@ impl fmt::Display for BadText {
     }
 }
 
-/// A good text at some stage of the work, or why the text cannot be embedded.
+/// A text at some stage of the work, or why it cannot be embedded.
 pub(crate) type TextOrBad<T> = std::result::Result<T, BadText>;
 
 #[cfg(test)]

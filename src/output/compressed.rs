@@ -1,9 +1,8 @@
-//! gzip and Zstandard around another format, in members, after each of which an interrupted run can
-//! continue.
+//! gzip and Zstandard around another format, in members, so that an interrupted run can continue.
 //!
-//! A member is a compressed file of its own; both formats allow several in a row, and every reader
+//! A member is a complete compressed file; both formats allow several in a row, and every reader
 //! takes them as one. A member holds a fixed number of records, so its bytes depend on its records
-//! alone, and a resumed run writes the same bytes as one that was never interrupted.
+//! alone, and a resumed run writes the same bytes as an uninterrupted one.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,7 +13,7 @@ use super::{Assembly, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
 /// Records in a member. A resumed run computes at most this many again, and a member of the
-/// smallest records, embeddings of 384 numbers, still has 290 KB of text to compress.
+/// smallest records, embeddings of 384 values, still has 290 KB of text to compress.
 const MEMBER_RECORDS: u64 = 64;
 
 /// How the bytes of a file are compressed.
@@ -30,7 +29,7 @@ impl Compression {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
-    /// The ending of a file's name that asks for it.
+    /// The file name ending that selects it.
     #[must_use]
     pub fn ending(self) -> &'static str {
         match self {
@@ -39,11 +38,11 @@ impl Compression {
         }
     }
 
-    /// The compression that the name of the file at `path` ends in.
+    /// The compression that the ending of `path` selects.
     #[must_use]
     pub fn by_ending(path: &Path) -> Option<Self> {
         let ending = path.extension()?;
-        Self::ALL.into_iter().find(|it| ending == it.ending())
+        Self::ALL.into_iter().find(|how| ending == how.ending())
     }
 
     fn member(self) -> io::Result<Member> {
@@ -54,7 +53,7 @@ impl Compression {
     }
 }
 
-/// A member while it is written; its bytes wait in memory until the destination takes them.
+/// An unfinished member; its bytes wait in memory until the destination takes them.
 enum Member {
     Gzip(GzEncoder<Vec<u8>>),
     Zstd(zstd::Encoder<'static, Vec<u8>>),
@@ -83,18 +82,18 @@ impl Member {
     }
 }
 
-/// Writes what another writer writes, compressed.
+/// Compresses what another writer writes.
 pub(super) struct Compressed<'a> {
     writer: Box<dyn RecordWriter + 'a>,
     compression: Compression,
-    /// The member that is not complete.
+    /// The unfinished member.
     member: Option<Member>,
-    /// The number of records in the output.
+    /// Records in the output.
     records: u64,
 }
 
 impl<'a> Compressed<'a> {
-    /// A compressed file that already has so many `records`.
+    /// For an output that already has `records`.
     #[must_use]
     pub(super) fn new(
         writer: Box<dyn RecordWriter + 'a>,
@@ -109,13 +108,11 @@ impl<'a> Compressed<'a> {
         }
     }
 
-    /// Writes records of one member.
+    /// Writes records of a single member.
     fn write_part(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
-        let begun = self
-            .member
-            .take()
-            .map_or_else(|| self.compression.member(), Ok);
-        let mut member = begun.kind(Kind::Output)?;
+        let member = self.member.take();
+        let member = member.map_or_else(|| self.compression.member(), Ok);
+        let mut member = member.kind(Kind::Output)?;
         self.writer.write(records, member.encoder())?;
         self.records += records.len() as u64;
         let bytes = if self.records.is_multiple_of(MEMBER_RECORDS) {

@@ -1,7 +1,7 @@
 //! One JSON document for the whole input, with the batch tensors of transformers.
 //!
 //! All records are kept until the end, because a tensor of the document needs every text. The texts
-//! are padded to the longest before they come here.
+//! are already padded to the longest.
 
 use std::io::{self, Write};
 
@@ -12,13 +12,12 @@ use crate::record::{Record, Source};
 /// Collects the fields of every record as JSON text.
 pub(super) struct Document<'a> {
     context: Context<'a>,
-    /// The values of each field, one a record; `None` if the record does not have it.
+    /// The values of each field, one per record; `None` if the record lacks it.
     columns: Vec<Vec<Option<String>>>,
     errors: Vec<Option<String>>,
 }
 
 impl<'a> Document<'a> {
-    /// A document with the fields of `context`.
     #[must_use]
     pub(super) fn new(context: Context<'a>) -> Self {
         let columns = context.fields.iter().map(|_| Vec::new()).collect();

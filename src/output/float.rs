@@ -1,4 +1,4 @@
-//! The type of the numbers in files other than JSON; the doc comments are the help.
+//! The type of the values in files other than JSON; the doc comments are the help.
 
 use std::io::{self, Write};
 
@@ -6,11 +6,11 @@ use clap::ValueEnum;
 use half::f16;
 use serde::Serialize;
 
-/// The type of a vector's numbers in a file.
+/// The type of the values in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Float {
-    /// 4 bytes, as they are computed
+    /// 4 bytes, as computed
     #[default]
     F32,
     /// 2 bytes, rounded to 11 significant bits
@@ -18,7 +18,7 @@ pub enum Float {
 }
 
 impl Float {
-    /// The size of a number.
+    /// The size of a value.
     #[must_use]
     pub fn size_bytes(self) -> u64 {
         match self {
@@ -30,7 +30,7 @@ impl Float {
     /// Writes `values`, little-endian.
     ///
     /// # Errors
-    /// Those of `to`, and a number that is too large.
+    /// If a value is too large, or `to` fails.
     pub(super) fn write(self, values: &[f32], to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(values.len() * self.size_bytes() as usize);
         for &value in values {
@@ -51,6 +51,6 @@ fn rounded(value: f32) -> io::Result<f16> {
     }
     let largest = f16::MAX;
     Err(io::Error::other(format!(
-        "{value} is too large for --float f16, which ends at {largest}"
+        "{value} is too large for --float f16: at most {largest} is allowed"
     )))
 }

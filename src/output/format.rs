@@ -1,5 +1,5 @@
-//! The table of the output formats: what each is called and what it can do. A new format is a row
-//! here, a file of its own, and the line of [`super::open`] that makes its writer.
+//! The table of the output formats. A new format is a row here, a file of its own, and the line of
+//! [`super::open`] that makes its writer. The doc comments are the help.
 
 #![allow(
     clippy::doc_markdown,
@@ -12,22 +12,22 @@ use std::path::Path;
 use super::size::{self, Measured, Size};
 use super::{Compression, Context, npy, safetensors};
 use crate::record::Field;
-use crate::table::table;
+use crate::table::{or_list, table};
 
 /// What a format is called and what it can do.
 #[derive(Clone, Copy)]
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "each answers a question of its own"
+    reason = "each answers one question"
 )]
 pub struct FormatSpec {
     /// Its name on the command line.
     pub name: &'static str,
     /// Whether `--format` takes it.
     pub is_typed: bool,
-    /// The endings of a file's name that ask for it.
+    /// The file name endings that select it.
     pub endings: &'static [&'static str],
-    /// Whether `--float` says how its numbers are stored.
+    /// Whether `--float` chooses the type of its values.
     pub takes_float: bool,
     /// Whether a file can be compressed.
     pub takes_compression: bool,
@@ -39,13 +39,13 @@ pub struct FormatSpec {
     pub fields: Fields,
     /// Whether a vector may be null.
     pub takes_nulls: bool,
-    /// Whether it has a place for a text that is an error.
+    /// Whether it can hold an error in place of a text.
     pub takes_errors: bool,
     /// Whether texts may have different numbers of tokens.
     pub takes_ragged: bool,
     /// Whether it needs a file; others can be written to a pipe.
     pub needs_file: bool,
-    /// Why an interrupted run cannot be resumed, if it cannot.
+    /// Why an interrupted run cannot be resumed; `None` if it can.
     pub not_resumable: Option<NotResumable>,
     /// How large its file will be.
     pub size: fn(&Context, &Measured) -> Size,
@@ -56,7 +56,7 @@ pub struct FormatSpec {
 pub enum Fields {
     /// All of them.
     Any,
-    /// Numbers and the id.
+    /// Numeric fields and the id.
     NumericAndId,
     /// A field with one vector per text.
     OneVector,
@@ -65,7 +65,7 @@ pub enum Fields {
 /// Why an interrupted run cannot be resumed.
 #[derive(Debug, Clone, Copy)]
 pub struct NotResumable {
-    /// The option that asked for the format.
+    /// The option that selects the format.
     pub option: &'static str,
     /// The reason.
     pub why: &'static str,
@@ -73,7 +73,7 @@ pub struct NotResumable {
     pub tip: &'static str,
 }
 
-/// JSON Lines; the others say how they differ.
+/// The other formats list how they differ from this one.
 const JSONL: FormatSpec = FormatSpec {
     name: "jsonl",
     is_typed: true,
@@ -92,7 +92,7 @@ const JSONL: FormatSpec = FormatSpec {
 };
 
 table! {
-    /// The form of the output.
+    /// The format of the output.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum OutputFormat: FormatSpec {
         /// One JSON object per text, one per line
@@ -106,16 +106,16 @@ table! {
             takes_ragged: false,
             not_resumable: Some(NotResumable {
                 option: "--format json",
-                why: "one document is printed when all texts are there",
+                why: "the document is written in one piece at the end",
                 tip: "use --format jsonl",
             }),
             size: size::document,
             ..JSONL
         };
         /// `[texts, hidden]` float32 for numpy.load: `pooler_output` or `embedding`, no other
-        /// field. Needs -o FILE, and for a moment up to twice its size on the disk; a text that
-        /// cannot be read ends the run (exit 3), because a row cannot be an error, and so does a
-        /// text with an id, unless --fields leaves it out
+        /// field. Needs -o FILE, and briefly up to twice its size on the disk. A text that cannot
+        /// be read ends the run (exit 3), because a row cannot hold an error; so does a text with
+        /// an id, unless --fields leaves the id out
         Npy = FormatSpec {
             name: "npy",
             endings: &["npy"],
@@ -128,10 +128,10 @@ table! {
             size: npy::size,
             ..JSONL
         };
-        /// The numeric fields as tensors: those of tokens laid end to end, text i from row
-        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 is no word. Ids are UTF-8 bytes end to
-        /// end, that of text i from `id_offsets[i]` to `id_offsets[i + 1]`. Needs -o FILE, and for
-        /// a moment up to twice its size on the disk; a text that cannot be read ends the run (exit
+        /// The numeric fields as tensors. Fields of tokens are concatenated, text i has the rows
+        /// `offsets[i]` to `offsets[i + 1]`; in word_ids -1 means no word. Ids are concatenated
+        /// UTF-8, text i has the bytes `id_offsets[i]` to `id_offsets[i + 1]`. Needs -o FILE, and
+        /// briefly up to twice its size on the disk. A text that cannot be read ends the run (exit
         /// 3)
         Safetensors = FormatSpec {
             name: "safetensors",
@@ -145,9 +145,9 @@ table! {
             size: safetensors::size,
             ..JSONL
         };
-        /// One row per text with list columns, for DuckDB, Polars, pandas and Spark; id is a
-        /// string, and the column error is null if all is well. Needs -o FILE, and for a moment up
-        /// to twice its size on the disk
+        /// One row per text with list columns, for DuckDB, Polars, pandas and Spark. id is a
+        /// string; error is null if the text is good. Needs -o FILE, and briefly up to twice its
+        /// size on the disk
         Parquet = FormatSpec {
             name: "parquet",
             endings: &["parquet"],
@@ -180,7 +180,7 @@ impl OutputFormat {
         self.spec().name
     }
 
-    /// Whether it can hold `field`.
+    /// Whether a record of this format can have `field`.
     #[must_use]
     pub fn holds(self, field: Field) -> bool {
         match self.spec().fields {
@@ -190,14 +190,21 @@ impl OutputFormat {
         }
     }
 
-    /// The format of files whose names end in `ending`.
     #[must_use]
     fn by_ending(ending: &OsStr) -> Option<Self> {
         let mut formats = Self::ALL.iter().copied();
         formats.find(|format| format.spec().endings.iter().any(|&known| ending == known))
     }
 
-    /// Every ending that asks for a format, with the compressed ones.
+    /// `a, b or c`: the formats that a user may type and that `filter` takes.
+    #[must_use]
+    pub fn names(filter: impl Fn(&FormatSpec) -> bool) -> String {
+        let specs = Self::ALL.iter().map(|format| format.spec());
+        let specs = specs.filter(|spec| spec.is_typed && filter(spec));
+        or_list(specs.map(|spec| spec.name))
+    }
+
+    /// Every ending that selects a format, compressed ones included.
     #[must_use]
     pub fn endings() -> Vec<String> {
         let mut endings = Vec::new();
@@ -205,26 +212,23 @@ impl OutputFormat {
             for ending in spec.endings {
                 endings.push(format!(".{ending}"));
                 let compressions = Compression::ALL.iter().filter(|_| spec.takes_compression);
-                endings.extend(compressions.map(|it| format!(".{ending}.{}", it.ending())));
+                endings.extend(compressions.map(|how| format!(".{ending}.{}", how.ending())));
             }
         }
         endings
     }
 }
 
-/// What the ending of a file's name asks for.
+/// What the ending of a file's name selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileEnding {
-    /// The format.
     pub format: Option<OutputFormat>,
-    /// The compression.
     pub compression: Option<Compression>,
-    /// Whether there is an ending that asks for no format.
-    pub is_foreign: bool,
+    /// Whether there is an ending that selects no format.
+    pub is_unknown: bool,
 }
 
 impl FileEnding {
-    /// The ending of `path`.
     #[must_use]
     pub(crate) fn of(path: &Path) -> Self {
         let compression = Compression::by_ending(path);
@@ -239,7 +243,7 @@ impl FileEnding {
         Self {
             format,
             compression,
-            is_foreign: format.is_none() && path.extension().is_some(),
+            is_unknown: format.is_none() && path.extension().is_some(),
         }
     }
 }
@@ -252,13 +256,13 @@ mod tests {
         let FileEnding {
             format,
             compression,
-            is_foreign,
+            is_unknown,
         } = FileEnding::of(Path::new(path));
-        (format, compression, is_foreign)
+        (format, compression, is_unknown)
     }
 
     #[test]
-    fn a_name_asks_for_a_format_by_its_ending() {
+    fn the_ending_of_a_name_selects_a_format() {
         let jsonl = Some(OutputFormat::Jsonl);
         assert_eq!(of("a.b/c.npy"), (Some(OutputFormat::Npy), None, false));
         assert_eq!(of("x.ndjson"), (jsonl, None, false));
@@ -267,8 +271,8 @@ mod tests {
         for none in ["x", "-", "/dev/stdout", ".hidden", "a.b/c"] {
             assert_eq!(of(none), (None, None, false), "{none}");
         }
-        for foreign in ["x.csv", "x.preview", "x.JSON", "x."] {
-            assert_eq!(of(foreign), (None, None, true), "{foreign}");
+        for unknown in ["x.csv", "x.preview", "x.JSON", "x."] {
+            assert_eq!(of(unknown), (None, None, true), "{unknown}");
         }
         assert_eq!(of("x.npy.gz"), (None, Some(Compression::Gzip), true));
         assert_eq!(of("x.zst"), (None, Some(Compression::Zstd), true));

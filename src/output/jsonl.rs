@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result};
 
-/// Writes each record when it comes.
 pub(crate) struct JsonLines<'a>(pub(crate) Context<'a>);
 
 impl JsonLines<'_> {
@@ -26,8 +25,6 @@ impl JsonLines<'_> {
         Ok(line)
     }
 
-    /// The number of bytes in the record's line.
-    ///
     /// # Errors
     /// [`Kind::Internal`] if it cannot be printed, which should not happen.
     pub(crate) fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {

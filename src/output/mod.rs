@@ -1,5 +1,5 @@
-//! The formats of the output: JSON Lines, one JSON document, npy, safetensors, parquet, and text
-//! for people. Numbers are f32; JSON has the shortest text that reads back to the same bits.
+//! The output formats and where the output goes. Values are f32; JSON has the shortest text that
+//! reads back to the same bits.
 
 mod compressed;
 mod destination;
@@ -36,12 +36,12 @@ use compressed::Compressed;
 /// A good record or a bad one.
 pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, &'a BadText>;
 
-/// What a format knows of the run.
+/// What a format knows about the run.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The fields of a record, in order.
     pub fields: &'a [Field],
-    /// Gives the tokens of the ids.
+    /// Turns ids into tokens.
     pub tokenizer: &'a Tokenizer,
     /// Hub id or directory, as the user named it.
     pub model: &'a str,
@@ -49,21 +49,19 @@ pub struct Context<'a> {
     pub commit: Option<&'a str>,
     /// The sizes of the fields' dimensions.
     pub dimensions: Dimensions,
-    /// The options that the numbers depend on, by name.
+    /// The options that the values depend on, by name.
     pub options: &'a [(String, String)],
-    /// The type of the numbers in a file that is not JSON.
+    /// The type of the values in a file that is not JSON.
     pub float: Float,
     /// How the file is compressed.
     pub compression: Option<Compression>,
 }
 
-/// Writes records in one format. They come in input order, some at a time.
+/// Writes records in one format, in input order, several at a time.
 ///
-/// What [`RecordWriter::write`] appends must depend on the record alone: an interrupted run is
-/// continued by another one that has not seen the records before.
+/// What [`RecordWriter::write`] appends must depend on the record alone: a resumed run has not seen
+/// the earlier records.
 pub(crate) trait RecordWriter: Send {
-    /// Appends the next records to `to`.
-    ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()>;
@@ -76,26 +74,24 @@ pub(crate) trait RecordWriter: Send {
         Ok(())
     }
 
-    /// How many records lie between two places at which an interrupted run can continue; `None` if
-    /// it can be continued after each.
+    /// An interrupted run can continue after each multiple of this many records; `None` means after
+    /// each record.
     fn member_records(&self) -> Option<u64> {
         None
     }
 
-    /// Makes the file from all that was appended, if that is not the file itself because its
-    /// beginning is known only at the end.
+    /// Makes the file from everything appended. Some formats need it: they begin with what is known
+    /// only at the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
         None
     }
 }
 
-/// All that the records of a run have appended, from its beginning.
+/// Everything that a run has appended.
 pub(crate) type Log = BufReader<File>;
 
 /// Makes a file from the log of a run.
 pub(crate) trait Assembly {
-    /// Writes the file of the records in `log` to `to`.
-    ///
     /// # Errors
     /// [`Kind::Output`] if `log` cannot be read or `to` cannot be written.
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()>;
@@ -104,7 +100,7 @@ pub(crate) trait Assembly {
 /// The writer of `format` for an output that already has `done` records.
 ///
 /// # Errors
-/// [`Kind::Internal`] if this build does not have the format, which the command line has refused.
+/// [`Kind::Internal`] if this build lacks the format; the command line has already refused it.
 #[cfg_attr(
     feature = "parquet",
     allow(
@@ -133,11 +129,11 @@ pub(crate) fn open<'a>(
     Ok(match (context.compression, format.spec().takes_errors) {
         (None, true) => writer,
         (None, false) => Box::new(GoodRecords { format, writer }),
-        (Some(how), _) => Box::new(Compressed::new(writer, how, done)),
+        (Some(compression), _) => Box::new(Compressed::new(writer, compression, done)),
     })
 }
 
-/// Ends the run at a bad record, for a format that has no place for one.
+/// Ends the run at a bad record, for a format that cannot hold errors.
 struct GoodRecords<'a> {
     format: OutputFormat,
     writer: Box<dyn RecordWriter + 'a>,
@@ -164,17 +160,17 @@ impl RecordWriter for GoodRecords<'_> {
     }
 }
 
-/// Why a bad record ends the run: `format` has numbers only, and NaN is never one.
+/// Why a bad record ends the run: `format` holds values only, and NaN never stands for one.
 fn no_place(format: OutputFormat, bad: &BadText) -> Error {
     let (index, name) = (bad.place.index, format.name());
     Error::message(Kind::Input, &bad.message)
         .context(format!(
             "text {index} has no vector, and {name} has no place for an error"
         ))
-        .with_tip("use --format jsonl, where the text's record tells the error")
+        .with_tip("use --format jsonl, which records the error with each text")
 }
 
-/// What a record without one of its fields is: a defect of this program.
+/// A record without one of its fields is a defect of this program.
 fn without_field(field: Field) -> Error {
     let name = field.name();
     Error::message(Kind::Internal, format!("a record without `{name}`"))

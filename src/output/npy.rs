@@ -1,7 +1,7 @@
 //! One vector per text as `[texts, hidden]` float32, the file that `numpy.load` reads and maps.
 //!
-//! The number of texts is in the header and is known at the end: the log has the rows, and the file
-//! is assembled from it.
+//! The header has the number of texts, which is known only at the end: the log has the rows, and the
+//! file is assembled from it.
 //!
 //! Source: `numpy.lib.format`, version 1.0.
 
@@ -16,7 +16,7 @@ use crate::record::{Field, Totals, Value};
 /// count.
 const HEADER_BYTES: usize = 128;
 
-/// Writes the vectors of the only field as they arrive.
+/// Writes the vectors of the only field to the log.
 pub(super) struct Npy<'a>(pub(super) Context<'a>);
 
 pub(super) fn size(context: &Context, measured: &Measured) -> Size {
@@ -24,7 +24,7 @@ pub(super) fn size(context: &Context, measured: &Measured) -> Size {
     Size::Exact(HEADER_BYTES as u64 + data)
 }
 
-/// The numbers of one text.
+/// The size of one text's vector.
 fn columns(context: &Context) -> u64 {
     let text = Totals::of_text(0, 0);
     let fields = context.fields.iter();
@@ -47,7 +47,7 @@ fn header(texts: u64, columns: u64, float: Float) -> Vec<u8> {
     header
 }
 
-/// Refuses an id, which would be lost without anyone asking for that.
+/// Refuses an id: it would be lost although the user has not said so.
 fn no_place_for_id(index: u64) -> Error {
     Error::message(Kind::Input, "npy has no place for it")
         .context(format!("text {index} has an id"))

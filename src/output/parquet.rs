@@ -1,14 +1,13 @@
 //! One row per text with list columns: Apache Parquet, for `DuckDB`, Polars, pandas and Spark.
 //!
-//! A row group has one column after the other, so the log has the records in the order in which
-//! they come, and the file is assembled from it: as many rows as fill a group are read at a time,
-//! so memory stays bounded. Every column may be null, because a bad record has nothing but its
-//! index and its `error`. `schema.rs` says which columns a field has, `cell.rs` what a record adds
-//! to each, `column.rs` how lists become levels.
+//! A row group has one column after the other, so the records go to a log, and the file is assembled
+//! from it one row group at a time, in bounded memory. Every column may be null: a bad record has
+//! only its index and its `error`. `schema.rs` has the columns of a field, `cell.rs` what a record
+//! adds to each, `column.rs` how lists become levels.
 //!
-//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes one as a list too
-//! and says so in metadata that describe every column. pyarrow 26 and Polars 2.1 read it, `DuckDB`
-//! 2.0 does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
+//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes a list too and marks
+//! it in metadata that describe every column. pyarrow 26 and Polars 2.1 read that, `DuckDB` 2.0 does
+//! not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
 //! `list_cosine_similarity` takes the list. So it is not worth Arrow's crates.
 
 mod cell;
@@ -28,7 +27,7 @@ use crate::error::{Classify, Kind, Result};
 use cell::Cell;
 use column::Column;
 
-/// Bytes of values and levels in a row group; writing it takes as much again.
+/// Bytes of values and levels buffered per row group; encoding it needs about as much again.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// Writes rows to the log: the size in bytes, then the cells.
@@ -70,7 +69,7 @@ impl Assembly for Parquet<'_> {
     }
 }
 
-/// Reads the next row's bytes; false at the end of the log.
+/// Reads the next row into `bytes`; false at the end of the log.
 fn read_row(log: &mut Log, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
     let mut size_bytes = [0; 8];
     match log.read_exact(&mut size_bytes) {
@@ -86,11 +85,11 @@ fn read_row(log: &mut Log, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// The file while it is written.
+/// The unfinished file.
 struct File {
-    /// Its bytes wait here until the destination takes them.
+    /// Bytes wait in its buffer until the destination takes them.
     writer: SerializedFileWriter<Vec<u8>>,
-    /// The columns of each field, then that of `error`.
+    /// The columns of each field, then `error`.
     columns: Vec<Column>,
 }
 
@@ -117,7 +116,7 @@ impl File {
         self.drain(to)
     }
 
-    /// Gives the bytes written so far to the destination.
+    /// Passes the bytes written so far to the destination.
     fn drain(&mut self, to: &mut dyn Write) -> Result<()> {
         self.writer.flush().kind(Kind::Internal)?;
         let bytes = self.writer.inner_mut();
@@ -146,13 +145,13 @@ fn properties(context: &Context) -> WriterProperties {
     WriterProperties::builder()
         .set_created_by(concat!("bert-embed version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(metadata))
-        // Vectors hardly ever repeat a number, and nobody needs their smallest.
+        // Vectors hardly ever repeat a value, and nobody needs their minimum.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .build()
 }
 
-/// Writes one row group of what `columns` hold and empties them.
+/// Writes `columns` as a row group and empties them.
 fn write_columns(
     file: &mut SerializedFileWriter<Vec<u8>>,
     columns: &mut [Column],

@@ -1,4 +1,4 @@
-//! Records for people: tokens with their ids and mask, shapes, the ends of each row.
+//! Records for people to read: tokens with their ids and mask, shapes, the ends of each row.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,9 @@ use super::{Context, RecordOrBad, RecordWriter};
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::record::{Field, Record, Value, Word};
 
-/// Numbers shown at each end of a row.
+/// Values shown at each end of a row.
 const SHOWN: usize = 3;
 
-/// Prints each record as it arrives.
 pub(super) struct Preview<'a>(pub(super) Context<'a>);
 
 impl Preview<'_> {
@@ -62,8 +61,8 @@ impl Preview<'_> {
         Ok(())
     }
 
-    /// Prints a vector with its ends, a larger tensor as its shape, each word with its vector. The
-    /// rows of `last_hidden_state` are beside the tokens.
+    /// Prints the ends of a vector or a word's vector, and the shape of a larger tensor. The rows of
+    /// `last_hidden_state` are next to the tokens.
     fn print_vectors(&self, record: &Record, field: Field, to: &mut dyn Write) -> io::Result<()> {
         let name = field.name();
         match record.value(field, self.0.tokenizer) {
@@ -99,15 +98,16 @@ fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }
 
-/// The first and last numbers of `row`, in columns.
+/// The first and last values of `row`, in columns.
 fn ends(row: &[f32]) -> String {
-    let number = |value: &f32| format!("{value:>9.4}");
+    let print = |values: &[f32]| -> String {
+        values.iter().map(|value| format!("{value:>9.4}")).collect()
+    };
     if row.len() <= 2 * SHOWN {
-        return row.iter().map(number).collect();
+        return print(row);
     }
-    let first: String = row[..SHOWN].iter().map(number).collect();
-    let last: String = row[row.len() - SHOWN..].iter().map(number).collect();
-    format!("{first}  …{last}")
+    let (first, last) = (&row[..SHOWN], &row[row.len() - SHOWN..]);
+    format!("{}  …{}", print(first), print(last))
 }
 
 impl RecordWriter for Preview<'_> {

@@ -1,10 +1,10 @@
 //! The numeric fields as tensors of one safetensors file.
 //!
-//! The file has one tensor after the other, and each record gives a part of every tensor. So the
-//! log has a frame for each record: its number of tokens, the bytes of its id, the numbers of each
-//! field and the id. The file is assembled tensor by tensor: the first two say where each part lies
-//! in a frame. Fields of tokens are laid end to end, text i has the rows `offsets[i]..offsets[i +
-//! 1]`; ids too, as UTF-8, if the input has any.
+//! The file has one tensor after the other, and each record adds a part to every tensor. So the log
+//! has a frame per record: its number of tokens, the bytes of its id, the values of each field, the
+//! id. The file is assembled tensor by tensor; the first two numbers of a frame locate the parts.
+//! Fields of tokens are concatenated, text i has the rows `offsets[i]..offsets[i + 1]`; so are ids,
+//! as UTF-8, if the input has any.
 
 mod layout;
 
@@ -17,7 +17,6 @@ use crate::input::Id;
 use crate::record::{Field, Record, Totals, Value};
 use layout::{Frame, Layout, Part};
 
-/// Writes a frame for each record.
 pub(super) struct Safetensors<'a>(pub(super) Context<'a>);
 
 impl Safetensors<'_> {
@@ -56,7 +55,7 @@ fn write_value(value: &Value, float: Float, to: &mut dyn Write) -> io::Result<()
         | Value::Segment(_)
         | Value::Id(_)
         | Value::Tokens(..)
-        | Value::Words(_) => Err(io::Error::other("a field without numbers")),
+        | Value::Words(_) => Err(io::Error::other("a field without numeric values")),
     }
 }
 
@@ -97,7 +96,7 @@ impl Safetensors<'_> {
             Part::Offsets => return self.write_ends(|frame| frame.tokens, log, to),
             Part::IdOffsets => return self.write_ends(|frame| frame.id_bytes, log, to),
             Part::Ids => {
-                let place = |frame: &Frame| (frame.numbers_bytes(&self.0), frame.id_bytes);
+                let place = |frame: &Frame| (frame.values_bytes(&self.0), frame.id_bytes);
                 return self.copy_from_frames(place, log, to);
             }
             Part::OfField { field, number } => (field, number),
@@ -106,7 +105,7 @@ impl Safetensors<'_> {
         self.copy_from_frames(place, log, to)
     }
 
-    /// Writes 0 and the sums of `size` over the frames so far.
+    /// Writes 0, then the running sum of `size` after each frame.
     fn write_ends(
         &self,
         size: impl Fn(&Frame) -> u64,
@@ -121,7 +120,7 @@ impl Safetensors<'_> {
         })
     }
 
-    /// Copies the bytes at `place`, a start and a size, of each frame.
+    /// Copies from each frame the bytes at `place`, a start and a size.
     fn copy_from_frames(
         &self,
         place: impl Fn(&Frame) -> (u64, u64),
@@ -139,7 +138,7 @@ impl Safetensors<'_> {
         })
     }
 
-    /// Calls `each` with the sizes of each frame; the log stands behind them.
+    /// Calls `each` with the sizes of each frame and leaves the log positioned just past them.
     fn each_frame(
         &self,
         log: &mut Log,
@@ -153,10 +152,10 @@ impl Safetensors<'_> {
                 tokens: read_u64(log)?,
                 id_bytes: read_u64(log)?,
             };
-            start += 2 * size_of::<u64>() as u64 + frame.numbers_bytes(&self.0) + frame.id_bytes;
+            start += 2 * size_of::<u64>() as u64 + frame.values_bytes(&self.0) + frame.id_bytes;
             each(log, frame)?;
-            let here = log.stream_position()?;
-            log.seek_relative(start.cast_signed() - here.cast_signed())?;
+            let position = log.stream_position()?;
+            log.seek_relative(start.cast_signed() - position.cast_signed())?;
         }
         Ok(())
     }

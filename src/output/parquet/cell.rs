@@ -1,4 +1,4 @@
-//! What one record adds to one column, as it waits in the log.
+//! What one record adds to one column, as it is stored in the log.
 
 use std::borrow::Cow;
 use std::io;
@@ -12,31 +12,25 @@ use crate::record::{Field, Value, Word};
 /// One record's part of a column; lists have their lengths, outermost first, none of them 0.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Cell<'a> {
-    /// There is no value.
     Null,
     /// A list without elements.
     Empty,
-    /// A count.
     Number(u64),
-    /// A string.
     Text(Cow<'a, str>),
-    /// A list of strings.
     Texts(Vec<Cow<'a, str>>),
-    /// Lists of these lengths.
     Integers(Vec<usize>, Cow<'a, [u32]>),
     /// A list whose elements may be null.
     Optional(Cow<'a, [Option<u32>]>),
-    /// Lists of these lengths.
     Floats(Vec<usize>, Cow<'a, [f32]>),
-    /// Lists of these lengths of f16, as bytes.
+    /// f16 as bytes.
     Halves(Vec<usize>, Vec<u8>),
 }
 
 impl Cell<'_> {
-    /// The same with its numbers as `float`.
+    /// Converts its values to `float`.
     ///
     /// # Errors
-    /// If a number is too large.
+    /// If a value is too large.
     fn stored_as(self, float: Float) -> io::Result<Self> {
         match (self, float) {
             (Cell::Floats(lengths, values), Float::F16) => {
@@ -49,7 +43,7 @@ impl Cell<'_> {
     }
 }
 
-/// The cells of all `columns_of` fields of a record, those of `error` last.
+/// The cells of a record: those of each field, which has `columns_of` columns, then `error`.
 pub(super) fn row<'a>(
     record: &'a RecordOrBad<'a>,
     context: Context<'a>,

@@ -1,9 +1,8 @@
 //! Turns nested lists into one list of values with levels.
 //!
-//! A value's repetition level says at which depth of lists it begins a new element, 0 for a new
-//! record; its definition level says how many of the levels above it are present. A field is
-//! optional and its elements are not, so lists of depth n are full at level n + 1, empty at 1 and
-//! null at 0.
+//! A value's repetition level is the depth of lists at which it starts a new element, 0 for a new
+//! record; its definition level counts the levels above it that are present. A field is optional and
+//! its elements are not, so lists of depth n are full at level n + 1, empty at 1 and null at 0.
 //!
 //! Source: Dremel (Melnik et al. 2010), section 4; the format's `LogicalTypes.md`, Lists.
 
@@ -16,7 +15,7 @@ use super::cell::Cell;
 /// Bytes of an f16.
 const HALF_BYTES: usize = 2;
 
-/// One column of a row group; only the list of its own type is filled.
+/// One column of a row group; only the list of its type is filled.
 #[derive(Default)]
 pub(super) struct Column {
     definition_levels: Vec<i16>,
@@ -30,7 +29,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// The bytes of what waits to be written.
+    /// Bytes that wait to be written.
     pub(super) fn size_bytes(&self) -> usize {
         size_of_val(&self.definition_levels[..])
             + size_of_val(&self.repetition_levels[..])
@@ -42,7 +41,6 @@ impl Column {
             + self.text_bytes
     }
 
-    /// Writes all to `writer`.
     pub(super) fn write(&self, writer: &mut ColumnWriter) -> Result<()> {
         let definition = Some(&self.definition_levels[..]);
         let repetition = Some(&self.repetition_levels[..]);
@@ -63,7 +61,7 @@ impl Column {
                 to.write_batch(&self.text, definition, repetition)
             }
             _ => Err(ParquetError::General(
-                "a column of no known type".to_owned(),
+                "a column of an unknown type".to_owned(),
             )),
         };
         written.map(|_| ())
@@ -113,9 +111,9 @@ impl Column {
             Cell::Halves(lengths, bytes) => {
                 self.push_full(lengths);
                 let all = ByteArray::from(bytes.clone());
-                let number = |start| all.slice(start, HALF_BYTES).into();
-                self.half
-                    .extend((0..all.len()).step_by(HALF_BYTES).map(number));
+                let value = |start| all.slice(start, HALF_BYTES).into();
+                let starts = (0..all.len()).step_by(HALF_BYTES);
+                self.half.extend(starts.map(value));
             }
         }
     }
@@ -130,7 +128,7 @@ impl Column {
         self.definition_levels.push(definition);
     }
 
-    /// The levels of a record's lists of these lengths, outermost first, none of them empty.
+    /// Adds the levels of nested lists with these lengths, outermost first, none of them 0.
     fn push_full(&mut self, lengths: &[usize]) {
         let definition = depth(lengths) + 1;
         for place in 0..lengths.iter().product() {
@@ -153,7 +151,7 @@ fn depth(lengths: &[usize]) -> i16 {
     (lengths.len() as u16).cast_signed()
 }
 
-/// The depth at which value number `place` of lists of these `lengths` begins an element.
+/// The depth at which value number `place` of lists with these `lengths` starts an element.
 fn repetition_level(place: usize, lengths: &[usize]) -> i16 {
     match lengths.split_last() {
         None => 0,
@@ -167,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_begins_an_element_at_the_depth_where_its_lists_begin() {
+    fn a_value_starts_an_element_at_the_depth_where_its_lists_start() {
         let levels: Vec<_> = (0..12)
             .map(|place| repetition_level(place, &[2, 3, 2]))
             .collect();

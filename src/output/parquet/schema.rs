@@ -1,4 +1,4 @@
-//! The columns of each field, in the words of Parquet's schema language.
+//! The columns of each field, in Parquet's schema language.
 
 use parquet::errors::Result;
 use parquet::schema::parser::parse_message_type;
@@ -7,12 +7,12 @@ use parquet::schema::types::Type;
 use crate::output::{Context, Float};
 use crate::record::{Element, Field};
 
-/// A word's columns beside its vector.
+/// A word's columns without its vector.
 const WORD: &str = "required binary text (STRING); \
     required int32 span_start; required int32 span_end; optional int32 segment; \
     required int32 tokens_start; required int32 tokens_end;";
 
-/// The schema of the fields of `context` and of `error`.
+/// The schema: the fields of `context`, then `error`.
 pub(super) fn message(context: &Context) -> Result<Type> {
     let fields = context.fields.iter().map(|&field| group(field, context));
     let fields: String = fields.collect();
@@ -21,7 +21,6 @@ pub(super) fn message(context: &Context) -> Result<Type> {
     ))
 }
 
-/// How many columns a field has.
 pub(super) fn columns(field: Field) -> usize {
     match field.spec().element {
         Element::Word => WORD.matches(';').count() + 1,
@@ -34,7 +33,7 @@ pub(super) fn columns(field: Field) -> usize {
     }
 }
 
-/// A field of the schema: lists of lists, one level of them for each dimension.
+/// A field of the schema, with one level of lists for each dimension.
 fn group(field: Field, context: &Context) -> String {
     let (element, name) = (field.spec().element, field.name());
     match context.dimensions.shape(field).len() {
@@ -47,7 +46,6 @@ fn group(field: Field, context: &Context) -> String {
     }
 }
 
-/// One element.
 fn leaf(element: Element, repetition: &str, name: &str, float: Float) -> String {
     match element {
         Element::I64 => format!("{repetition} int64 {name};"),
@@ -63,7 +61,6 @@ fn leaf(element: Element, repetition: &str, name: &str, float: Float) -> String 
     }
 }
 
-/// A number of a vector.
 fn number(float: Float, repetition: &str, name: &str) -> String {
     match float {
         Float::F32 => format!("{repetition} float {name};"),

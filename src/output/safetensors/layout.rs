@@ -11,10 +11,10 @@ use safetensors::Dtype;
 use crate::output::{Context, Float};
 use crate::record::{Element, Field, Totals};
 
-/// Bytes of the widest number: the data begin at a multiple of it.
+/// Bytes of the widest element type: the data start at a multiple of it.
 const ALIGNMENT_BYTES: usize = 8;
 
-/// The tensors of one file in the order of their data: wider numbers first, so that all are
+/// The tensors of one file in the order of their data: wider elements first, so that all are
 /// aligned.
 pub(super) struct Layout(Vec<Tensor>);
 
@@ -25,26 +25,21 @@ struct Tensor {
     parts: Vec<Part>,
 }
 
-/// The sizes of a record's parts in the log.
+/// The first two numbers of a record's frame in the log.
 pub(super) struct Frame {
-    /// Its tokens.
     pub(super) tokens: u64,
-    /// The bytes of its id.
     pub(super) id_bytes: u64,
 }
 
-/// What is copied from frame to frame into the file.
+/// What is gathered from all frames, one part after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Where the texts' tokens begin and end.
+    /// Where the tokens of each text start and end.
     Offsets,
-    /// Where their ids begin and end.
+    /// Where the id of each text starts and ends.
     IdOffsets,
-    /// Their ids.
     Ids,
-    /// A part of a field.
     OfField {
-        /// The field.
         field: Field,
         /// Which of its parts, see [`Dimensions::parts`](crate::record::Dimensions::parts).
         number: u64,
@@ -52,7 +47,7 @@ pub(super) enum Part {
 }
 
 impl Layout {
-    /// The tensors of the numeric fields of `context` and of the ids for such texts.
+    /// The tensors of the numeric fields of `context`, and of the ids.
     pub(super) fn new(context: &Context, totals: &Totals, id_bytes: u64) -> Self {
         let one = |name, dtype, size, part| Tensor {
             name,
@@ -72,19 +67,19 @@ impl Layout {
         Self(tensors)
     }
 
-    /// What the data consist of, in order.
+    /// The parts of the data in order.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
         self.0.iter().flat_map(|tensor| &tensor.parts).copied()
     }
 
-    /// The first bytes of the file: length, JSON, spaces.
+    /// The start of the file: length, JSON, padding with spaces.
     pub(super) fn header(&self, context: &Context) -> Vec<u8> {
         let mut json = format!("{{\"__metadata__\":{}", metadata(context));
         let mut start = 0;
         for tensor in &self.0 {
             let end = start + tensor.size_bytes();
             let (name, dtype, shape) = (tensor.name, tensor.dtype, &tensor.shape);
-            // A string takes everything.
+            // Writing to a string cannot fail.
             let _ = write!(
                 json,
                 ",\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\
@@ -100,7 +95,7 @@ impl Layout {
         header
     }
 
-    /// The size of the file.
+    /// The size of the whole file.
     pub(super) fn size_bytes(&self, context: &Context) -> u64 {
         let data: u64 = self.0.iter().map(Tensor::size_bytes).sum();
         self.header(context).len() as u64 + data
@@ -108,7 +103,7 @@ impl Layout {
 }
 
 impl Tensor {
-    /// That of a numeric field.
+    /// The tensor of `field`; `None` if it is not numeric.
     fn of_field(context: &Context, field: Field, totals: &Totals) -> Option<Self> {
         let parts = 0..context.dimensions.parts(field);
         Some(Self {
@@ -127,7 +122,7 @@ impl Tensor {
 }
 
 impl Frame {
-    /// Where part `number` of a field begins behind the sizes, and its own size in bytes.
+    /// Start, counted after the sizes, and size in bytes of part `number` of a field.
     pub(super) fn place(&self, context: &Context, field: Field, number: u64) -> (u64, u64) {
         let before = context.fields.iter().take_while(|&&other| other != field);
         let start: u64 = before.map(|&other| self.bytes(context, other)).sum();
@@ -135,13 +130,12 @@ impl Frame {
         (start + number * size_bytes, size_bytes)
     }
 
-    /// Bytes of all numbers.
-    pub(super) fn numbers_bytes(&self, context: &Context) -> u64 {
+    /// Bytes of all fields.
+    pub(super) fn values_bytes(&self, context: &Context) -> u64 {
         let fields = context.fields.iter();
         fields.map(|&field| self.bytes(context, field)).sum()
     }
 
-    /// Bytes of a field's numbers.
     fn bytes(&self, context: &Context, field: Field) -> u64 {
         let text = Totals::of_text(self.tokens, 0);
         let shape = context.dimensions.tensor(field, &text);

@@ -34,7 +34,7 @@ const MISTAKES: [(&[&str], &str); 24] = [
     ),
     (
         &["--resume", "--format", "json", "-o", "x", "a"],
-        "--resume and --format json do not go together: one document is printed when",
+        "--resume and --format json do not go together: the document is written in one piece",
     ),
     (
         &["--resume", "--preview", "a"],

@@ -155,7 +155,7 @@ fn errors_are_summed_up_and_may_be_no_failure() {
     );
     let arguments = ["-f", "in.jsonl", "--fields", "index"];
     let (code, stdout, stderr) = place.run(&arguments);
-    let words = "warning: 2 of 4 texts are errors, the first: text 1, id `a7`: line 2 of `in.jsonl` is not a text: its `text` is wrong: invalid type: integer `3`, expected a string at byte 9\n";
+    let words = "warning: 2 of 4 texts are errors, the first: text 1, id `a7`: could not read line 2 of `in.jsonl`: `text`: invalid type: integer `3`, expected a string at byte 9\n";
     assert_eq!((code, stderr.as_str()), (9, words));
     let more = |option| place.run(&[&arguments[..], &[option]].concat());
     assert_eq!(more("-q"), (9, stdout.clone(), String::new()));

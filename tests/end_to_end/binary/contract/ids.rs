@@ -40,7 +40,7 @@ fn what_is_no_id_is_told() {
         ("false", neither),
         (
             r#""\ud800""#,
-            "its `id` is no string: unexpected end of hex escape",
+            "its `id` is not a string: unexpected end of hex escape",
         ),
         ("07", "invalid number at byte 8"),
     ];
@@ -48,7 +48,7 @@ fn what_is_no_id_is_told() {
         place.write("in.jsonl", format!("{{\"id\":{id},\"text\":\"she\"}}"));
         let (code, stdout, _) = place.run(&["-f", "in.jsonl", "--fields", "id"]);
         assert_eq!(code, 9, "{stdout}");
-        let message = format!("line 1 of `in.jsonl` is not a text: {cause}");
+        let message = format!("could not read line 1 of `in.jsonl`: {cause}");
         let record: serde_json::Value = serde_json::from_str(&stdout).expect("a record");
         assert_eq!(record["error"]["message"], message);
     }
@@ -78,8 +78,8 @@ fn an_error_record_keeps_the_id_the_line_and_one_file_of_several() {
         "\n",
         r#"{"index":1,"dropped_tokens":0}"#,
         "\n",
-        r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"line 2 of `b.jsonl` is not a text: "#,
-        r#"its `text` is wrong: invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
+        r#"{"index":2,"id":1.50,"error":{"kind":"input","message":"could not read line 2 of `b.jsonl`: "#,
+        r#"`text`: invalid type: integer `3`, expected a string at byte 9","file":"b.jsonl","line":2}}"#,
         "\n",
     );
     assert_eq!(stdout, expected);

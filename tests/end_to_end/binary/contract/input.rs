@@ -89,7 +89,7 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
     bytes.resize(bytes.len() + 20_000_000, b'a');
     bytes.extend_from_slice(b"\nthe\n");
     let (code, stdout, stderr) = place.run_with_input(&TEXTS, &bytes);
-    let words = "warning: 2 of 5 texts are errors, the first: text 1: line 2 of `standard input` is not a text: it is not UTF-8 at byte 2\n";
+    let words = "warning: 2 of 5 texts are errors, the first: text 1: could not read line 2 of `standard input`: it is not UTF-8 at byte 2\n";
     assert_eq!((code, stderr.as_str()), (9, words));
     let records = json_lines(&stdout);
     let bad = |index: usize, message: &str| {
@@ -100,14 +100,14 @@ fn a_line_that_is_no_text_becomes_an_error_record_and_the_others_stay() {
         records[1],
         bad(
             1,
-            "line 2 of `standard input` is not a text: it is not UTF-8 at byte 2"
+            "could not read line 2 of `standard input`: it is not UTF-8 at byte 2"
         )
     );
     assert_eq!(
         records[3],
         bad(
             3,
-            "line 4 of `standard input` is not a text: it is longer than 16 MiB"
+            "could not read line 4 of `standard input`: it is longer than 16 MiB"
         )
     );
     let alone = place.records(&[
@@ -168,11 +168,11 @@ fn a_json_line_that_is_no_text_says_why() {
         (r#"{"text":"a"} x"#, "trailing characters at byte 14"),
         (
             r#"{"text":3}"#,
-            "its `text` is wrong: invalid type: integer `3`, expected a string at byte 9",
+            "`text`: invalid type: integer `3`, expected a string at byte 9",
         ),
         (
             r#"{"text":"\ud800"}"#,
-            "its `text` is wrong: unexpected end of hex escape at byte 16",
+            "`text`: unexpected end of hex escape at byte 16",
         ),
         (
             r#"{"text":"a","text":"b"}"#,
@@ -185,7 +185,7 @@ fn a_json_line_that_is_no_text_says_why() {
     assert_eq!((code, stderr.as_str()), (9, ""));
     let records = json_lines(&stdout);
     for (index, (line, cause)) in cases.iter().enumerate() {
-        let message = format!("line {} of `in.jsonl` is not a text: {cause}", index + 1);
+        let message = format!("could not read line {} of `in.jsonl`: {cause}", index + 1);
         let told = json!({"kind": "input", "message": message, "line": index + 1});
         let mut bad = json!({"index": index, "error": told});
         if line.contains("\"id\"") {

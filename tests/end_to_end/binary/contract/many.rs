@@ -67,7 +67,7 @@ fn record_of(place: &Place, line: &[u8]) -> String {
 fn error_at(place: usize) -> String {
     let line = place + 1;
     format!(
-        "\"error\":{{\"kind\":\"input\",\"message\":\"line {line} of `standard input` is not a text: it is not UTF-8 at byte 4\",\"line\":{line}}}}}\n"
+        "\"error\":{{\"kind\":\"input\",\"message\":\"could not read line {line} of `standard input`: it is not UTF-8 at byte 4\",\"line\":{line}}}}}\n"
     )
 }
 

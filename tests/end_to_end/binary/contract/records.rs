@@ -281,7 +281,7 @@ fn a_document_tells_its_bad_records_apart() {
         place.run_with_input(&["--format", "json", "--fields", "index,text"], input);
     let expected = json!({
         "model": "model", "revision": null, "index": [0, 2], "text": ["she", "is"], "dropped_tokens": [0, 0],
-        "errors": [{"index": 1, "error": {"kind": "input", "message": "line 2 of `standard input` is not a text: it is not UTF-8 at byte 1", "line": 2}}]
+        "errors": [{"index": 1, "error": {"kind": "input", "message": "could not read line 2 of `standard input`: it is not UTF-8 at byte 1", "line": 2}}]
     });
     let document: Value = serde_json::from_str(&stdout).expect("one document");
     assert_eq!((code, document), (9, expected));

@@ -172,7 +172,7 @@ fn fail_fast_ends_at_the_first_bad_text_and_goes_on_when_it_is_mended() {
     let place = Place::new();
     place.write("in", b"she\nis\nb\xffd\nthe\n");
     let words =
-        "error: could not embed text 2: line 3 of `in` is not a text: it is not UTF-8 at byte 2\n";
+        "error: could not embed text 2: could not read line 3 of `in`: it is not UTF-8 at byte 2\n";
     let arguments = ["--fields", "index,text", "--fail-fast", "-f", "in"];
     let (code, stdout, stderr) = place.run(&arguments);
     assert_eq!((code, stderr.as_str()), (3, words));

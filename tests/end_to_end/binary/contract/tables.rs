@@ -91,15 +91,15 @@ fn a_bad_row_is_an_error_and_a_quote_that_stays_open_is_told() {
         (Value::Null, Value::Null),
         bad(
             json!("2"),
-            "line 3 of `in.csv` is not a text: in its `text`, it is not UTF-8 at byte 2",
+            "could not read line 3 of `in.csv`: `text`: it is not UTF-8 at byte 2",
         ),
         bad(
             Value::Null,
-            "line 4 of `in.csv` is not a text: it has 1 cells, but the header has 2",
+            "could not read line 4 of `in.csv`: it has 1 cells, but the header has 2",
         ),
         bad(
             Value::Null,
-            "line 5 of `in.csv` is not a text: a quote is not closed before the end of the file",
+            "could not read line 5 of `in.csv`: a quote is not closed before the end of the file",
         ),
     ];
     assert_eq!((code, messages), (9, expected.to_vec()));

@@ -91,7 +91,7 @@ fn errors_are_counted_and_end_with_9() {
     let place = Place::new();
     place.write("in.txt", b"she\n\xff\nold old old\n");
     let (code, stdout, stderr) = place.run(&["--dry-run", "-f", "in.txt"]);
-    let summary = "warning: 1 of 3 texts would be errors, the first: text 1: line 2 of `in.txt` is not a text: it is not UTF-8 at byte 1\n";
+    let summary = "warning: 1 of 3 texts would be errors, the first: text 1: could not read line 2 of `in.txt`: it is not UTF-8 at byte 1\n";
     assert_eq!((code, stderr.as_str()), (9, summary));
     assert!(
         stdout.contains("\nrecords      3\nerrors       1\n"),

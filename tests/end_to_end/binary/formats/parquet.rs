@@ -73,7 +73,7 @@ fn a_text_that_is_an_error_has_its_index_and_its_error() {
         .collect();
     let expected = [
         "{index: 0, id: \"7\", text: \"she\", text_pair: null, tokens: [\"[CLS]\", \"she\", \"[SEP]\"], dropped_tokens: 0, error: null}",
-        "{index: 1, id: null, text: null, text_pair: null, tokens: null, dropped_tokens: null, error: \"line 2 of `in.jsonl` is not a text: it is not a JSON object\"}",
+        "{index: 1, id: null, text: null, text_pair: null, tokens: null, dropped_tokens: null, error: \"could not read line 2 of `in.jsonl`: it is not a JSON object\"}",
         "{index: 2, id: \"x\", text: \"old city\", text_pair: null, tokens: [\"[CLS]\", \"old\", \"city\", \"[SEP]\"], dropped_tokens: 0, error: null}",
     ];
     assert_eq!(found, expected);

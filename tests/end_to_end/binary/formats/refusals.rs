@@ -96,7 +96,7 @@ fn a_text_without_a_vector_ends_the_run_and_leaves_the_old_file() {
             &["-f", "in.txt", "-o", &output, "--fields", "pooler_output"],
             3,
             &format!(
-                "error: text 0 has no vector, and {form} has no place for an error: line 1 of `in.txt` is not a text: it is not UTF-8 at byte 1\n  tip: use --format jsonl, where the text's record tells the error\n"
+                "error: text 0 has no vector, and {form} has no place for an error: could not read line 1 of `in.txt`: it is not UTF-8 at byte 1\n  tip: use --format jsonl, which records the error with each text\n"
             ),
         );
         assert_eq!(fs::read(place.path(&output)).expect("the old file"), b"old");

@@ -39,7 +39,7 @@ fn a_damaged_small_file_is_not_kept() {
         ALWAYS,
         Fault::Body(b"{\"model_type\":\"best\"}".to_vec()),
     );
-    stage.fails(Kind::Hub, "came damaged");
+    stage.fails(Kind::Hub, "it is damaged");
     assert!(!stage.repository().join("refs/main").exists());
 }
 
@@ -122,7 +122,7 @@ fn a_small_file_that_is_large_and_weights_of_unknown_size_are_not_begun() {
         (
             "tokenizer.json",
             size("1000000000000"),
-            "1000000000000 bytes, allowed are at most 67108864",
+            "1000000000000 bytes: at most 67108864 are allowed",
         ),
         (
             "model.safetensors",
