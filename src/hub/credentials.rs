@@ -30,8 +30,7 @@ impl Proxy {
 
 #[cfg(feature = "hub")]
 impl Proxy {
-    /// # Errors
-    /// [`Kind::Usage`] if it is not an address: the HTTP client would bypass the proxy silently.
+    /// Refuses what is not an address: the HTTP client would bypass the proxy silently.
     pub(super) fn check(&self) -> Result<()> {
         let address = if self.address.contains("://") {
             reqwest::Url::parse(&self.address)

@@ -34,9 +34,6 @@ use crate::error::{Classify, Error, Kind, Result};
 const TRIES: u32 = 2;
 
 /// Downloads the files of `id` at `revision` that the cache lacks.
-///
-/// # Errors
-/// [`Kind::HubRefused`], [`Kind::Hub`], or [`Kind::Model`] for weights that are only a pickle.
 pub(super) fn fetch(
     source: &ModelSource,
     environment: &Environment,
@@ -86,9 +83,6 @@ fn no_config(hub: &Hub) -> Error {
 }
 
 /// The weights of `commit` in `folder` on the hub, by name, with their sizes.
-///
-/// # Errors
-/// [`Kind::HubRefused`] or [`Kind::Hub`].
 pub(super) fn weights_on_hub(
     environment: &Environment,
     id: &RepositoryId,

@@ -26,9 +26,6 @@ pub(super) struct Installer<'a> {
 
 impl<'a> Installer<'a> {
     /// Waits for the lock and removes what a killed download left.
-    ///
-    /// # Errors
-    /// [`Kind::Hub`] if the cache cannot be written.
     pub(super) fn lock(cache: &'a RepositoryCache, id: &RepositoryId) -> Result<Self> {
         let root = &cache.root;
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
@@ -136,19 +133,19 @@ fn directory(root: &Path, parts: &[&str]) -> Result<PathBuf> {
     for part in parts {
         path.push(part);
         refuse_link(&path)?;
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(cannot_write(&path, &error));
-            }
-            Err(error) => match path.metadata() {
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(_) => return Err(cannot_write(&path, &error)),
-                Err(error) => return Err(cannot_write(&path, &error)),
-            },
-            Ok(()) => {}
-        }
+        create_directory(&path).map_err(|error| cannot_write(&path, &error))?;
     }
     Ok(path)
+}
+
+fn create_directory(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let is_directory = path.metadata()?.is_dir();
+            if is_directory { Ok(()) } else { Err(error) }
+        }
+        created => created,
+    }
 }
 
 fn refuse_link(path: &Path) -> Result<()> {

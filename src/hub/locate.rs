@@ -78,10 +78,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
 /// [`Kind::Hub`] or [`Kind::HubRefused`].
 #[cfg_attr(
     not(feature = "hub"),
-    expect(
-        clippy::unnecessary_wraps,
-        reason = "only the hub can fail"
-    )
+    expect(clippy::unnecessary_wraps, reason = "only the hub can fail")
 )]
 pub(crate) fn weights_on_hub(
     environment: &Environment,

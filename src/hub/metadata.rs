@@ -66,9 +66,6 @@ impl<'a> Hub<'a> {
     }
 
     /// `None` if the repository has no such file.
-    ///
-    /// # Errors
-    /// [`Kind::HubRefused`] or [`Kind::Hub`].
     pub(super) async fn metadata(
         &self,
         id: &RepositoryId,
@@ -153,9 +150,12 @@ impl<'a> Hub<'a> {
             return Ok(None);
         };
         let relative = Url::parse(location).is_err() && !location.starts_with("//");
-        let next = url
-            .join(location)
-            .map_err(|_| transient_error(format!("{} redirects to something that is not an address", self.host())))?;
+        let next = url.join(location).map_err(|_| {
+            transient_error(format!(
+                "{} redirects to something that is not an address",
+                self.host()
+            ))
+        })?;
         let has_metadata = response.headers().contains_key("x-repo-commit");
         if relative || (!has_metadata && next.origin() == self.endpoint.origin()) {
             return Ok(Some(next));
@@ -164,8 +164,10 @@ impl<'a> Hub<'a> {
             return Ok(None);
         }
         let elsewhere = next.host_str().unwrap_or("another host");
-        Err(transient_error(format!("{} redirects to {elsewhere}", self.host()))
-            .with_tip(format!("set HF_ENDPOINT if the hub is at {elsewhere}")))
+        Err(
+            transient_error(format!("{} redirects to {elsewhere}", self.host()))
+                .with_tip(format!("set HF_ENDPOINT if the hub is at {elsewhere}")),
+        )
     }
 
     fn read(&self, response: &Response, file: &str) -> Result<Option<FileMetadata>> {

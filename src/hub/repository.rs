@@ -15,8 +15,6 @@ const MAX_NAME_BYTES: usize = 96;
 pub(super) struct RepositoryId(String);
 
 impl RepositoryId {
-    /// # Errors
-    /// [`Kind::Usage`] if `id` cannot be a repository's id.
     pub(super) fn parse(id: &str) -> Result<Self> {
         let names: Vec<&str> = id.split('/').collect();
         if names.len() <= 2 && names.iter().all(|name| is_name(name)) {
@@ -62,8 +60,7 @@ fn is_name(name: &str) -> bool {
 pub(super) struct Revision(String);
 
 impl Revision {
-    /// # Errors
-    /// [`Kind::Usage`] if `revision` cannot be one, or as a path would lead elsewhere.
+    /// Also refuses a revision that, as a path, would lead elsewhere.
     pub(super) fn parse(revision: &str) -> Result<Self> {
         let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
         let allowed = |character: char| {

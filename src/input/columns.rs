@@ -107,7 +107,11 @@ impl ColumnNames {
     }
 
     /// The first segment of a row, which must have either `text` or `words`.
-    pub(super) fn first(&self, text: Option<String>, words: Option<Vec<String>>) -> std::result::Result<Segment, String> {
+    pub(super) fn first(
+        &self,
+        text: Option<String>,
+        words: Option<Vec<String>>,
+    ) -> std::result::Result<Segment, String> {
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),
@@ -127,9 +131,6 @@ impl ColumnNames {
 
     /// The columns that are carried into the record as one JSON object, from their JSON values;
     /// `None` if there are none.
-    ///
-    /// # Errors
-    /// The first of `values`.
     pub(super) fn kept<V: AsRef<str>, E>(
         &self,
         values: impl Iterator<Item = std::result::Result<V, E>>,

@@ -131,8 +131,7 @@ impl<'a> Visitor<'a> for ValuesVisitor<'_, 'a> {
 fn value<T: DeserializeOwned>(line: &str, key: &str, written: &RawValue) -> Result<T, String> {
     let written = written.get();
     let offset = written.as_ptr() as usize - line.as_ptr() as usize;
-    serde_json::from_str(written)
-        .map_err(|error| in_column(key, &at_byte(&error, offset)))
+    serde_json::from_str(written).map_err(|error| in_column(key, &at_byte(&error, offset)))
 }
 
 /// serde's message with the byte of the line, of which the JSON begins after `offset` bytes.

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use super::columns::ColumnNames;
-use super::source::NamedReader;
-use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, with_place, until_error};
+use super::source::TextReader;
+use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, until_error, with_place};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
@@ -30,7 +30,7 @@ pub(super) enum LineFormat {
 
 /// The lines of one source, each good or bad by itself.
 pub(super) struct TextLines {
-    source: NamedReader,
+    source: TextReader,
     format: LineFormat,
     /// The byte that a line ends with.
     end: u8,
@@ -41,7 +41,7 @@ pub(super) struct TextLines {
 }
 
 impl TextLines {
-    pub(super) fn new(source: NamedReader, format: LineFormat, end: u8) -> Self {
+    pub(super) fn new(source: TextReader, format: LineFormat, end: u8) -> Self {
         let unseen_keys = match &format {
             LineFormat::Json(columns) => columns.optional(),
             LineFormat::Text { .. } => Vec::new(),
@@ -96,7 +96,7 @@ impl TextLines {
     /// A key that no line has is probably mistyped.
     fn warn_of_unseen_keys(&self) {
         for key in self.unseen_keys.iter().filter(|_| self.line_number > 1) {
-            let name = &self.source.name;
+            let name = self.source.name();
             notes::warning(&format!("no line of `{name}` has the key `{key}`"));
         }
     }
@@ -106,7 +106,7 @@ impl TextLines {
         let LineFormat::Text { is_guess: true, .. } = self.format else {
             return Ok(());
         };
-        let name = Arc::clone(&self.source.name);
+        let name = Arc::clone(self.source.name());
         let head = self.source.head()?;
         if first_bytes::is_json_object(head) {
             notes::note(&format!(
@@ -140,9 +140,9 @@ impl TextLines {
 
     /// Adds the place of the line that was read last.
     fn located(&self, text: TextOrBad<Text>) -> TextOrBad<Text> {
-        let (line, source) = (self.line_number, &self.source);
-        let name = format_args!("line {line} of `{}`", source.name);
-        with_place(text, name, source.name_in_records.clone(), Some(line))
+        let (line, file) = (self.line_number, &self.source.file);
+        let name = format_args!("line {line} of `{}`", file.name);
+        with_place(text, name, file.name_in_records.clone(), Some(line))
     }
 
     /// Skips to the next line end and returns the number of bytes.
@@ -152,7 +152,7 @@ impl TextLines {
         if let Some(skipped) = skipped {
             return Ok(skipped);
         }
-        let (line, name) = (self.line_number, &self.source.name);
+        let (line, name) = (self.line_number, self.source.name());
         Err(Error::message(Kind::Input, "no line end within 1 GiB")
             .context(format!("could not read line {line} of `{name}`")))
     }
@@ -194,7 +194,7 @@ mod tests {
     };
 
     fn lines(bytes: &[u8]) -> Vec<TextOrBad<Text>> {
-        let source = NamedReader::new("x", Cursor::new(bytes.to_vec()));
+        let source = TextReader::new("x", Cursor::new(bytes.to_vec()));
         TextLines::new(source, TEXT, b'\n')
             .items()
             .map(|line| line.expect("a cursor can be read").text)
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_given_up() {
-        let source = NamedReader::new("zeros", BufReader::new(io::repeat(0)));
+        let source = TextReader::new("zeros", BufReader::new(io::repeat(0)));
         let mut lines = TextLines::new(source, TEXT, b'\n').items();
         let error = lines
             .next()

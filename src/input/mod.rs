@@ -31,7 +31,7 @@ pub(crate) use options::InputOptions;
 #[cfg(feature = "parquet")]
 use parquet::ParquetRows;
 use selection::TextSelection;
-use source::{InputFile, NamedReader};
+use source::{InputFile, TextReader};
 use table::Table;
 use text::with_place;
 pub(crate) use text::{BadText, Place, TextOrBad};
@@ -222,11 +222,11 @@ fn open_parquet(file: &InputFile, _columns: Arc<ColumnNames>) -> Result<Items> {
         .with_tip("cargo build --release --features parquet"))
 }
 
-fn refuse_json_array(source: &mut NamedReader) -> Result<()> {
+fn refuse_json_array(source: &mut TextReader) -> Result<()> {
     if !first_bytes::is_json_array(source.head()?) {
         return Ok(());
     }
-    let name = &source.name;
+    let name = source.name();
     Err(
         Error::message(Kind::Input, "it is a JSON array, not lines of text or JSON")
             .context(format!("could not read `{name}`"))

@@ -11,7 +11,7 @@ use parquet::schema::types::Type;
 
 use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::source::InputFile;
-use super::{Id, InputItem, Text, TextOrBad, lines, with_place, until_error};
+use super::{Id, InputItem, Text, TextOrBad, lines, until_error, with_place};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
@@ -109,9 +109,8 @@ impl ParquetRows {
             .map(|cell| id(names.id(), cell))
             .transpose();
         let keep = names.keep.iter().zip(&self.places.keep);
-        let kept = keep.map(|(name, &place)| {
-            json(&cells[place]).map_err(|cause| in_column(name, &cause))
-        });
+        let kept =
+            keep.map(|(name, &place)| json(&cells[place]).map_err(|cause| in_column(name, &cause)));
         let string = |place: Option<usize>, name: &str| {
             not_null(place).map(|cell| string(name, cell)).transpose()
         };

@@ -30,9 +30,6 @@ pub(super) struct InputFile {
 
 impl InputFile {
     /// The file at `path`, with its metadata; `-` is standard input.
-    ///
-    /// # Errors
-    /// [`Kind::Input`] if it does not exist.
     pub(super) fn find(path: &Path, is_only: bool) -> Result<(Self, Option<Metadata>)> {
         let (name, metadata): (Arc<str>, _) = if path == Path::new("-") {
             ("standard input".into(), None)
@@ -62,20 +59,19 @@ impl InputFile {
     }
 
     /// Opens the file itself, which is not standard input.
-    ///
-    /// # Errors
-    /// [`Kind::Input`] if it cannot be opened.
     pub(super) fn open(&self) -> Result<File> {
-        let file = File::open(&self.path);
-        file.with_context(|| could_not_read(&self.name))
-            .kind(Kind::Input)
+        File::open(&self.path).map_err(|cause| self.failed(cause))
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        Error::new(Kind::Input, cause).context(could_not_read(&self.name))
     }
 
     /// The text in the file.
     ///
     /// # Errors
     /// [`Kind::Input`] if it cannot be read, or is not text.
-    pub(super) fn text(&self, null_ends_texts: bool) -> Result<NamedReader> {
+    pub(super) fn text(&self, null_ends_texts: bool) -> Result<TextReader> {
         let reader: Box<dyn Read + Send> = if self.is_standard_input() {
             Box::new(standard_streams::input()?)
         } else {
@@ -84,10 +80,8 @@ impl InputFile {
                 bytes_left: self.size_bytes.unwrap_or(0),
             })
         };
-        NamedReader {
-            name: Arc::clone(&self.name),
-            name_in_records: self.name_in_records.clone(),
-            is_standard_input: self.is_standard_input(),
+        TextReader {
+            file: self.clone(),
             reader: buffered(RetryInterrupted(reader)),
         }
         .decompressed()?
@@ -134,34 +128,30 @@ fn buffered(reader: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(BUFFER_BYTES, reader))
 }
 
-/// The text of one file, and what messages and records call it.
-pub(super) struct NamedReader {
-    pub(super) name: Arc<str>,
-    pub(super) name_in_records: Option<Arc<str>>,
-    pub(super) is_standard_input: bool,
+/// The text of one file.
+pub(super) struct TextReader {
+    pub(super) file: InputFile,
     pub(super) reader: Box<dyn BufRead + Send>,
 }
 
-impl NamedReader {
+impl TextReader {
     #[cfg(test)]
     pub(super) fn new(name: &str, reader: impl BufRead + Send + 'static) -> Self {
-        Self {
+        let file = InputFile {
+            path: name.into(),
             name: name.into(),
             name_in_records: None,
-            is_standard_input: false,
-            reader: Box::new(reader),
-        }
+            size_bytes: None,
+        };
+        let reader = Box::new(reader);
+        Self { file, reader }
     }
 
     /// The first bytes, which stay in the reader: a line, or what fits into its buffer.
-    ///
-    /// # Errors
-    /// [`Kind::Input`] if the source cannot be read.
     pub(super) fn head(&mut self) -> Result<&[u8]> {
         self.fill().map_err(|cause| self.failed(cause))?;
-        let name = &self.name;
-        let head = self.reader.fill_buf();
-        head.with_context(|| could_not_read(name)).kind(Kind::Input)
+        let Self { file, reader } = self;
+        reader.fill_buf().map_err(|cause| file.failed(cause))
     }
 
     /// Reads until the buffer holds a line or the longest byte order mark: a pipe may give less.
@@ -185,8 +175,12 @@ impl NamedReader {
         }
     }
 
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.file.name
+    }
+
     pub(super) fn failed(&self, cause: io::Error) -> Error {
-        Error::new(Kind::Input, cause).context(could_not_read(&self.name))
+        self.file.failed(cause)
     }
 
     /// The content of a gzip or zstd file, or the file itself.
@@ -198,8 +192,7 @@ impl NamedReader {
             buffered(MultiGzDecoder::new(self.reader))
         } else if is_zstd {
             let decoder = zstd::Decoder::with_buffer(self.reader);
-            let decoder = decoder.with_context(|| could_not_read(&self.name));
-            buffered(decoder.kind(Kind::Input)?)
+            buffered(decoder.map_err(|cause| self.file.failed(cause))?)
         } else {
             self.reader
         };
@@ -212,12 +205,13 @@ impl NamedReader {
         let head = self.head()?;
         if let Some(found) = first_bytes::recognize(head, null_ends_texts) {
             let error = Error::message(Kind::Input, format!("it is {}, not text", found.what));
-            let error = error.context(could_not_read(&self.name));
+            let name = self.name();
+            let error = error.context(could_not_read(name));
             return Err(match found.command {
-                Some(command) if self.is_standard_input => {
+                Some(command) if self.file.is_standard_input() => {
                     error.with_tip(format!("… | {command} | bert-embed …"))
                 }
-                Some(command) => error.with_tip(format!("{command} {} | bert-embed …", self.name)),
+                Some(command) => error.with_tip(format!("{command} {name} | bert-embed …")),
                 None if found.what == "a parquet file" => error.with_tip("--input-format parquet"),
                 None => error,
             });

@@ -10,8 +10,8 @@ use csv_core::ReadRecordResult;
 
 use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
-use super::source::NamedReader;
-use super::{BadText, Id, InputItem, Text, TextOrBad, with_place, until_error};
+use super::source::{InputFile, TextReader};
+use super::{BadText, Id, InputItem, Text, TextOrBad, until_error, with_place};
 use crate::error::{Error, Kind, Result};
 
 /// The rows of one table, each good or bad by itself.
@@ -23,7 +23,7 @@ pub(super) struct Table {
 impl Table {
     /// # Errors
     /// [`Kind::Input`] if it has no header; [`Kind::Usage`] if it lacks a column that is named.
-    pub(super) fn new(source: NamedReader, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
+    pub(super) fn new(source: TextReader, separator: u8, names: Arc<ColumnNames>) -> Result<Self> {
         let mut rows = Rows {
             source,
             parser: csv_core::ReaderBuilder::new().delimiter(separator).build(),
@@ -32,11 +32,11 @@ impl Table {
             ends: vec![0; 64],
         };
         let header = header(rows.next_row()?).map_err(|cause| {
-            let name = &rows.source.name;
+            let name = rows.source.name();
             Error::message(Kind::Input, cause).context(format!("could not read `{name}`"))
         })?;
         let columns = TableColumns {
-            places: ColumnPlaces::find(&names, &header, &rows.source.name, false)?,
+            places: ColumnPlaces::find(&names, &header, rows.source.name(), false)?,
             names,
             count: header.len(),
         };
@@ -48,10 +48,11 @@ impl Table {
     }
 
     fn next_item(&mut self) -> Result<Option<InputItem>> {
-        let (name, file) = {
-            let source = &self.rows.source;
-            (Arc::clone(&source.name), source.name_in_records.clone())
-        };
+        let InputFile {
+            name,
+            name_in_records,
+            ..
+        } = self.rows.source.file.clone();
         let Some(row) = self.rows.next_row()? else {
             return Ok(None);
         };
@@ -59,7 +60,7 @@ impl Table {
         let cells = row.cells.map_err(BadText::because);
         let text = cells.and_then(|cells| self.columns.text(&cells));
         let name = format_args!("line {line} of `{name}`");
-        let text = with_place(text, name, file, Some(line));
+        let text = with_place(text, name, name_in_records, Some(line));
         Ok(Some(InputItem { text, size_bytes }))
     }
 }
@@ -116,7 +117,7 @@ struct Row<'a> {
 
 /// Splits a source into rows.
 struct Rows {
-    source: NamedReader,
+    source: TextReader,
     parser: csv_core::Reader,
     /// The line that is read next, from 1.
     line_number: u64,
@@ -152,7 +153,9 @@ impl Rows {
             let ends = &self.ends[..filled.ends];
             let starts = std::iter::once(&0).chain(ends);
             let cells = starts.zip(ends);
-            Ok(cells.map(|(&start, &end)| &self.cells[start..end]).collect())
+            Ok(cells
+                .map(|(&start, &end)| &self.cells[start..end])
+                .collect())
         };
         Ok(Some(Row {
             cells,
@@ -243,7 +246,7 @@ mod tests {
     fn rows(table: &str, capacity: usize) -> Vec<(u64, std::result::Result<Vec<String>, String>)> {
         let reader = BufReader::with_capacity(capacity, Cursor::new(table.to_owned().into_bytes()));
         let mut rows = Rows {
-            source: NamedReader::new("x", reader),
+            source: TextReader::new("x", reader),
             parser: csv_core::Reader::new(),
             line_number: 1,
             cells: vec![0; 1],

@@ -27,10 +27,7 @@ impl Float {
         }
     }
 
-    /// Writes `values`, little-endian.
-    ///
-    /// # Errors
-    /// If a value is too large, or `to` fails.
+    /// Writes `values`, little-endian; fails if one is too large.
     pub(super) fn write(self, values: &[f32], to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(values.len() * self.size_bytes() as usize);
         for &value in values {

@@ -16,10 +16,7 @@ use crate::table::{or_list, table};
 
 /// What a format is called and what it can do.
 #[derive(Clone, Copy)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each answers one question"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "each answers one question")]
 pub struct FormatSpec {
     /// Its name on the command line.
     pub name: &'static str,

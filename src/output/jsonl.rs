@@ -25,8 +25,6 @@ impl JsonLines<'_> {
         Ok(line)
     }
 
-    /// # Errors
-    /// [`Kind::Internal`] if it cannot be printed, which should not happen.
     pub(crate) fn line_bytes(&self, record: &RecordOrBad) -> Result<usize> {
         let line = self.line(record).kind(Kind::Internal)?;
         Ok(line.len())

@@ -62,14 +62,9 @@ pub struct Context<'a> {
 /// What [`RecordWriter::write`] appends must depend on the record alone: a resumed run has not seen
 /// the earlier records.
 pub(crate) trait RecordWriter: Send {
-    /// # Errors
-    /// [`Kind::Output`] if the destination cannot be written.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()>;
 
     /// Appends what can only be written after all records.
-    ///
-    /// # Errors
-    /// As [`RecordWriter::write`].
     fn finish(&mut self, _to: &mut dyn Write) -> Result<()> {
         Ok(())
     }
@@ -92,8 +87,6 @@ pub(crate) type Log = BufReader<File>;
 
 /// Makes a file from the log of a run.
 pub(crate) trait Assembly {
-    /// # Errors
-    /// [`Kind::Output`] if `log` cannot be read or `to` cannot be written.
     fn assemble(&self, log: &mut Log, to: &mut dyn Write) -> Result<()>;
 }
 

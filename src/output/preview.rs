@@ -100,14 +100,13 @@ fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
 
 /// The first and last values of `row`, in columns.
 fn ends(row: &[f32]) -> String {
-    let print = |values: &[f32]| -> String {
-        values.iter().map(|value| format!("{value:>9.4}")).collect()
-    };
+    let print = |value: &f32| format!("{value:>9.4}");
     if row.len() <= 2 * SHOWN {
-        return print(row);
+        return row.iter().map(print).collect();
     }
-    let (first, last) = (&row[..SHOWN], &row[row.len() - SHOWN..]);
-    format!("{}  …{}", print(first), print(last))
+    let first: String = row[..SHOWN].iter().map(print).collect();
+    let last: String = row[row.len() - SHOWN..].iter().map(print).collect();
+    format!("{first}  …{last}")
 }
 
 impl RecordWriter for Preview<'_> {

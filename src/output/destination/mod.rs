@@ -41,8 +41,6 @@ enum Sink {
 }
 
 impl Destination {
-    /// # Errors
-    /// [`Kind::Output`] if it was closed when the process started.
     pub(crate) fn standard_output() -> Result<Self> {
         let sink = Sink::stream(standard_streams::output()?);
         let name = "standard output".to_owned();
@@ -114,9 +112,6 @@ impl Destination {
 
     /// Passes everything written so far, the records of `counts`, to the reader of a stream. In a
     /// file they survive an interruption after at most [`SYNC_INTERVAL`], or `now`.
-    ///
-    /// # Errors
-    /// [`Kind::Output`] if it cannot be written.
     pub(crate) fn sync(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
         let synced = match &mut self.sink {
             Sink::Stream(stream) => stream.flush().map_err(anyhow::Error::from),

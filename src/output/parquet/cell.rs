@@ -27,10 +27,7 @@ pub(super) enum Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// Converts its values to `float`.
-    ///
-    /// # Errors
-    /// If a value is too large.
+    /// Converts its values to `float`; fails if one is too large.
     fn stored_as(self, float: Float) -> io::Result<Self> {
         match (self, float) {
             (Cell::Floats(lengths, values), Float::F16) => {
