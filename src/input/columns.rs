@@ -115,11 +115,10 @@ impl ColumnNames {
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),
-            (None, None) => Err(format!(
-                "it has neither `{}` nor `{}`",
-                self.text(),
-                self.words()
-            )),
+            (None, None) => {
+                let (text, words) = (self.text(), self.words());
+                Err(format!("it has neither `{text}` nor `{words}`"))
+            }
             (Some(_), Some(_)) => Err(format!(
                 "it has both `{text}` and `{words}`: name one of them, with --text-column {text} \
                  or --words-column {words}",
@@ -198,20 +197,14 @@ impl ColumnPlaces {
             Some(name) => required(name).map(Some),
             None => place(default),
         };
+        let keep = names.keep.iter().map(|name| required(name));
+        let words = || has_lists.then(|| find(&names.words, names.words()));
         let places = Self {
             text: find(&names.text, names.text())?,
-            words: if has_lists {
-                find(&names.words, names.words())?
-            } else {
-                None
-            },
+            words: words().transpose()?.flatten(),
             pair: find(&names.pair, names.pair())?,
             id: find(&names.id, names.id())?,
-            keep: names
-                .keep
-                .iter()
-                .map(|name| required(name))
-                .collect::<Result<_>>()?,
+            keep: keep.collect::<Result<_>>()?,
         };
         if places.text.is_none() && places.words.is_none() {
             return Err(missing(names.text()).with_tip("name the column with --text-column"));
@@ -223,12 +216,7 @@ impl ColumnPlaces {
 fn missing(name: &str, header: &[String], table: &str) -> Error {
     /// More names than this would fill the screen.
     const SHOWN: usize = 30;
-    let mut columns = header
-        .iter()
-        .take(SHOWN)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut columns = header[..header.len().min(SHOWN)].join(", ");
     if header.len() > SHOWN {
         columns = format!("{columns} and {} more", header.len() - SHOWN);
     }

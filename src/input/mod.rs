@@ -31,7 +31,7 @@ pub(crate) use options::InputOptions;
 #[cfg(feature = "parquet")]
 use parquet::ParquetRows;
 use selection::TextSelection;
-use source::{InputFile, TextReader};
+use source::{InputFile, TextReader, could_not_read};
 use table::Table;
 use text::with_place;
 pub(crate) use text::{BadText, Place, TextOrBad};
@@ -93,24 +93,15 @@ fn until_error(
 pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
     let selection = options.selection;
-    let text = move |text: String| match &options.pair {
-        Some(pair) => Text {
-            pair: Some(pair.clone()),
-            ..Text::new(text)
-        },
-        None => Text::split(text, options.pair_separator.as_deref()),
+    let item = move |text: String| {
+        let size_bytes = text.len() as u64;
+        let mut text = Text::split(text, options.pair_separator.as_deref());
+        text.pair = options.pair.clone().or(text.pair);
+        let text = Ok(text);
+        Ok(InputItem { text, size_bytes })
     };
-    let item = move |argument: String| {
-        Ok(InputItem {
-            size_bytes: argument.len() as u64,
-            text: Ok(text(argument)),
-        })
-    };
-    let texts = Texts {
-        size_bytes,
-        items: Box::new(texts.into_iter().map(item)),
-    };
-    texts.select(selection)
+    let items = Box::new(texts.into_iter().map(item));
+    Texts { items, size_bytes }.select(selection)
 }
 
 /// Texts from `files` in order; `-` is standard input.
@@ -218,7 +209,7 @@ fn open_parquet(file: &InputFile, columns: Arc<ColumnNames>) -> Result<Items> {
 #[cfg(not(feature = "parquet"))]
 fn open_parquet(file: &InputFile, _columns: Arc<ColumnNames>) -> Result<Items> {
     Err(Error::message(Kind::Usage, "this build reads no parquet")
-        .context(format!("could not read `{}`", file.name))
+        .context(could_not_read(&file.name))
         .with_tip("cargo build --release --features parquet"))
 }
 
@@ -226,10 +217,9 @@ fn refuse_json_array(source: &mut TextReader) -> Result<()> {
     if !first_bytes::is_json_array(source.head()?) {
         return Ok(());
     }
-    let name = source.name();
     Err(
         Error::message(Kind::Input, "it is a JSON array, not lines of text or JSON")
-            .context(format!("could not read `{name}`"))
+            .context(could_not_read(source.name()))
             .with_tip(
                 "jq -c '.[]' makes JSON lines of it for --input-format jsonl; \
                  --input-format lines takes its lines as texts",

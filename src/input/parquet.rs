@@ -43,17 +43,16 @@ impl ParquetRows {
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let columns = schema.root_schema().get_fields();
         let header = |columns: &[Arc<Type>]| -> Vec<String> {
-            columns
-                .iter()
-                .map(|column| column.name().to_owned())
-                .collect()
+            let names = columns.iter().map(|column| column.name());
+            names.map(str::to_owned).collect()
         };
         // In all columns, so that a message can list them.
         let places = ColumnPlaces::find(&names, &header(columns), name, true)?;
-        let text = places
-            .text
-            .filter(|_| names.takes_text(places.words.is_some()));
-        refuse_other_types(text.map(|place| &*columns[place]), name)?;
+        if let Some(place) = places.text
+            && names.takes_text(places.words.is_some())
+        {
+            refuse_other_types(&columns[place], name)?;
+        }
         // Only these are read.
         let is_used = |column: &&Arc<Type>| names.uses(column.name());
         let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
@@ -100,9 +99,8 @@ impl ParquetRows {
             .map(|(_, cell)| cell)
             .collect();
         let not_null = |place: Option<usize>| {
-            place
-                .map(|place| &cells[place])
-                .filter(|cell| !matches!(cell, Field::Null))
+            let cell = place.map(|place| &cells[place]);
+            cell.filter(|cell| !matches!(cell, Field::Null))
         };
         let names = &self.names;
         let id = not_null(self.places.id)
@@ -116,11 +114,11 @@ impl ParquetRows {
         };
         Text::of_parts(id, names.kept(kept), || {
             let list = not_null(self.places.words);
-            let place = self.places.text;
-            let text = match place.filter(|_| names.takes_text(list.is_some())) {
-                Some(place) => string(Some(place), names.text())?,
-                None => None,
-            };
+            let place = self
+                .places
+                .text
+                .filter(|_| names.takes_text(list.is_some()));
+            let text = string(place, names.text())?;
             let list = list.filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
             let list = list.map(|cell| words(names.words(), cell));
             let pair = string(self.places.pair, names.pair())?;
@@ -129,20 +127,15 @@ impl ParquetRows {
     }
 }
 
-/// # Errors
-/// [`Kind::Usage`] if `column`, which has the texts, does not hold strings.
-fn refuse_other_types(column: Option<&Type>, table: &str) -> Result<()> {
-    match column {
-        Some(column)
-            if !column.is_primitive() || column.get_physical_type() != PhysicalType::BYTE_ARRAY =>
-        {
-            let name = column.name();
-            let message = format!("the column `{name}` of `{table}` does not hold strings");
-            let error = Error::message(Kind::Usage, message);
-            Err(error.with_tip("name the column of the texts with --text-column"))
-        }
-        _ => Ok(()),
+/// Refuses a column of texts that does not hold strings.
+fn refuse_other_types(column: &Type, table: &str) -> Result<()> {
+    if column.is_primitive() && column.get_physical_type() == PhysicalType::BYTE_ARRAY {
+        return Ok(());
     }
+    let name = column.name();
+    let message = format!("the column `{name}` of `{table}` does not hold strings");
+    let error = Error::message(Kind::Usage, message);
+    Err(error.with_tip("name the column of the texts with --text-column"))
 }
 
 /// Runs `work` of the parquet crate, which panics on some damaged files: a panic becomes an error.
@@ -179,10 +172,8 @@ fn words(name: &str, cell: &Field) -> std::result::Result<Vec<String>, String> {
     let Field::ListInternal(list) = cell else {
         return Err(format!("its `{name}` is not a list of strings"));
     };
-    list.elements()
-        .iter()
-        .map(|word| string(name, word))
-        .collect()
+    let words = list.elements().iter();
+    words.map(|word| string(name, word)).collect()
 }
 
 /// An id is a string or a whole number, which pandas stores as a float if one of them is missing.
@@ -229,9 +220,9 @@ fn json(cell: &Field) -> std::result::Result<String, String> {
         Field::Str(text) => json_string(text),
         Field::Bytes(bytes) => json_string(&lines::utf_8(bytes.data().to_vec())?),
         Field::ListInternal(list) => {
-            let elements = list.elements().iter().map(json);
-            let elements = elements.collect::<std::result::Result<Vec<_>, _>>()?;
-            format!("[{}]", elements.join(","))
+            let elements: std::result::Result<Vec<_>, _> =
+                list.elements().iter().map(json).collect();
+            format!("[{}]", elements?.join(","))
         }
         Field::Group(row) => {
             let entry = |(name, cell): (&String, &Field)| {

@@ -10,7 +10,7 @@ use csv_core::ReadRecordResult;
 
 use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::lines::{self, MAX_SKIPPED_BYTES, MAX_TEXT_BYTES};
-use super::source::{InputFile, TextReader};
+use super::source::{TextReader, could_not_read};
 use super::{BadText, Id, InputItem, Text, TextOrBad, until_error, with_place};
 use crate::error::{Error, Kind, Result};
 
@@ -32,8 +32,7 @@ impl Table {
             ends: vec![0; 64],
         };
         let header = header(rows.next_row()?).map_err(|cause| {
-            let name = rows.source.name();
-            Error::message(Kind::Input, cause).context(format!("could not read `{name}`"))
+            Error::message(Kind::Input, cause).context(could_not_read(rows.source.name()))
         })?;
         let columns = TableColumns {
             places: ColumnPlaces::find(&names, &header, rows.source.name(), false)?,
@@ -48,11 +47,8 @@ impl Table {
     }
 
     fn next_item(&mut self) -> Result<Option<InputItem>> {
-        let InputFile {
-            name,
-            name_in_records,
-            ..
-        } = self.rows.source.file.clone();
+        let file = &self.rows.source.file;
+        let (name, name_in_records) = (Arc::clone(&file.name), file.name_in_records.clone());
         let Some(row) = self.rows.next_row()? else {
             return Ok(None);
         };
@@ -81,7 +77,7 @@ struct TableColumns {
 impl TableColumns {
     fn text(&self, cells: &[&[u8]]) -> TextOrBad<Text> {
         if cells.len() != self.count {
-            // Nobody knows which cell is missing, so the id is unknown too.
+            // Any cell may be missing, so the id is unknown too.
             return Err(BadText::because(format!(
                 "it has {} cells, but the header has {}",
                 cells.len(),
