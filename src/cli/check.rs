@@ -113,7 +113,10 @@ impl Arguments {
         if self.float != Float::F32 && !spec.takes_float {
             return usage(
                 &format!("--float f16 and --format {name} do not go together: JSON has no f16"),
-                &format!("use --format {}", OutputFormat::names(|spec| spec.takes_float)),
+                &format!(
+                    "use --format {}",
+                    OutputFormat::names(|spec| spec.takes_float)
+                ),
             );
         }
         if spec.needs_file && self.output.is_none() && !self.dry_run {
