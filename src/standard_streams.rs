@@ -1,7 +1,7 @@
 //! Standard input and output, refused if they were closed when the process started.
 //!
-//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream: writing then seems to
-//! succeed and reading seems to end. So this module looks before the runtime starts.
+//! Before `main`, Rust's runtime opens `/dev/null` in place of a closed stream: writing then seems
+//! to succeed and reading seems to end. So this module looks before the runtime starts.
 
 use std::io::{self, Stdin, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Looks for a usable snapshot of a model in the cache, without network access and without writing.
 //!
-//! The layout is Python's `huggingface_hub`'s: `models--owner--name/refs/<revision>` holds a commit,
-//! `snapshots/<commit>/<file>` links to `blobs/<hash>`.
+//! The layout is Python's `huggingface_hub`'s: `models--owner--name/refs/<revision>` holds a
+//! commit, `snapshots/<commit>/<file>` links to `blobs/<hash>`.
 
 use std::fs;
 use std::io::Read;

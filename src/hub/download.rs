@@ -1,10 +1,10 @@
 //! Downloads a model into the cache. The only user of `hf-hub`.
 //!
 //! Files are staged in our own directory, and only verified ones enter the cache: `hf-hub`'s own
-//! cache code checks neither status nor length nor hash, and joins an unchecked etag and commit into
-//! paths. `config.json` is first: all other files are requested at its commit, so that a snapshot is
-//! never mixed. The oldest sentence-transformers repositories have the model in a folder and perhaps
-//! no `config.json` at the top: then `modules.json` is first.
+//! cache code checks neither status nor length nor hash, and joins an unchecked etag and commit
+//! into paths. `config.json` is first: all other files are requested at its commit, so that a
+//! snapshot is never mixed. The oldest sentence-transformers repositories have the model in a
+//! folder and perhaps no `config.json` at the top: then `modules.json` is first.
 //!
 //! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
 //! For a local directory it follows redirects first, and a content network sends no such header, so

@@ -1,6 +1,6 @@
-//! The environment variables of Hugging Face's own tools, read once, with their precedence. The HTTP
-//! client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` itself. Source: `constants.py` and
-//! `utils/_auth.py` in `huggingface_hub`.
+//! The environment variables of Hugging Face's own tools, read once, with their precedence. The
+//! HTTP client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` itself. Source: `constants.py`
+//! and `utils/_auth.py` in `huggingface_hub`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,8 +88,8 @@ impl Environment {
     /// The cache directory: `cache_dir` (the option), else a variable.
     ///
     /// # Errors
-    /// [`Kind::Hub`] if there is neither, nor `HOME`. A directory that everyone can write to is never
-    /// used instead.
+    /// [`Kind::Hub`] if there is neither, nor `HOME`. A directory that everyone can write to is
+    /// never used instead.
     pub fn cache_directory(&self, cache_dir: Option<&Path>) -> Result<PathBuf> {
         cache_dir
             .map(Path::to_path_buf)
@@ -181,7 +181,8 @@ impl Timeouts {
     }
 }
 
-/// Turns off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable does that.
+/// Turns off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable does
+/// that.
 ///
 /// # Safety
 /// No other thread may run yet: call it first in `main`.

@@ -1,5 +1,5 @@
-//! Finds the directory of the model that the user typed: a local directory, a snapshot in the cache,
-//! or a download into the cache, in this order.
+//! Finds the directory of the model that the user typed: a local directory, a snapshot in the
+//! cache, or a download into the cache, in this order.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! The progress bar of a download, and the watchdog that ends a transfer that stalls or is too long.
+//! The progress bar of a download, and the watchdog that ends a transfer that stalls or is too
+//! long.
 
 use std::future::poll_fn;
 use std::pin::pin;

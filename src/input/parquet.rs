@@ -27,8 +27,8 @@ pub(super) struct ParquetRows {
 
 impl ParquetRows {
     /// # Errors
-    /// [`Kind::Input`] if it is not a parquet file; [`Kind::Usage`] if it is a stream, or if it lacks
-    /// a column that is named.
+    /// [`Kind::Input`] if it is not a parquet file; [`Kind::Usage`] if it is a stream, or if it
+    /// lacks a column that is named.
     pub(super) fn open(file: InputFile, names: Arc<ColumnNames>) -> Result<Self> {
         let name = &file.name;
         if file.size_bytes.is_none() {

@@ -1,7 +1,7 @@
 //! One vector per text as `[texts, hidden]` float32, the file that `numpy.load` reads and maps.
 //!
-//! The header has the number of texts, which is known only at the end: the log has the rows, and the
-//! file is assembled from it.
+//! The header has the number of texts, which is known only at the end: the log has the rows, and
+//! the file is assembled from it.
 //!
 //! Source: `numpy.lib.format`, version 1.0.
 

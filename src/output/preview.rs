@@ -61,8 +61,8 @@ impl Preview<'_> {
         Ok(())
     }
 
-    /// Prints the ends of a vector or a word's vector, and the shape of a larger tensor. The rows of
-    /// `last_hidden_state` are next to the tokens.
+    /// Prints the ends of a vector or a word's vector, and the shape of a larger tensor. The rows
+    /// of `last_hidden_state` are next to the tokens.
     fn print_vectors(&self, record: &Record, field: Field, to: &mut dyn Write) -> io::Result<()> {
         let name = field.name();
         match record.value(field, self.0.tokenizer) {

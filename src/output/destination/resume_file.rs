@@ -1,4 +1,5 @@
-//! `FILE.resume`: the settings of an unfinished output, and how many of its records are on the disk.
+//! `FILE.resume`: the settings of an unfinished output, and how many of its records are on the
+//! disk.
 //!
 //! Line 1 has the settings, each later line a sync point. Every line ends with the CRC-32 of the
 //! file up to there, so a damaged file is refused. Only the last line may be torn: an interrupted

@@ -1,8 +1,8 @@
 //! Turns nested lists into one list of values with levels.
 //!
 //! A value's repetition level is the depth of lists at which it starts a new element, 0 for a new
-//! record; its definition level counts the levels above it that are present. A field is optional and
-//! its elements are not, so lists of depth n are full at level n + 1, empty at 1 and null at 0.
+//! record; its definition level counts the levels above it that are present. A field is optional
+//! and its elements are not, so lists of depth n are full at level n + 1, empty at 1 and null at 0.
 //!
 //! Source: Dremel (Melnik et al. 2010), section 4; the format's `LogicalTypes.md`, Lists.
 

@@ -16,7 +16,10 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("table", &[]),
     // A sentence-transformer's own files say how to pool, and its dense layers are weights.
     ("vectors", &["checkpoint", "error", "weights"]),
-    ("input", &["error", "guard", "notes", "standard_streams"]),
+    (
+        "input",
+        &["error", "guard", "notes", "standard_streams", "table"],
+    ),
     ("checkpoint", &["error"]),
     ("weights", &["checkpoint", "error"]),
     ("hub", &["checkpoint", "error", "hex", "notes"]),

@@ -119,7 +119,7 @@ fn a_guess_that_may_be_wrong_is_told_once() {
         ),
         (
             &["-f", "mac"],
-            "note: `mac` seems to end its lines with CR alone, but a line ends at LF only: tr '\\r' '\\n' mends that\n",
+            "note: `mac` seems to end its lines with CR alone, but a line ends at LF only: tr '\\r' '\\n' fixes that\n",
         ),
         (
             &["she"],

@@ -66,7 +66,7 @@ fn an_error_record_keeps_its_place_too() {
         .collect();
     assert_eq!((code, indexes), (9, vec![0.into(), 2.into()]));
     assert!(
-        stderr.contains("1 of 2 texts are errors, the first: text 2: line 3"),
+        stderr.contains("1 of 2 texts are errors, the first: text 2: could not read line 3"),
         "{stderr}"
     );
 }
