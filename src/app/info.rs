@@ -102,7 +102,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
         dtypes: dtypes
             .transpose()?
             .map(|dtypes| dtypes.into_iter().collect()),
-        has_pooler: has_pooler.transpose()?,
+        has_pooler,
         modules: modules(&snapshot.root),
         download,
         model: snapshot.model,

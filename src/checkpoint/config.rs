@@ -4,13 +4,16 @@
 
 use std::path::Path;
 
+use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
 
-use super::directory::{read, unusable};
+use super::directory::{could_not_use, read};
 use super::files;
-use super::json::{Object, shortened};
-use super::local_file::model_error;
-use crate::error::{Error, Result};
+use super::json::{JsonObject, shortened};
+use crate::error::{Classify, Kind, Result};
+
+/// The object that `config.json` is.
+type ConfigJson = JsonObject<Value>;
 
 /// Most bytes of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -86,7 +89,9 @@ impl Config {
     pub fn read(directory: &Path) -> Result<Self> {
         files::refuse_adapter(directory)?;
         let content = read(directory, files::CONFIG, MAX_BYTES)?;
-        Self::parse(&content).map_err(|error| unusable(&directory.join(files::CONFIG), error))
+        Self::parse(&content)
+            .with_context(|| could_not_use(&directory.join(files::CONFIG)))
+            .kind(Kind::Model)
     }
 
     /// Elements that each head sees: `hidden_size / num_attention_heads`.
@@ -95,9 +100,8 @@ impl Config {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// A config from the bytes of its file.
-    fn parse(content: &[u8]) -> Result<Self> {
-        let object = Object::parse(content)?;
+    fn parse(content: &[u8]) -> anyhow::Result<Self> {
+        let object = ConfigJson::parse_unique(content)?;
         check_architecture(&object)?;
         let size = |key, default| object.size(key, default, 1..=MAX_SIZE);
         let vocab_size = size("vocab_size", 30522)?;
@@ -117,62 +121,63 @@ impl Config {
         Ok(config)
     }
 
-    fn check_heads(&self) -> Result<()> {
+    fn check_heads(&self) -> anyhow::Result<()> {
         let (hidden_size, heads) = (self.hidden_size, self.num_attention_heads);
-        if hidden_size.is_multiple_of(heads) {
-            return Ok(());
-        }
-        Err(model_error(format!(
+        ensure!(
+            hidden_size.is_multiple_of(heads),
             "`num_attention_heads` is {heads}, which does not divide `hidden_size` {hidden_size}"
-        )))
+        );
+        Ok(())
     }
 }
 
 /// Refuses what a plain BERT encoder would compute silently wrong.
-fn check_architecture(object: &Object) -> Result<()> {
+fn check_architecture(object: &ConfigJson) -> anyhow::Result<()> {
     match object.text("model_type")? {
         Some("bert") => {}
-        Some(other) => return Err(only("model_type", other, "`bert`")),
+        Some(other) => return Err(unsupported("model_type", other, "`bert`")),
         None => check_architectures(object)?,
     }
     if let Some(other) = object.text("position_embedding_type")?
         && other != "absolute"
     {
-        return Err(only("position_embedding_type", other, "`absolute`"));
+        return Err(unsupported("position_embedding_type", other, "`absolute`"));
     }
     for key in ["is_decoder", "add_cross_attention"] {
-        if object.flag(key)? {
-            return Err(model_error(format!(
-                "`{key}` is true, supported are encoders only"
-            )));
-        }
+        ensure!(
+            !object.flag(key)?,
+            "`{key}` is true, supported are encoders only"
+        );
     }
-    if object.value("quantization_config").is_some() {
-        return Err(model_error(
-            "`quantization_config` is there: the weights are quantized, supported are only \
-             f64, f32, f16 and bf16",
-        ));
-    }
+    ensure!(
+        object.value("quantization_config").is_none(),
+        "`quantization_config` is set: the weights are quantized, supported are only f64, f32, f16 \
+         and bf16"
+    );
     match object.value("auto_map") {
-        Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => Err(model_error(
-            "`auto_map` asks for Python code of its own, supported is transformers' own BERT only",
-        )),
+        Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => {
+            bail!("`auto_map` names Python code, supported is transformers' own BERT only")
+        }
         _ => Ok(()),
     }
 }
 
 /// If `model_type` is missing (transformers before 2.4 wrote none), `architectures` may still name
 /// another model.
-fn check_architectures(object: &Object) -> Result<()> {
+fn check_architectures(object: &ConfigJson) -> anyhow::Result<()> {
     let names = object.value("architectures").and_then(Value::as_array);
     let mut names = names.into_iter().flatten().filter_map(Value::as_str);
     match names.find(|name| !name.starts_with("Bert")) {
-        Some(other) => Err(only("architectures", other, "models of BERT (`Bert…`)")),
+        Some(other) => Err(unsupported(
+            "architectures",
+            other,
+            "models of BERT (`Bert…`)",
+        )),
         None => Ok(()),
     }
 }
 
-fn hidden_act(object: &Object) -> Result<HiddenAct> {
+fn hidden_act(object: &ConfigJson) -> anyhow::Result<HiddenAct> {
     let given = match object.value("hidden_act") {
         None => "gelu",
         Some(_) => object.text("hidden_act")?.unwrap_or_default(),
@@ -180,12 +185,12 @@ fn hidden_act(object: &Object) -> Result<HiddenAct> {
     let known = HIDDEN_ACTS.iter().find(|(name, _)| *name == given);
     known.map(|&(_, hidden_act)| hidden_act).ok_or_else(|| {
         let names: Vec<String> = HIDDEN_ACTS.iter().map(|(n, _)| format!("`{n}`")).collect();
-        only("hidden_act", given, &names.join(", "))
+        unsupported("hidden_act", given, &names.join(", "))
     })
 }
 
 /// Null is allowed, as in `BertConfig`: then no row of the embeddings is special.
-fn pad_token_id(object: &Object, vocab_size: usize) -> Result<u32> {
+fn pad_token_id(object: &ConfigJson, vocab_size: usize) -> anyhow::Result<u32> {
     match object.value("pad_token_id") {
         // `vocab_size` is at most 16,777,216.
         Some(_) => Ok(object.size("pad_token_id", 0, 0..=vocab_size - 1)? as u32),
@@ -193,8 +198,7 @@ fn pad_token_id(object: &Object, vocab_size: usize) -> Result<u32> {
     }
 }
 
-/// The error of a name that this program does not support.
-fn only(key: &str, given: &str, supported: &str) -> Error {
+fn unsupported(key: &str, given: &str, supported: &str) -> anyhow::Error {
     let given = shortened(given);
-    model_error(format!("`{key}` is `{given}`, supported: {supported}"))
+    anyhow!("`{key}` is `{given}`, supported: {supported}")
 }

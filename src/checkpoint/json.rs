@@ -1,71 +1,116 @@
-//! JSON objects of model files, read strictly: no key twice. A wrong value is reported with its
-//! key, the value and the allowed values.
+//! JSON objects of model files, read as Python reads them: keys keep the file's order, and of two
+//! equal keys the last value counts, in the place of the first. If that could hide a mistake, the
+//! reader refuses equal keys.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::RangeInclusive;
+use std::ops::{Deref, DerefMut, RangeInclusive};
 
+use anyhow::{Context, Result, anyhow, bail};
+use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::local_file::model_error;
-use crate::error::{Error, Result};
+/// A JSON object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct JsonObject<V> {
+    entries: IndexMap<String, V>,
+    /// The first key that the file has twice.
+    repeated: Option<String>,
+}
 
-/// A JSON object without duplicate keys; Python would silently take the last one.
-pub(crate) struct UniqueKeys<V>(pub(crate) BTreeMap<String, V>);
+impl<V> JsonObject<V> {
+    /// Refuses an object that has a key twice.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub(crate) fn unique(self) -> Result<IndexMap<String, V>> {
+        match self.repeated {
+            Some(key) => bail!("duplicate key `{}`", shortened(&key)),
+            None => Ok(self.entries),
+        }
+    }
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueKeys<V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueKeysVisitor(PhantomData))
+    pub(crate) fn into_entries(self) -> IndexMap<String, V> {
+        self.entries
     }
 }
 
-struct UniqueKeysVisitor<V>(PhantomData<V>);
+impl<V> Default for JsonObject<V> {
+    fn default() -> Self {
+        IndexMap::new().into()
+    }
+}
 
-impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeysVisitor<V> {
-    type Value = UniqueKeys<V>;
+impl<V> From<IndexMap<String, V>> for JsonObject<V> {
+    fn from(entries: IndexMap<String, V>) -> Self {
+        Self {
+            entries,
+            repeated: None,
+        }
+    }
+}
+
+impl<V> Deref for JsonObject<V> {
+    type Target = IndexMap<String, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.entries
+    }
+}
+
+impl<V> DerefMut for JsonObject<V> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.entries
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for JsonObject<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for ObjectVisitor<V> {
+    type Value = JsonObject<V>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(
-        self,
-        mut map: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        let mut entries = BTreeMap::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut object = JsonObject::default();
         while let Some(key) = map.next_key::<String>()? {
             let value = map
                 .next_value()
-                .map_err(|cause| A::Error::custom(format!("`{key}`: {cause}")))?;
-            if entries.contains_key(&key) {
-                return Err(A::Error::custom(format!("`{key}` stands there twice")));
+                .map_err(|cause| A::Error::custom(format!("`{}`: {cause}", shortened(&key))))?;
+            if object.repeated.is_none() && object.contains_key(&key) {
+                object.repeated = Some(key.clone());
             }
-            entries.insert(key, value);
+            object.insert(key, value);
         }
-        Ok(UniqueKeys(entries))
+        Ok(object)
     }
 }
 
-/// A JSON object whose values are read by key and checked.
-pub(crate) struct Object(BTreeMap<String, Value>);
-
-impl Object {
+/// The values by key, each checked.
+impl JsonObject<Value> {
     /// # Errors
-    /// `content` is not one JSON object, or holds a key twice.
-    pub(crate) fn parse(content: &[u8]) -> Result<Self> {
-        serde_json::from_slice::<UniqueKeys<Value>>(content)
-            .map(|UniqueKeys(entries)| Self(entries))
-            .map_err(|cause| model_error(format!("it is not valid JSON: {cause}")))
+    /// `content` is not one JSON object, or has a key twice.
+    pub(crate) fn parse_unique(content: &[u8]) -> Result<Self> {
+        let object = serde_json::from_slice::<Self>(content);
+        let entries = object.map_err(anyhow::Error::from).and_then(Self::unique);
+        Ok(entries.context("it is not valid JSON")?.into())
     }
 
-    /// The value of `key`; a key that holds null counts as absent.
+    /// The value of `key`; null counts as missing.
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|value| !value.is_null())
+        self.get(key).filter(|value| !value.is_null())
     }
 
-    /// The whole number at `key`, `default` if the key is missing.
+    /// The integer at `key`, or `default` if the key is missing.
     ///
     /// # Errors
     /// The value is null, not a whole number, or not in `allowed`.
@@ -75,7 +120,7 @@ impl Object {
         default: usize,
         allowed: RangeInclusive<usize>,
     ) -> Result<usize> {
-        let Some(value) = self.0.get(key) else {
+        let Some(value) = self.get(key) else {
             return Ok(default);
         };
         let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
@@ -86,12 +131,12 @@ impl Object {
         })
     }
 
-    /// The number at `key`, above 0 and at most 1, `default` if the key is missing.
+    /// The number at `key`, above 0 and at most 1, or `default` if the key is missing.
     ///
     /// # Errors
-    /// The value is not a number, or is out of this range, also as an f32.
+    /// The value is not a number, is out of this range, or is 0 as an f32.
     pub(crate) fn epsilon(&self, key: &str, default: f64) -> Result<f64> {
-        let Some(value) = self.0.get(key) else {
+        let Some(value) = self.get(key) else {
             return Ok(default);
         };
         let number = value.as_f64();
@@ -100,7 +145,7 @@ impl Object {
             .ok_or_else(|| unlike(key, value, "a number above 0 and at most 1"))
     }
 
-    /// The string at `key`, none if the key is missing or null.
+    /// The string at `key`, or `None` if the key is missing or null.
     ///
     /// # Errors
     /// The value is not a string.
@@ -123,12 +168,9 @@ impl Object {
     }
 }
 
-/// The error of a value that is not what its key asks for.
-fn unlike(key: &str, value: &Value, wanted: &str) -> Error {
-    model_error(format!(
-        "`{key}` is {}, allowed is {wanted}",
-        shortened(&value.to_string())
-    ))
+fn unlike(key: &str, value: &Value, wanted: &str) -> anyhow::Error {
+    let value = shortened(&value.to_string());
+    anyhow!("`{key}` is {value}, allowed is {wanted}")
 }
 
 /// `text`, cut to fit into a message.

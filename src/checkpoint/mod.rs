@@ -5,7 +5,6 @@ mod config;
 pub(crate) mod directory;
 pub(crate) mod files;
 pub(crate) mod json;
-pub(crate) mod local_file;
 pub(crate) mod modules;
 pub(crate) mod weight_files;
 

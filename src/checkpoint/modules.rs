@@ -1,19 +1,17 @@
-//! The modules of a sentence-transformers model, as `modules.json` lists them, and the folders that
-//! they lie in.
+//! The modules of a sentence-transformers model, as `modules.json` lists them, and their folders.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::directory::{is_inside, is_there};
+use super::directory::{has, is_plain_name, read_optional};
 use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL};
-use super::local_file;
 use super::weight_files::WeightFormat;
 
 /// One module of sentence-transformers, as `modules.json` lists them.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ListedModule {
-    /// Its folder, without a slash behind it; empty for the model's directory itself.
+    /// Its folder, without a trailing slash; empty for the model's directory itself.
     #[serde(deserialize_with = "without_slash")]
     pub(crate) path: String,
     /// Its Python class.
@@ -27,33 +25,31 @@ fn without_slash<'a, D: Deserializer<'a>>(path: D) -> std::result::Result<String
 }
 
 impl ListedModule {
-    /// The class without the packages that it lies in.
+    /// The class without its packages.
     pub(crate) fn class(&self) -> &str {
         self.class.rsplit('.').next().unwrap_or(&self.class)
     }
 
-    /// Whether it has weights of its own.
+    /// Whether its folder has weights.
     #[cfg(feature = "hub")]
     pub(crate) fn has_weights(&self) -> bool {
         self.class() == "Dense"
     }
 }
 
-/// The modules of sentence-transformers in `directory`; none if there is no usable list of them.
+/// The modules in `directory`; none if it has no usable list of them.
 pub(crate) fn listed(directory: &Path) -> Vec<ListedModule> {
-    let content = local_file::read(&directory.join(MODULES), MAX_SMALL_BYTES);
-    let modules = content
+    let content = read_optional(directory, MODULES, MAX_SMALL_BYTES)
         .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok());
-    let modules: Vec<ListedModule> = modules.unwrap_or_default();
-    if modules.iter().all(|module| is_inside(&module.path)) {
-        return modules;
-    }
-    Vec::new()
+        .flatten();
+    let modules = content.and_then(|text| serde_json::from_slice(&text).ok());
+    let is_inside =
+        |modules: &Vec<ListedModule>| modules.iter().all(|module| is_plain_name(&module.path));
+    modules.filter(is_inside).unwrap_or_default()
 }
 
-/// What `root` holds beside the model in `directory` that changes a sentence vector: the list of
-/// modules, if the model lies in a folder, and the modules' own files.
+/// The files in `root`, outside the model's own `directory`, that change a sentence vector: the list
+/// of modules, if the model is in a folder, and the modules' files.
 pub(crate) fn files(root: &Path, directory: &Path) -> Vec<String> {
     let of_root = OPTIONAL.iter().filter(|_| root != directory);
     let of_root = of_root.map(|file| (*file).to_owned());
@@ -65,16 +61,16 @@ pub(crate) fn files(root: &Path, directory: &Path) -> Vec<String> {
         files.map(move |file| format!("{path}/{file}"))
     });
     let files = of_root.chain(of_modules);
-    files.filter(|file| is_there(root, file)).collect()
+    files.filter(|file| has(root, file)).collect()
 }
 
-/// Where the model itself lies in `root`: the first releases of sentence-transformers put it into a
+/// The directory of the model itself: the first releases of sentence-transformers put it into a
 /// folder such as `0_Transformer`.
 pub(crate) fn model_directory(root: &Path) -> PathBuf {
     let modules = listed(root);
     let first = modules.first().filter(|module| !module.path.is_empty());
     let folder = first.map(|module| root.join(&module.path));
     folder
-        .filter(|folder| is_there(folder, CONFIG))
+        .filter(|folder| has(folder, CONFIG))
         .unwrap_or_else(|| root.to_path_buf())
 }

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-use super::directory::{holdings, is_inside, is_there, missing, names, read, unusable};
-use super::json::{UniqueKeys, shortened};
-use super::local_file::{check_directory, model_error};
-use crate::error::{Error, Result};
+use super::directory::{
+    check_directory, contents, could_not_use, has, is_plain_name, missing, names, read,
+};
+use super::json::{JsonObject, shortened};
+use crate::error::{Classify, Error, Kind, Result};
 
-/// Most bytes of an index: one of BERT large has 40 KB, one of 1,000 shards about 10 MB.
+/// The size limit of an index: BERT large's has 40 KB, one of 1,000 shards about 10 MB.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
-/// Endings of weights that are not read.
+/// Endings of weight files that are not read.
 const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx"];
 
-/// Beginnings of the names of files that training leaves behind; they hold no weights.
+/// Prefixes of files that training leaves behind; they hold no weights.
 const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
 
 /// How weights are stored.
@@ -57,7 +59,6 @@ impl WeightFormat {
     }
 }
 
-/// The files that hold the weights.
 pub(crate) enum WeightFiles {
     /// All tensors in one file.
     Whole,
@@ -66,18 +67,18 @@ pub(crate) enum WeightFiles {
 }
 
 impl WeightFiles {
-    /// The weights in `directory`, chosen in the order of transformers. The shards themselves are
-    /// not looked for.
+    /// The weights in `directory`, chosen in the order of transformers. Whether the shards exist is
+    /// not checked.
     ///
     /// # Errors
     /// [`Kind::Model`](crate::error::Kind::Model): there are none, or their index cannot be used.
     pub(crate) fn find(directory: &Path) -> Result<(WeightFormat, Self)> {
         check_directory(directory)?;
         for format in WeightFormat::ALL {
-            if is_there(directory, format.whole()) {
+            if has(directory, format.whole()) {
                 return Ok((format, Self::Whole));
             }
-            if is_there(directory, format.index()) {
+            if has(directory, format.index()) {
                 let weight_map = read_index(directory, format)?;
                 return Ok((format, Self::Sharded(weight_map)));
             }
@@ -100,43 +101,45 @@ impl WeightFiles {
 /// An index of shards; its other key, `metadata`, is not needed.
 #[derive(Deserialize)]
 struct ShardIndex {
-    weight_map: UniqueKeys<String>,
+    weight_map: JsonObject<String>,
 }
 
 /// The file that holds each tensor, as the index of `format` in `directory` says.
 ///
 /// # Errors
-/// The index cannot be used, or names a file that is not a shard beside it.
+/// The index cannot be used, or names a file that is not a shard in the same directory.
 pub(crate) fn read_index(
     directory: &Path,
     format: WeightFormat,
 ) -> Result<BTreeMap<String, String>> {
     let file = format.index();
     let content = read(directory, file, MAX_INDEX_BYTES)?;
-    let index = serde_json::from_slice(&content)
-        .map_err(|cause| model_error(format!("it is no index of shards: {cause}")));
-    index
-        .and_then(|index: ShardIndex| {
-            let UniqueKeys(weight_map) = index.weight_map;
-            weight_map
-                .values()
-                .try_for_each(|shard| check_shard(shard, format.ending()))?;
-            Ok(weight_map)
-        })
-        .map_err(|error| unusable(&directory.join(file), error))
+    parse_index(&content, format.ending())
+        .with_context(|| could_not_use(&directory.join(file)))
+        .kind(Kind::Model)
 }
 
-/// Refuses a shard that is not a plain file name: an index must not reach out of its directory.
-fn check_shard(name: &str, ending: &str) -> Result<()> {
-    let plain =
-        name.ends_with(ending) && !name.starts_with('-') && !name.contains("..") && is_inside(name);
-    if plain {
-        return Ok(());
+fn parse_index(content: &[u8], ending: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let index: ShardIndex =
+        serde_json::from_slice(content).context("it is not an index of shards")?;
+    let weight_map = index.weight_map.unique()?;
+    for shard in weight_map.values() {
+        check_shard(shard, ending)?;
     }
-    Err(model_error(format!(
-        "the file name `{}` is not allowed, only names of `{ending}` files beside it are",
+    Ok(weight_map.into_iter().collect())
+}
+
+/// An index must not reach out of its directory.
+fn check_shard(name: &str, ending: &str) -> anyhow::Result<()> {
+    ensure!(
+        name.ends_with(ending)
+            && !name.starts_with('-')
+            && !name.contains("..")
+            && is_plain_name(name),
+        "the file name `{}` is not allowed, only names of `{ending}` files in the same directory are",
         shortened(name)
-    )))
+    );
+    Ok(())
 }
 
 /// The error of a directory without weights that this program reads.
@@ -147,31 +150,30 @@ fn no_weights(directory: &Path) -> Error {
             .any(|start| name.starts_with(start));
         !is_leftover && OTHER_WEIGHTS.iter().any(|ending| name.ends_with(ending))
     };
-    let cause = match names(directory).into_iter().find(is_other) {
-        Some(name) => only_other_weights(&name),
-        None => model_error(holdings(directory)),
+    let other = names(directory).into_iter().find(is_other);
+    let cause = match &other {
+        None => contents(directory),
+        Some(name) => {
+            format!(
+                "there is only `{name}`, and only safetensors and PyTorch's state dicts are read"
+            )
+        }
     };
-    missing(
+    let error = missing(
         directory,
         "`model.safetensors` and no `pytorch_model.bin`",
-        cause,
-    )
-}
-
-fn only_other_weights(name: &str) -> Error {
-    let error = model_error(format!(
-        "there is only `{name}`, and only safetensors and PyTorch's state dicts are read"
-    ));
-    let may_be_state_dict = [".bin", ".pt", ".pth"];
-    if may_be_state_dict
-        .iter()
-        .any(|ending| name.ends_with(ending))
-    {
-        return error.with_tip(format!(
+        &cause,
+    );
+    let is_state_dict = |name: &String| {
+        let endings = [".bin", ".pt", ".pth"];
+        endings.iter().any(|ending| name.ends_with(ending))
+    };
+    match other.filter(is_state_dict) {
+        Some(name) => error.with_tip(format!(
             "if it is a state dict of this model: mv {name} pytorch_model.bin"
-        ));
+        )),
+        None => error,
     }
-    error
 }
 
 #[cfg(test)]

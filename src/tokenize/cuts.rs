@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Inner};
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
 use super::added::{MAX_TOKEN_BYTES, Pattern};
 
@@ -41,7 +41,7 @@ enum Places {
 
 impl Cuts {
     /// The cuts that leave the added tokens of `inner` whole; `patterns` says what they match.
-    pub(super) fn new(inner: &Inner, patterns: &[Pattern]) -> Self {
+    pub(super) fn new(inner: &tokenizers::Tokenizer, patterns: &[Pattern]) -> Self {
         let places = places(inner);
         let mut cuts = Self {
             places,
@@ -178,7 +178,7 @@ fn ends(run: &str) -> (&str, &str) {
 }
 
 /// The places that the pre-tokenizer and the normalizer of `inner` allow.
-fn places(inner: &Inner) -> Places {
+fn places(inner: &tokenizers::Tokenizer) -> Places {
     let splits = match inner.get_pre_tokenizer() {
         Some(PreTokenizerWrapper::BertPreTokenizer(_)) => Places::Signs,
         Some(PreTokenizerWrapper::Whitespace(_) | PreTokenizerWrapper::WhitespaceSplit(_)) => {

@@ -1,18 +1,16 @@
-//! JSON values as Python's `json` gives them, and the added tokens that some stand for: keys stay
-//! in the file's order, and of two equal keys the last value counts.
-//!
-//! Source: `AddedToken` of the tokenizers package for Python.
+//! The values of a tokenizer's JSON files. An object can become an added token, as transformers
+//! turns the objects that say so into its `AddedToken`.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
-use anyhow::Context;
-use serde::de::value::SeqAccessDeserializer;
+use anyhow::{Context, Result, bail};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokenizers::AddedToken;
 
-/// One JSON value, or the added token that a JSON object stands for.
+use crate::checkpoint::json::JsonObject;
+
+/// One JSON value, or the added token that an object describes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -24,9 +22,7 @@ pub(super) enum Json {
     Token(TokenEntry),
 }
 
-/// The entries of a JSON object, in order.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Entries(Vec<(String, Json)>);
+pub(super) type Entries = JsonObject<Json>;
 
 impl Json {
     /// Python's `bool(value)`.
@@ -37,12 +33,12 @@ impl Json {
             Self::Number(value) => *value != 0.0,
             Self::Text(text) => !text.is_empty(),
             Self::List(list) => !list.is_empty(),
-            Self::Object(entries) => !entries.0.is_empty(),
+            Self::Object(entries) => !entries.is_empty(),
             Self::Token(_) => true,
         }
     }
 
-    /// The text of a token, which is a string or an added token.
+    /// The content of a token, which is a string or an added token.
     pub(super) fn token_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -51,7 +47,7 @@ impl Json {
         }
     }
 
-    /// What kind of value it is, for a message.
+    /// For messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -68,81 +64,28 @@ impl Json {
 impl Entries {
     /// # Errors
     /// `content` is not one JSON object.
-    pub(super) fn parse(content: &[u8]) -> anyhow::Result<Self> {
+    pub(super) fn parse(content: &[u8]) -> Result<Self> {
         match serde_json::from_slice(content).context("it is not valid JSON")? {
             Json::Object(entries) => Ok(entries),
-            other => anyhow::bail!("it holds {}, not an object", other.kind()),
+            other => bail!("it holds {}, not an object", other.kind()),
         }
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<&Json> {
-        let mut entries = self.0.iter();
-        entries.find(|entry| entry.0 == key).map(|entry| &entry.1)
-    }
-
-    /// Replaces the value of `key` in its place, or appends it.
-    pub(super) fn set(&mut self, key: &str, value: Json) {
-        match self.0.iter_mut().find(|entry| entry.0 == key) {
-            Some(entry) => entry.1 = value,
-            None => self.0.push((key.to_owned(), value)),
-        }
-    }
-
-    pub(super) fn take(&mut self, key: &str) -> Option<Json> {
-        let place = self.0.iter().position(|entry| entry.0 == key)?;
-        Some(self.0.remove(place).1)
     }
 
     /// Removes the value of `key` if it is an object.
     pub(super) fn take_object(&mut self, key: &str) -> Option<Self> {
-        self.get(key).filter(|it| matches!(it, Json::Object(_)))?;
-        match self.take(key) {
-            Some(Json::Object(entries)) => Some(entries),
-            _ => None,
-        }
+        let Json::Object(entries) = self.get_mut(key)? else {
+            return None;
+        };
+        let entries = std::mem::take(entries);
+        self.shift_remove(key);
+        Some(entries)
     }
 
-    /// Removes the entries that `wanted` accepts and gives them in order.
-    pub(super) fn take_all(&mut self, wanted: impl Fn(&str, &Json) -> bool) -> Self {
-        let (taken, left) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(key, value)| wanted(key, value));
-        self.0 = left;
-        Self(taken)
-    }
-
-    pub(super) fn extend(&mut self, other: Self) {
-        for (key, value) in other.0 {
-            self.set(&key, value);
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
-    }
-
-    /// Applies `change` to every value.
-    pub(super) fn try_map(
-        self,
-        change: impl Fn(Json) -> anyhow::Result<Json>,
-    ) -> anyhow::Result<Self> {
-        let entries = self.0.into_iter();
-        let changed = entries.map(|(key, value)| {
-            let value = change(value).with_context(|| format!("`{key}`"))?;
-            Ok((key, value))
-        });
-        changed.collect::<anyhow::Result<_>>().map(Self)
-    }
-
-    /// The boolean at `key`, none if the key is missing.
+    /// The boolean at `key`, or `None` if the key is missing.
     ///
     /// # Errors
     /// The value is not true or false.
-    pub(super) fn flag(&self, key: &str) -> anyhow::Result<Option<bool>> {
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
         match self.get(key) {
             None => Ok(None),
             Some(Json::Bool(value)) => Ok(Some(*value)),
@@ -150,11 +93,11 @@ impl Entries {
         }
     }
 
-    /// The string at `key`, none if the key is missing or null.
+    /// The string at `key`, or `None` if the key is missing or null.
     ///
     /// # Errors
     /// The value is not a string.
-    pub(super) fn text(&self, key: &str) -> anyhow::Result<Option<&str>> {
+    pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
         match self.get(key) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
@@ -163,7 +106,7 @@ impl Entries {
     }
 }
 
-/// One added token.
+/// Source: `AddedToken` of the tokenizers package for Python.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -174,13 +117,12 @@ pub(super) struct TokenEntry {
     single_word: bool,
     lstrip: bool,
     rstrip: bool,
-    /// By default the opposite of `special`; as in Python, this is decided when the token is used.
+    /// If `None`, the opposite of `special`; as in Python, this is decided when the token is used.
     normalized: Option<bool>,
     pub(super) special: bool,
 }
 
 impl TokenEntry {
-    /// A token without flags but `special`.
     pub(super) fn new(content: &str, special: bool) -> Self {
         Self {
             content: content.to_owned(),
@@ -196,7 +138,7 @@ impl TokenEntry {
     ///
     /// # Errors
     /// The content is not a string, or a flag is not true or false.
-    pub(super) fn parse(entries: &Entries) -> anyhow::Result<Self> {
+    pub(super) fn parse(entries: &Entries) -> Result<Self> {
         let content = entries.text("content")?;
         let content = content.context("a token has no `content`")?;
         let flag = |key| Ok::<_, anyhow::Error>(entries.flag(key)?.unwrap_or(false));
@@ -213,7 +155,6 @@ impl TokenEntry {
         })
     }
 
-    /// The same token, with `normalized` decided now.
     pub(super) fn normalized(self, normalized: bool) -> Self {
         Self {
             normalized: Some(normalized),
@@ -221,7 +162,7 @@ impl TokenEntry {
         }
     }
 
-    /// The token as the tokenizers crate takes it.
+    /// The token as the tokenizers crate takes it. `normalized` is decided here.
     pub(super) fn added(&self) -> AddedToken {
         AddedToken::from(self.content.clone(), self.special)
             .single_word(self.single_word)
@@ -280,21 +221,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Json::List)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        let mut entries: Vec<(String, Json)> = Vec::new();
-        let mut places = HashMap::new();
-        while let Some((key, value)) = map.next_entry::<String, Json>()? {
-            match places.entry(key.clone()) {
-                Entry::Occupied(place) => {
-                    let place: usize = *place.get();
-                    entries[place].1 = value;
-                }
-                Entry::Vacant(place) => {
-                    place.insert(entries.len());
-                    entries.push((key, value));
-                }
-            }
-        }
-        Ok(Json::Object(Entries(entries)))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Json, A::Error> {
+        JsonObject::deserialize(MapAccessDeserializer::new(map)).map(Json::Object)
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn legacy_tokens(
                 );
             };
             ensure!(id.fract() == 0.0, "added_tokens.json: `{text}` is {id}");
-            let is_special = special.contains(text);
+            let is_special = special.contains(text.as_str());
             let token = TokenEntry::new(text, is_special).normalized(!is_special);
             listed.insert(id as i64, token);
         }
@@ -98,13 +98,16 @@ fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Resu
             }
             other => other.clone(),
         };
-        config.set(key, value);
+        config.insert(key.clone(), value);
     }
     if let Some(tokens) = config.take_object("extra_special_tokens") {
         let own = config.take_object("model_specific_special_tokens");
         let mut own = own.unwrap_or_default();
-        own.extend(tokens);
-        config.set("model_specific_special_tokens", Json::Object(own));
+        own.extend(tokens.into_entries());
+        config.insert(
+            "model_specific_special_tokens".to_owned(),
+            Json::Object(own),
+        );
     }
     Ok(())
 }
@@ -136,7 +139,7 @@ fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>
 /// The texts that make a token of `added_tokens.json` special. A token that is still an object of
 /// `tokenizer_config.json` is not among them, as in transformers.
 fn special_texts(config: &Entries) -> impl Iterator<Item = &str> {
-    let named = NAMED.iter().filter_map(|key| config.get(key));
+    let named = NAMED.iter().filter_map(|key| config.get(*key));
     let extra = match config.get("extra_special_tokens") {
         Some(Json::List(list)) => &list[..],
         _ => &[],

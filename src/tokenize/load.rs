@@ -1,5 +1,5 @@
-//! A model's directory → a [`Tokenizer`]: the one that `AutoTokenizer` of transformers 5.23 makes
-//! of the same files, or a refusal.
+//! A model's directory → a [`Tokenizer`]: the one that `AutoTokenizer` of transformers 5.23 builds
+//! from the same files, or a refusal.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceBuilder};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{AddedToken, Model as _, Tokenizer as Inner};
+use tokenizers::{AddedToken, Model as _};
 
 use super::added;
 use super::class::Class;
@@ -18,13 +18,14 @@ use super::settings::{ConfigFiles, TokenizerSettings};
 use super::template::SpecialTokens;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
 use super::{Tokenizer, guarded};
+use crate::checkpoint::directory::read_optional;
 use crate::checkpoint::files;
 use crate::error::{Classify, Error, Kind, Result};
 
-/// The largest file that is read as a tokenizer; BERT's multilingual one has 2 MB.
+/// The size limit of a vocabulary file; BERT's multilingual one has 2 MB.
 const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 
-/// The largest file beside it; 50,000 added tokens have 9 MB.
+/// The size limit of the other files; 50,000 added tokens have 9 MB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// The work for a word grows with the cube of its characters; BERT's own limit is 100.
@@ -39,8 +40,8 @@ impl Tokenizer {
     /// The tokenizer of the model in `directory`, whose word embeddings have `rows` rows.
     ///
     /// # Errors
-    /// [`Kind::Model`]: there is none, it is damaged or not BERT's, or its vocabulary has more
-    /// tokens than the embeddings have rows.
+    /// [`Kind::Model`]: it is missing, damaged or not BERT's, or its vocabulary has more tokens than
+    /// the embeddings have rows.
     pub fn load(directory: &Path, rows: usize) -> Result<Self> {
         let config = read_object(directory, TOKENIZER_CONFIG)?;
         let class = class(directory, config.as_ref())?;
@@ -56,15 +57,15 @@ impl Tokenizer {
     }
 }
 
-/// The number of tokens to which the tokenizer in `directory` cuts a text by default; none if it
-/// sets no limit.
+/// The number of tokens to which the tokenizer in `directory` truncates a text by default; `None` if
+/// it sets no limit.
 ///
 /// # Errors
-/// [`Kind::Model`]: its configuration cannot be read, or the limit leaves no token of a text.
+/// [`Kind::Model`]: its configuration cannot be read, or the limit leaves no room for a text.
 pub fn model_max_length(directory: &Path) -> Result<Option<usize>> {
     let config = read_object(directory, TOKENIZER_CONFIG)?.unwrap_or_default();
     let keys = ["model_max_length", "max_len"];
-    let Some(key) = keys.into_iter().find(|key| config.get(key).is_some()) else {
+    let Some(key) = keys.into_iter().find(|key| config.contains_key(*key)) else {
         return Ok(None);
     };
     match config.get(key) {
@@ -72,7 +73,7 @@ pub fn model_max_length(directory: &Path) -> Result<Option<usize>> {
         // Transformers writes 10³⁰ if there is no limit.
         Some(Json::Number(tokens)) if *tokens > 1e9 => Ok(None),
         Some(Json::Number(tokens)) if *tokens >= 3.0 => Ok(usize::try_from(*tokens as i64).ok()),
-        Some(_) => Err(anyhow::anyhow!("`{key}` is no number of tokens from 3 on"))
+        Some(_) => Err(anyhow::anyhow!("`{key}` must be at least 3"))
             .with_context(|| could_not_use(directory, TOKENIZER_CONFIG))
             .kind(Kind::Model),
     }
@@ -83,7 +84,7 @@ fn could_not_use(directory: &Path, file: &str) -> String {
 }
 
 fn read_object(directory: &Path, file: &str) -> Result<Option<Entries>> {
-    let Some(content) = files::read_if_there(directory, file, MAX_CONFIG_BYTES)? else {
+    let Some(content) = read_optional(directory, file, MAX_CONFIG_BYTES)? else {
         return Ok(None);
     };
     Entries::parse(&content)
@@ -109,7 +110,7 @@ enum VocabularyFile {
 
 impl VocabularyFile {
     fn read(directory: &Path, class: Class) -> Result<(&'static str, Self)> {
-        let read = |file| files::read_if_there(directory, file, MAX_TOKENIZER_BYTES);
+        let read = |file| read_optional(directory, file, MAX_TOKENIZER_BYTES);
         if let Some(content) = read(files::TOKENIZER)? {
             return Ok((files::TOKENIZER, Self::Json(content)));
         }
@@ -119,7 +120,7 @@ impl VocabularyFile {
                 return Ok((files::VOCABULARY, Self::VocabTxt(content)));
             }
             Some(_) => "there is no tokenizer.json, which its tokenizer_class needs",
-            None => "neither tokenizer.json nor vocab.txt is there",
+            None => "it has neither tokenizer.json nor vocab.txt",
         };
         let what = format!("could not read the tokenizer of `{}`", directory.display());
         Err(Error::message(Kind::Model, cause).context(what))
@@ -153,12 +154,12 @@ impl VocabularyFile {
     }
 }
 
-/// The model of a `vocab.txt`: each line is a token without the white space at its end, and of two
-/// equal lines the last one counts.
+/// The model of a `vocab.txt`: each line, without trailing white space, is a token, and of two equal
+/// lines the last one counts.
 fn vocab_txt(content: &[u8], unknown: String, rows: usize) -> anyhow::Result<WordPiece> {
     std::str::from_utf8(content).context("it is not UTF-8")?;
     let vocabulary = WordPiece::read_bytes(content).map_err(message)?;
-    // A blank line takes a number, but no word becomes an empty token.
+    // A blank line has an id, but no word becomes an empty token.
     let tokens = vocabulary.iter().filter(|(token, _)| !token.is_empty());
     check_rows(tokens.map(|(_, &id)| id), rows)?;
     let model = WordPiece::builder().vocab(vocabulary).unk_token(unknown);
@@ -172,10 +173,10 @@ fn unknown(settings: &TokenizerSettings) -> anyhow::Result<String> {
     Ok(unknown.to_owned())
 }
 
-/// What `BertTokenizer` makes of a vocabulary.
+/// The tokenizer that `BertTokenizer` builds from a vocabulary.
 fn bert(model: WordPiece, settings: &TokenizerSettings, rows: usize) -> anyhow::Result<Tokenizer> {
     check_unknown(&model)?;
-    let mut inner = Inner::new(model);
+    let mut inner = tokenizers::Tokenizer::new(model);
     let normalizer = settings.normalizer;
     inner.with_normalizer(Some(normalizer)).map_err(message)?;
     inner.with_pre_tokenizer(Some(BertPreTokenizer));
@@ -184,11 +185,14 @@ fn bert(model: WordPiece, settings: &TokenizerSettings, rows: usize) -> anyhow::
         let token = settings
             .token(key)
             .with_context(|| format!("its {key} is null"))?;
-        // In the template that transformers writes, the token would be read differently.
+        // In the template that transformers writes, such a token would have another meaning.
         let is_plain = !token.is_empty()
             && !token.starts_with('$')
             && !token.contains(|character: char| character == ':' || character.is_whitespace());
-        ensure!(is_plain, "its {key} is `{token}`, which no template takes");
+        ensure!(
+            is_plain,
+            "its {key} is `{token}`, which a template does not take"
+        );
         let id = inner.token_to_id(token);
         id.filter(|&id| (id as usize) < rows)
             .with_context(|| format!("`{token}`, its {key}, has no row of the word embeddings"))
@@ -197,7 +201,7 @@ fn bert(model: WordPiece, settings: &TokenizerSettings, rows: usize) -> anyhow::
     finish(inner, special, settings, rows)
 }
 
-/// What a `tokenizer.json` says, as it is.
+/// The tokenizer that a `tokenizer.json` describes.
 fn generic(
     json: TokenizerJson,
     settings: &TokenizerSettings,
@@ -231,7 +235,7 @@ fn generic(
         .build()
         .map_err(message)?;
     check_unknown(&model)?;
-    let mut inner = Inner::new(model);
+    let mut inner = tokenizers::Tokenizer::new(model);
     if let Some(normalizer) = parts::normalizer(&json.normalizer)? {
         inner.with_normalizer(Some(normalizer)).map_err(message)?;
     }
@@ -251,7 +255,7 @@ fn generic(
 }
 
 fn finish(
-    mut inner: Inner,
+    mut inner: tokenizers::Tokenizer,
     [cls, sep]: [u32; 2],
     settings: &TokenizerSettings,
     rows: usize,
@@ -281,7 +285,7 @@ fn finish(
     })
 }
 
-fn add(inner: &mut Inner, tokens: Vec<AddedToken>) -> anyhow::Result<()> {
+fn add(inner: &mut tokenizers::Tokenizer, tokens: Vec<AddedToken>) -> anyhow::Result<()> {
     added::check_size(&tokens)?;
     inner.add_tokens(tokens).map(drop).map_err(message)
 }
@@ -291,20 +295,18 @@ fn word_piece(vocabulary: Vocabulary, rows: usize) -> anyhow::Result<WordPieceBu
     for (token, id) in &vocabulary.0 {
         ensure!(
             ids.insert(id),
-            "`{token}` has number {id}, as another token has"
+            "`{token}` has id {id}, which another token has too"
         );
     }
     check_rows(vocabulary.0.iter().map(|&(_, id)| id), rows)?;
-    // The crate's type of map has no public name, so this is how an empty one is made.
+    // The crate's type of map has no public name, so this is how to get an empty one.
     let mut map = WordPiece::read_bytes(&[]).map_err(message)?;
     map.extend(vocabulary.0);
     Ok(WordPiece::builder().vocab(map))
 }
 
-/// Added tokens may lack a row as long as no text holds them.
-///
-/// # Errors
-/// A token of the vocabulary has no row of the word embeddings.
+/// Refuses a vocabulary with more tokens than the word embeddings have rows. Added tokens may lack a
+/// row, because a text may never contain them.
 fn check_rows(ids: impl Iterator<Item = u32>, rows: usize) -> anyhow::Result<()> {
     let tokens = ids.max().map_or(0, |last| last as usize + 1);
     ensure!(
@@ -314,13 +316,11 @@ fn check_rows(ids: impl Iterator<Item = u32>, rows: usize) -> anyhow::Result<()>
     Ok(())
 }
 
-/// # Errors
-/// The vocabulary has no token for unknown words.
 fn check_unknown(model: &WordPiece) -> anyhow::Result<()> {
     let unknown = &model.unk_token;
     ensure!(
         model.token_to_id(unknown).is_some(),
-        "it has no `{unknown}`, the token of unknown words"
+        "it has no `{unknown}`, the token for unknown words"
     );
     Ok(())
 }

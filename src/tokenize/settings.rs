@@ -5,6 +5,7 @@
 //! transformers 5.23; the order of the steps is theirs, because later steps see earlier ones.
 
 use anyhow::{Context, bail};
+use indexmap::IndexMap;
 use tokenizers::AddedToken;
 use tokenizers::normalizers::BertNormalizer;
 
@@ -68,11 +69,11 @@ impl TokenizerSettings {
         json: Option<&TokenizerJson>,
     ) -> anyhow::Result<Self> {
         let mut config = files.tokenizer_config.unwrap_or_default();
-        if let Some(key) = UNSUPPORTED.iter().find(|key| config.get(key).is_some()) {
+        if let Some(key) = UNSUPPORTED.iter().find(|key| config.contains_key(**key)) {
             bail!("`{key}` is set, which is not supported");
         }
         collect_extra_tokens(&mut config);
-        let listed = match config.take("added_tokens_decoder") {
+        let listed = match config.shift_remove("added_tokens_decoder") {
             Some(listed) => listed_tokens(&listed)?,
             None => legacy_tokens(
                 &mut config,
@@ -81,11 +82,11 @@ impl TokenizerSettings {
                 json,
             )?,
         };
-        let mut config = config.try_map(into_token)?;
+        let mut config = into_tokens(config)?;
         for key in NAMED {
             let text = config.get(key).and_then(Json::token_text);
             if let Some(token) = text.and_then(|text| listed.by_text.get(text)) {
-                config.set(key, Json::Token(token.clone()));
+                config.insert(key.to_owned(), Json::Token(token.clone()));
             }
         }
         let named = named_tokens(&config, class, json)?;
@@ -122,26 +123,40 @@ impl TokenizerSettings {
     }
 }
 
-/// Moves the tokens that have a name of the model's own, and the deprecated list, to where the
-/// newest release keeps them.
+/// Moves the tokens that only this model names, and the deprecated list, to the keys of the newest
+/// release.
 fn collect_extra_tokens(config: &mut Entries) {
     let has_extra = config
         .get("extra_special_tokens")
         .is_some_and(Json::is_true);
-    if !has_extra && let Some(tokens) = config.take("additional_special_tokens") {
-        config.set("extra_special_tokens", tokens);
+    if !has_extra && let Some(tokens) = config.shift_remove("additional_special_tokens") {
+        config.insert("extra_special_tokens".to_owned(), tokens);
     }
-    let is_own = |key: &str, value: &Json| {
-        let is_token = key.ends_with("_token") && !NAMED.contains(&key);
-        is_token && matches!(value, Json::Text(_))
-    };
-    let mut own = config.take_all(is_own);
+    let own = config.extract_if(.., |key, value| {
+        is_own_token(key) && matches!(value, Json::Text(_))
+    });
+    let mut own: IndexMap<String, Json> = own.collect();
     if let Some(tokens) = config.take_object("extra_special_tokens") {
-        own.extend(tokens);
+        own.extend(tokens.into_entries());
     }
     if !own.is_empty() {
-        config.set("model_specific_special_tokens", Json::Object(own));
+        let key = "model_specific_special_tokens".to_owned();
+        config.insert(key, Json::Object(own.into()));
     }
+}
+
+/// Whether `key` names a special token that only this model has.
+fn is_own_token(key: &str) -> bool {
+    key.ends_with("_token") && !NAMED.contains(&key)
+}
+
+fn into_tokens(entries: Entries) -> anyhow::Result<Entries> {
+    let entries = entries.into_entries().into_iter();
+    let tokens = entries.map(|(key, value)| {
+        let value = into_token(value).with_context(|| format!("`{key}`"))?;
+        Ok((key, value))
+    });
+    Ok(tokens.collect::<anyhow::Result<IndexMap<_, _>>>()?.into())
 }
 
 /// Turns each object that says so into a token, at any depth.
@@ -151,7 +166,7 @@ fn into_token(value: Json) -> anyhow::Result<Json> {
             if entries.get("__type") == Some(&Json::Text("AddedToken".to_owned())) {
                 return TokenEntry::parse(&entries).map(Json::Token);
             }
-            entries.try_map(into_token).map(Json::Object)
+            into_tokens(entries).map(Json::Object)
         }
         Json::List(list) => {
             let list: anyhow::Result<_> = list.into_iter().map(into_token).collect();
@@ -161,7 +176,7 @@ fn into_token(value: Json) -> anyhow::Result<Json> {
     }
 }
 
-/// The named special tokens, then those with a name of the model's own.
+/// The named special tokens, then those that only this model names.
 fn named_tokens(
     config: &Entries,
     class: Class,
@@ -170,22 +185,17 @@ fn named_tokens(
     let mut named = Entries::default();
     for key in NAMED {
         let value = config.get(key).cloned();
-        named.set(
-            key,
-            value
-                .or_else(|| default_token(key, class, json))
-                .unwrap_or(Json::Null),
-        );
+        let value = value.or_else(|| default_token(key, class, json));
+        named.insert(key.to_owned(), value.unwrap_or(Json::Null));
     }
-    let is_own = |key: &str, value: &Json| {
-        key.ends_with("_token") && !NAMED.contains(&key) && value.token_text().is_some()
-    };
-    for (key, value) in config.iter().filter(|(key, value)| is_own(key, value)) {
-        named.set(key, value.clone());
+    for (key, value) in config.iter() {
+        if is_own_token(key) && value.token_text().is_some() {
+            named.insert(key.clone(), value.clone());
+        }
     }
     match config.get("model_specific_special_tokens") {
         None | Some(Json::Null) => {}
-        Some(Json::Object(own)) => named.extend(own.clone()),
+        Some(Json::Object(own)) => named.extend(own.clone().into_entries()),
         Some(other) => bail!("`model_specific_special_tokens` is {}", other.kind()),
     }
     Ok(named)

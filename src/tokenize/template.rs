@@ -3,7 +3,7 @@
 //! Source: `truncate_encodings` of the tokenizers crate, `TemplateProcessing` of `BertTokenizer`.
 
 use anyhow::{anyhow, bail, ensure};
-use tokenizers::{Encoding as InnerEncoding, Token, Tokenizer as Inner};
+use tokenizers::Token;
 
 use super::segment::{EncodedSegment, Keep};
 use super::{Encoding, SPECIAL_TOKENS};
@@ -26,11 +26,15 @@ impl SpecialTokens {
     ///
     /// # Errors
     /// It does not make `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
-    pub(super) fn of_template(inner: &Inner, types: bool) -> anyhow::Result<[u32; 2]> {
+    pub(super) fn of_template(
+        inner: &tokenizers::Tokenizer,
+        types: bool,
+    ) -> anyhow::Result<[u32; 2]> {
         const FIRST: u32 = u32::MAX - 1;
         const SECOND: u32 = u32::MAX;
-        let one = |id| InnerEncoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0);
-        let processed = |pair: Option<InnerEncoding>| {
+        let one =
+            |id| tokenizers::Encoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0);
+        let processed = |pair: Option<tokenizers::Encoding>| {
             let processed = inner.post_process(one(FIRST), pair, true);
             processed.map_err(|cause| anyhow!("its post_processor failed: {cause}"))
         };

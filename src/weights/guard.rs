@@ -1,38 +1,37 @@
-//! Watches the weight files while they are mapped: their bytes are read from the file until the run
-//! ends.
+//! Watches the weight files while they are mapped, because the run reads them until it ends.
 //!
-//! A file that is cut short raises SIGBUS when a lost page is touched; one that is overwritten
-//! changes the numbers. Both end the run with an error instead of a crash or wrong vectors.
+//! If a file is truncated, touching a lost page raises SIGBUS; if it is overwritten, the weights
+//! change. Both end the run with an error instead of a crash or wrong vectors.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use crate::checkpoint::directory::unusable;
-use crate::checkpoint::local_file::{self, model_error};
+use crate::checkpoint::directory::{could_not_use, model_error, open, unreadable};
 use crate::checkpoint::weight_files::WeightFiles;
 use crate::error::{Error, Kind, Result};
 
 /// The message of the SIGBUS handler, which may neither allocate nor format.
 static SIGBUS_MESSAGE: OnceLock<String> = OnceLock::new();
 
-/// The weight files of one model as they were when the run began.
+/// The weight files of a model as they were when the run started.
 pub(crate) struct WeightGuard {
     files: Vec<Watched>,
 }
 
-/// The open file, not its name: a new file with the same name does no harm to the mapping.
+/// An open file rather than a name: a new file with the same name does not change the mapping.
 struct Watched {
     path: PathBuf,
     file: File,
     size_bytes: u64,
+    /// `None` if the file system does not record it.
     modified: Option<SystemTime>,
 }
 
 impl WeightGuard {
-    /// Watches the weights in `directory` from now on.
+    /// Starts to watch the weights in `directory`.
     ///
     /// # Errors
     /// [`Kind::Model`]: a file cannot be opened; [`Kind::Internal`]: the system refuses a signal
@@ -41,16 +40,7 @@ impl WeightGuard {
         catch_sigbus(directory).map_err(|cause| Error::new(Kind::Internal, cause))?;
         let watch = |name: String| {
             let path = directory.join(name);
-            let (file, size_bytes) =
-                local_file::open(&path).map_err(|error| unusable(&path, error))?;
-            let metadata = file.metadata().map_err(|cause| unreadable(&path, &cause))?;
-            let modified = modified(&metadata);
-            Ok(Watched {
-                path,
-                file,
-                size_bytes,
-                modified,
-            })
+            Watched::open(&path).map_err(|error| error.context(could_not_use(&path)))
         };
         let (format, weights) = WeightFiles::find(directory)?;
         let names = weights.names(format);
@@ -59,37 +49,41 @@ impl WeightGuard {
         })
     }
 
-    /// Makes sure that no file has changed.
-    ///
     /// # Errors
-    /// [`Kind::Model`], naming the file.
+    /// [`Kind::Model`]: a file has changed.
     pub(crate) fn check(&self) -> Result<()> {
-        for watched in &self.files {
-            let now = watched
-                .file
-                .metadata()
-                .map_err(|cause| unreadable(&watched.path, &cause))?;
-            if now.len() != watched.size_bytes || modified(&now) != watched.modified {
-                let cause =
-                    model_error("it was changed during the run, so the vectors may be wrong");
-                return Err(unusable(&watched.path, cause));
-            }
+        self.files.iter().try_for_each(|watched| {
+            let checked = watched.check();
+            checked.map_err(|error| error.context(could_not_use(&watched.path)))
+        })
+    }
+}
+
+impl Watched {
+    fn open(path: &Path) -> Result<Self> {
+        let (file, size_bytes) = open(path)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            size_bytes,
+            modified: metadata.modified().ok(),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let metadata = self.file.metadata().map_err(unreadable)?;
+        if metadata.len() != self.size_bytes || metadata.modified().ok() != self.modified {
+            return Err(model_error(
+                "it was changed during the run, so the vectors may be wrong",
+            ));
         }
         Ok(())
     }
 }
 
-fn unreadable(path: &Path, cause: &io::Error) -> Error {
-    unusable(path, model_error(local_file::words(cause)))
-}
-
-/// `None` on a system that does not keep the time.
-fn modified(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.modified().ok()
-}
-
-/// From now on, SIGBUS prints what happened to the weights in `directory` and ends the process with
-/// exit code 4.
+/// Makes SIGBUS print what happened to the weights in `directory` and end the process with exit code
+/// 4.
 fn catch_sigbus(directory: &Path) -> io::Result<()> {
     let message = format!(
         "error: could not read the weights in `{}`: a file was cut short, or its disk failed, \
@@ -100,8 +94,8 @@ fn catch_sigbus(directory: &Path) -> io::Result<()> {
         return Ok(());
     }
     let mut action: libc::sigaction;
-    // SAFETY: zeros are a valid action without flags; the handler is a function of the right form
-    // that writes and exits, so it never returns to the fault.
+    // SAFETY: all zeros are a valid action without flags; the handler has the right signature and
+    // never returns to the fault, because it writes and exits.
     let refused = unsafe {
         action = std::mem::zeroed();
         action.sa_sigaction = say_and_exit as *const () as usize;
@@ -116,7 +110,7 @@ fn catch_sigbus(directory: &Path) -> io::Result<()> {
 
 extern "C" fn say_and_exit(_signal: libc::c_int) {
     let message = SIGBUS_MESSAGE.get().map_or("", String::as_str);
-    // SAFETY: write and _exit are async-signal-safe; the message is not changed any more.
+    // SAFETY: write and _exit are async-signal-safe; the message does not change any more.
     unsafe {
         libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
         libc::_exit(Kind::Model.exit_code().into());

@@ -1,12 +1,15 @@
-//! The tensors of a BERT: their names as Hugging Face has them, the shape of each, the prefix under
-//! which a checkpoint keeps them, and the older spelling of layer norms (`gamma`, `beta`, from
-//! TensorFlow). Source: transformers, `modeling_bert.py`.
+//! The tensors of a model: their names and shapes as Hugging Face has them, the prefix that a
+//! checkpoint puts before the names, and the older spelling of layer norms (`gamma`, `beta`, from
+//! TensorFlow).
+//!
+//! This is the only list of names: the model is loaded by it, and a checkpoint is checked against
+//! it. Another model type is another set of these tables. Source: transformers, `modeling_bert.py`.
 
 use std::collections::BTreeSet;
 
+use anyhow::{Result, anyhow, bail};
+
 use crate::checkpoint::Config;
-use crate::checkpoint::local_file::model_error;
-use crate::error::Result;
 
 /// A size of [`Config`] that is also a dimension of a tensor.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +24,7 @@ pub(crate) enum ConfigSize {
 use ConfigSize::{Hidden, Intermediate, Positions, Types, Vocab};
 
 impl ConfigSize {
-    /// The key in `config.json`.
+    /// Its key in `config.json`.
     pub(super) fn key(self) -> &'static str {
         match self {
             Vocab => "vocab_size",
@@ -32,7 +35,6 @@ impl ConfigSize {
         }
     }
 
-    /// The size in `config`.
     pub(super) fn size(self, config: &Config) -> usize {
         match self {
             Vocab => config.vocab_size,
@@ -44,14 +46,12 @@ impl ConfigSize {
     }
 }
 
-/// The tensors of one module: its weight, and unless it is an embedding its bias.
-///
-/// This is the only list of names: the model loads by it, and a checkpoint is checked against it.
+/// The tensors of one module: a weight, and for all but embeddings a bias.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ModuleTensors {
-    /// Before `.weight` and `.bias`; in a layer, after [`layer_prefix`].
+    /// The name without `.weight` or `.bias`; in a layer, without [`layer_prefix`] too.
     pub(crate) name: &'static str,
-    /// Of the weight. The bias has the first dimension alone.
+    /// The weight's dimensions; the bias has the first one.
     dimensions: &'static [ConfigSize],
     has_bias: bool,
 }
@@ -63,7 +63,6 @@ impl ModuleTensors {
         dimensions.map(|dimension| dimension.size(config)).collect()
     }
 
-    /// Its tensors, each with its dimensions.
     pub(super) fn tensors(self, prefix: &str) -> Vec<NamedTensor> {
         let name = self.name;
         let mut tensors = vec![(format!("{prefix}{name}.weight"), self.dimensions)];
@@ -77,7 +76,7 @@ impl ModuleTensors {
 /// A tensor's name, without the checkpoint's prefix, and its dimensions.
 pub(super) type NamedTensor = (String, &'static [ConfigSize]);
 
-/// The tensor that every BERT has and by which its prefix is found.
+/// The tensor that every model has, by which the prefix is found.
 const WORD_EMBEDDINGS_WEIGHT: &str = "embeddings.word_embeddings.weight";
 
 /// Defines the modules of a part of the model, and the list of them.
@@ -120,7 +119,7 @@ pub(crate) const POOLER: ModuleTensors = ModuleTensors {
     has_bias: true,
 };
 
-/// What stands before the names of a layer's modules.
+/// The prefix of the names of a layer's modules.
 pub(crate) fn layer_prefix(layer: usize) -> String {
     format!("encoder.layer.{layer}.")
 }
@@ -136,22 +135,21 @@ pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
     embeddings.chain(layers.flatten()).collect()
 }
 
-/// The last part of a prefix, if it is that of a model whose tensors look like BERT's but mean
-/// something else.
+/// Prefixes of models whose tensors are named as BERT's but mean something else.
 const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "camembert"];
 
-/// What stands before `embeddings.word_embeddings.weight` in `names`: empty, `bert.` or another.
+/// The prefix of `embeddings.word_embeddings.weight` in `names`: empty, `bert.` or another.
 ///
 /// # Errors
-/// There is no such name, there are several, the prefix is that of another kind of model, or there
+/// There is no such name, there are several, the prefix belongs to another type of model, or there
 /// is an adapter.
 pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str> {
     let names: Vec<&str> = names.collect();
     if let Some(name) = names.iter().find(|name| name.contains(".lora_")) {
-        return Err(model_error(format!(
-            "they hold `{name}` of an adapter (LoRA), which would change the numbers \
+        bail!(
+            "they hold `{name}` of an adapter (LoRA), which would change the vectors \
              and is not read"
-        )));
+        );
     }
     let prefixes: Vec<&str> = names
         .into_iter()
@@ -159,37 +157,37 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .collect();
     match prefixes[..] {
-        [] => Err(model_error(format!(
+        [] => bail!(
             "they hold no tensor `{WORD_EMBEDDINGS_WEIGHT}`, with or without a prefix: \
-             this is no BERT"
-        ))),
+             this is not BERT"
+        ),
         [prefix] => check_prefix(prefix).map(|()| prefix),
-        [first, second, ..] => Err(model_error(format!(
+        [first, second, ..] => bail!(
             "they hold {} models: `{first}{WORD_EMBEDDINGS_WEIGHT}` \
              and `{second}{WORD_EMBEDDINGS_WEIGHT}`",
             prefixes.len()
-        ))),
+        ),
     }
 }
 
 fn check_prefix(prefix: &str) -> Result<()> {
     let last_part = prefix.trim_end_matches('.').rsplit('.').next();
     match last_part.filter(|part| OTHER_MODELS.contains(part)) {
-        Some(other) => Err(model_error(format!(
+        Some(other) => Err(anyhow!(
             "they begin with `{prefix}`: this is a model of type {other}, not BERT"
-        ))),
+        )),
         None => Ok(()),
     }
 }
 
-/// The older spelling of a layer norm's tensor; none for any other tensor.
+/// The older spelling of a layer norm's tensor; `None` for any other tensor.
 pub(super) fn older_spelling(name: &str) -> Option<String> {
     let older = |new: &str, old: &str| Some(format!("{}{old}", name.strip_suffix(new)?));
     older("LayerNorm.weight", "LayerNorm.gamma")
         .or_else(|| older("LayerNorm.bias", "LayerNorm.beta"))
 }
 
-/// How many different layers occur in `names`, as the N of `<prefix>encoder.layer.N.`.
+/// The number of different layers in `names`: N in `<prefix>encoder.layer.N.`.
 pub(super) fn count_layers<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> usize {
     let layers: BTreeSet<&str> = names
         .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix("encoder.layer."))
@@ -203,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_is_what_stands_before_the_word_embeddings() {
+    fn the_prefix_precedes_the_word_embeddings() {
         for expected in ["", "bert.", "0.auto_model.", "model.bert."] {
             let name = format!("{expected}{WORD_EMBEDDINGS_WEIGHT}");
             let names = ["cls.predictions.bias", &name, "embeddings.other"];
@@ -214,8 +212,8 @@ mod tests {
     #[test]
     fn no_prefix_two_prefixes_and_other_models_are_refused_by_name() {
         let cases: [(&[&str], &str); 4] = [
-            (&["lm_head.weight"], "this is no BERT"),
-            (&["unembeddings.word_embeddings.weight"], "this is no BERT"),
+            (&["lm_head.weight"], "this is not BERT"),
+            (&["unembeddings.word_embeddings.weight"], "this is not BERT"),
             (
                 &[
                     "a.embeddings.word_embeddings.weight",
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_counted_under_the_prefix_alone() {
+    fn layers_are_counted_under_the_prefix_only() {
         let names = [
             "bert.encoder.layer.0.output.dense.bias",
             "bert.encoder.layer.1.output.dense.bias",

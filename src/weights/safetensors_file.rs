@@ -1,52 +1,55 @@
-//! One `*.safetensors` file: its header checked to the last byte, its tensors mapped.
+//! One `*.safetensors` file → its tensors, mapped.
 //!
 //! The format is 8 bytes with the header's size, a JSON header, and the tensors without gaps
-//! (<https://github.com/huggingface/safetensors>). The checks are those of the `safetensors` crate,
-//! made here because its errors do not name the tensor, it accepts duplicate names, and its sums
-//! can overflow.
+//! (<https://github.com/huggingface/safetensors>). The `safetensors` crate makes the same checks, but
+//! its errors do not name the tensor and it accepts duplicate names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::stored_tensor::{PlacedTensor, StoredTensors, shape_text, stored};
-use crate::checkpoint::json::UniqueKeys;
-use crate::checkpoint::local_file::{map, model_error, open as open_file, undisguised, words};
-use crate::error::{Error, Result};
+use crate::checkpoint::directory::{map, open as open_file, refuse_disguised, unreadable};
+use crate::checkpoint::json::JsonObject;
+use crate::error::{self, Classify, Kind};
 
 /// Bytes before the header: its size as a little-endian u64.
 const PREAMBLE_BYTES: usize = 8;
 
-/// Most bytes of a header: one of BERT large has 50 KB.
+/// The size limit of a header: BERT large's has 50 KB.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
-/// The JSON of a header.
 #[derive(Deserialize)]
 #[serde(expecting = "a JSON object")]
 struct Header {
-    /// Strings by the writer of the file; only their form is checked.
+    /// Notes of the file's writer; only their types are checked.
     #[serde(rename = "__metadata__")]
     _metadata: Option<HashMap<String, String>>,
     #[serde(flatten)]
-    tensors: UniqueKeys<TensorInfo>,
+    tensors: JsonObject<TensorInfo>,
 }
 
 /// Maps `path`, which messages call `file_name`, and reads its header; no page of the tensors is
 /// touched.
 ///
 /// # Errors
-/// The file cannot be opened, or its header is not that of a safetensors file of this size.
-pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
+/// The file cannot be opened, or its header does not describe a safetensors file of this size.
+pub(super) fn open(path: &Path, file_name: &str) -> error::Result<StoredTensors> {
     let (file, size_bytes) = open_file(path)?;
-    let start = read_start(&file)?;
+    // Enough to recognize a file that is not what its name says.
+    let mut start = Vec::new();
+    let read = (&file).take(64).read_to_end(&mut start);
+    read.map_err(|cause| unreadable(cause).context("it could not be read"))?;
     let (data_start, tensors) = read_header(&file, &start, size_bytes)
-        .map_err(|error| undisguised(&start).err().unwrap_or(error))?;
-    check_offsets(&tensors, size_bytes - data_start as u64)?;
+        .kind(Kind::Model)
+        .map_err(|error| refuse_disguised(&start).err().unwrap_or(error))?;
+    check_offsets(&tensors, size_bytes - data_start as u64).kind(Kind::Model)?;
     let place = |(name, info): (String, TensorInfo)| {
         let place = PlacedTensor {
             dtype: info.dtype,
@@ -60,16 +63,7 @@ pub(super) fn open(path: &Path, file_name: &str) -> Result<StoredTensors> {
     Ok(stored(file_name, map(&file, size_bytes)?, places))
 }
 
-/// The first bytes: enough to recognize a file that is not what its name says.
-fn read_start(file: &File) -> Result<Vec<u8>> {
-    let mut start = Vec::new();
-    file.take(64)
-        .read_to_end(&mut start)
-        .map_err(|cause| unreadable(&cause))?;
-    Ok(start)
-}
-
-/// Where the tensors begin, and the tensors; their offsets are not yet checked.
+/// The offset of the tensors in the file, and the tensors; their own offsets are not checked yet.
 ///
 /// The header is read, not mapped, so that a file that shrinks is an error and not a signal.
 fn read_header(
@@ -77,44 +71,30 @@ fn read_header(
     start: &[u8],
     size_bytes: u64,
 ) -> Result<(usize, BTreeMap<String, TensorInfo>)> {
-    let Some(preamble) = start.first_chunk::<PREAMBLE_BYTES>() else {
-        return Err(model_error(format!(
-            "it has {size_bytes} bytes, a safetensors file has more than {PREAMBLE_BYTES}"
-        )));
-    };
+    let preamble = start.first_chunk::<PREAMBLE_BYTES>().with_context(|| {
+        format!("it has {size_bytes} bytes, a safetensors file has more than {PREAMBLE_BYTES}")
+    })?;
     let header_bytes = u64::from_le_bytes(*preamble);
-    check_header_size(header_bytes, size_bytes)?;
+    // Nothing is allocated before these checks.
+    ensure!(
+        header_bytes <= size_bytes.saturating_sub(PREAMBLE_BYTES as u64),
+        "it is cut short or not a safetensors file: its first bytes announce a header of \
+         {header_bytes} bytes, the file has {size_bytes}"
+    );
+    ensure!(
+        header_bytes <= MAX_HEADER_BYTES,
+        "its header has {header_bytes} bytes, allowed are at most {MAX_HEADER_BYTES}"
+    );
     let mut header = vec![0; header_bytes as usize];
     file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)
-        .map_err(|cause| unreadable(&cause))?;
-    let parsed: Header = serde_json::from_slice(&header)
-        .map_err(|cause| model_error(format!("its header is not that of safetensors: {cause}")))?;
-    let UniqueKeys(tensors) = parsed.tensors;
-    Ok((PREAMBLE_BYTES + header.len(), tensors))
+        .context("it could not be read")?;
+    let parsed = serde_json::from_slice(&header).map_err(anyhow::Error::from);
+    let tensors = parsed.and_then(|header: Header| header.tensors.unique());
+    let tensors = tensors.context("its header is not that of safetensors")?;
+    Ok((PREAMBLE_BYTES + header.len(), tensors.into_iter().collect()))
 }
 
-fn unreadable(cause: &io::Error) -> Error {
-    model_error(format!("it could not be read: {}", words(cause)))
-}
-
-/// Refuses a header that is larger than the file or than any model's; nothing is allocated before.
-fn check_header_size(header_bytes: u64, size_bytes: u64) -> Result<()> {
-    let room = size_bytes.saturating_sub(PREAMBLE_BYTES as u64);
-    if header_bytes > room {
-        return Err(model_error(format!(
-            "it is cut short or no safetensors file: its first bytes announce a header of \
-             {header_bytes} bytes, the file has {size_bytes}"
-        )));
-    }
-    if header_bytes > MAX_HEADER_BYTES {
-        return Err(model_error(format!(
-            "its header has {header_bytes} bytes, allowed are at most {MAX_HEADER_BYTES}"
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses tensors that overlap, leave gaps, have other sizes than their shapes, or do not end with
+/// Refuses tensors that overlap, leave gaps, do not have the size of their shapes, or do not end with
 /// the file.
 fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Result<()> {
     let mut in_order: Vec<_> = tensors.iter().collect();
@@ -123,35 +103,32 @@ fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Res
     for (name, info) in in_order {
         let (start, stop) = info.data_offsets;
         if start != end {
-            let overlaps = start < end;
-            let trouble = if overlaps {
+            let problem = if start < end {
                 "overlaps"
             } else {
                 "leaves a gap to"
             };
-            return Err(model_error(format!(
-                "tensor `{name}` begins at byte {start} and {trouble} the one before it, \
+            bail!(
+                "tensor `{name}` begins at byte {start} and {problem} the one before it, \
                  which ends at {end}"
-            )));
+            );
         }
         let size_bytes = size_bytes(name, info)?;
-        if stop.checked_sub(start) != Some(size_bytes) {
-            return Err(model_error(format!(
-                "tensor `{name}` needs {size_bytes} bytes, but lies from byte {start} to {stop}"
-            )));
-        }
+        ensure!(
+            stop.checked_sub(start) == Some(size_bytes),
+            "tensor `{name}` needs {size_bytes} bytes, but its offsets are {start} to {stop}"
+        );
         end = stop;
     }
-    if end as u64 == data_bytes {
-        return Ok(());
-    }
-    Err(model_error(format!(
-        "it is damaged or cut short: its header tells of {end} bytes of tensors, but {data_bytes} \
+    ensure!(
+        end as u64 == data_bytes,
+        "it is damaged or cut short: its header announces {end} bytes of tensors, but {data_bytes} \
          bytes follow"
-    )))
+    );
+    Ok(())
 }
 
-/// The bytes that the tensor's shape and type ask for.
+/// The bytes that the tensor's shape and type require.
 fn size_bytes(name: &str, info: &TensorInfo) -> Result<usize> {
     let elements = info.shape.iter().copied().try_fold(1, usize::checked_mul);
     elements
@@ -160,6 +137,6 @@ fn size_bytes(name: &str, info: &TensorInfo) -> Result<usize> {
         .map(|bits| bits / 8)
         .ok_or_else(|| {
             let shape = shape_text(&info.shape);
-            model_error(format!("tensor `{name}` has an impossible shape: {shape}"))
+            anyhow!("tensor `{name}` has an impossible shape: {shape}")
         })
 }

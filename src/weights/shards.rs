@@ -1,19 +1,18 @@
-//! Opens a checkpoint's weight files, one or several shards, and finds each tensor in them.
+//! A model's weight files, one or several shards → each tensor in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::stored_tensor::StoredTensors;
 use super::{pytorch, safetensors_file};
-use crate::checkpoint::directory::unusable;
-use crate::checkpoint::local_file::model_error;
+use crate::checkpoint::directory::{could_not_use, model_error};
 use crate::checkpoint::weight_files::{WeightFiles, WeightFormat};
 use crate::error::Result;
 
-/// Opens the weight files of `directory` and tells how they are stored.
+/// Opens the weight files in `directory`; also returns their format.
 ///
 /// # Errors
-/// There are none, one of them is missing or damaged, or the index does not fit them.
+/// There are none, one is missing or damaged, or the index names a tensor that its shard lacks.
 pub(crate) fn open(directory: &Path) -> Result<(WeightFormat, StoredTensors)> {
     let (format, files) = WeightFiles::find(directory)?;
     let stored = match files {
@@ -29,7 +28,7 @@ fn open_file(directory: &Path, format: WeightFormat, file: &str) -> Result<Store
         WeightFormat::Safetensors => safetensors_file::open(&path, file),
         WeightFormat::Pytorch => pytorch::open(&path, file),
     };
-    stored.map_err(|error| unusable(&path, error))
+    stored.map_err(|error| error.context(could_not_use(&path)))
 }
 
 fn open_shards(
@@ -54,5 +53,5 @@ fn open_shards(
         }
     };
     let stored: Result<_> = weight_map.into_iter().map(tensor).collect();
-    stored.map_err(|error| unusable(&directory.join(format.index()), error))
+    stored.map_err(|error| error.context(could_not_use(&directory.join(format.index()))))
 }

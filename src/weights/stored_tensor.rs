@@ -3,40 +3,38 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use anyhow::{Result, anyhow, bail};
 use memmap2::Mmap;
 use safetensors::Dtype as StoredType;
 
 use super::tensor_view::{Dtype, TensorView};
-use crate::checkpoint::local_file::model_error;
-use crate::error::{Error, Result};
 
 /// Tensors by their names in the file.
 pub(crate) type StoredTensors = BTreeMap<String, StoredTensor>;
 
-/// Where the numbers of one tensor lie in a file.
+/// Where a tensor is in a file.
 #[derive(Debug, Clone)]
 pub(super) struct PlacedTensor {
     pub(super) dtype: StoredType,
     pub(super) shape: Vec<usize>,
     /// The first byte in the file.
     pub(super) start: usize,
-    /// Elements from one index to the next of each dimension; none if the tensor is contiguous.
+    /// Elements from one index to the next of each dimension; `None` if the tensor is contiguous.
     pub(super) strides: Option<Vec<usize>>,
 }
 
 impl PlacedTensor {
-    /// Whether the engine reads its numbers where they lie.
+    /// Whether the engine uses the tensor in the file, without a copy.
     pub(super) fn is_in_place(&self) -> bool {
         self.strides.is_none() && self.dtype != StoredType::F64
     }
 
-    /// The bytes of its numbers.
     pub(super) fn size_bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * item_bytes(self.dtype)
     }
 }
 
-/// Bytes of one number; every type that is read has whole bytes.
+/// Bytes of one element; every type that is read has whole bytes.
 pub(super) fn item_bytes(dtype: StoredType) -> usize {
     dtype.bitsize() / 8
 }
@@ -46,12 +44,12 @@ pub(crate) struct StoredTensor {
     file_name: Arc<str>,
     pub(super) place: PlacedTensor,
     mapping: Arc<Mmap>,
-    /// The numbers in the form that the engine reads, if the file has another; made once.
+    /// The tensor in the form that the engine reads, if the file has another; made once.
     copy: OnceLock<Arc<Vec<u8>>>,
 }
 
-/// The tensors at `places` in `mapping`, a file that messages call `file_name`; its reader has
-/// checked that they lie inside.
+/// The tensors at `places` in `mapping`, a file that messages call `file_name`; the caller has
+/// checked that they are inside it.
 pub(super) fn stored(
     file_name: &str,
     mapping: Mmap,
@@ -80,32 +78,31 @@ impl StoredTensor {
         Err(self.wrong_shape(name, &shape_text(shape)))
     }
 
-    pub(super) fn wrong_shape(&self, name: &str, wanted: &str) -> Error {
-        model_error(format!(
+    pub(super) fn wrong_shape(&self, name: &str, wanted: &str) -> anyhow::Error {
+        anyhow!(
             "tensor `{name}` in `{}` has shape {}, which is not the {wanted}",
             self.file_name,
             shape_text(&self.place.shape)
-        ))
+        )
     }
 
-    /// The type that the engine reads; messages call the tensor `name`.
+    /// The type in which the engine reads the tensor; messages call it `name`.
     ///
     /// # Errors
-    /// There is none for the type in the file.
+    /// The engine does not read the type in the file.
     pub(super) fn engine_dtype(&self, name: &str) -> Result<Dtype> {
         match self.place.dtype {
             StoredType::F32 | StoredType::F64 => Ok(Dtype::F32),
             StoredType::F16 => Ok(Dtype::F16),
             StoredType::BF16 => Ok(Dtype::BF16),
-            other => Err(model_error(format!(
+            other => bail!(
                 "tensor `{name}` in `{}` is of type {other}, supported are F64, F32, F16 and BF16",
                 self.file_name
-            ))),
+            ),
         }
     }
 
-    /// The numbers: in place if they lie one after the other, otherwise gathered; f64 is rounded to
-    /// f32.
+    /// The tensor in place if it is contiguous, otherwise gathered; f64 is rounded to f32.
     fn view(&self, name: &str) -> Result<TensorView> {
         let dtype = self.engine_dtype(name)?;
         let shape = self.place.shape.clone();
@@ -139,7 +136,7 @@ pub(super) fn shape_text(shape: &[usize]) -> String {
     format!("[{}]", sizes.join(", "))
 }
 
-/// Appends the elements of a strided tensor, the last index running fastest.
+/// Appends the elements of a strided tensor in row-major order.
 fn gather(source: &[u8], shape: &[usize], strides: &[usize], item_bytes: usize, to: &mut Vec<u8>) {
     match (shape, strides) {
         ([size, shape @ ..], [stride, strides @ ..]) => (0..*size).for_each(|index| {
@@ -150,9 +147,9 @@ fn gather(source: &[u8], shape: &[usize], strides: &[usize], item_bytes: usize, 
     }
 }
 
-/// f64 rounded to the nearest f32.
+/// Rounds f64 to the nearest f32.
 fn to_f32(bytes: &[u8]) -> Vec<u8> {
-    let (numbers, _) = bytes.as_chunks();
-    let round = |&number: &[u8; 8]| (f64::from_le_bytes(number) as f32).to_le_bytes();
-    numbers.iter().flat_map(round).collect()
+    let (values, _) = bytes.as_chunks();
+    let round = |&value: &[u8; 8]| (f64::from_le_bytes(value) as f32).to_le_bytes();
+    values.iter().flat_map(round).collect()
 }

@@ -1,27 +1,28 @@
-//! The weights of a checkpoint → [`Tensors`]: found by their canonical names, compared with the
-//! config, refused if one is missing or wrong.
+//! The tensors of a checkpoint, found by the names of [`names`] and compared with the config.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail, ensure};
 
 use super::names::{self, ConfigSize};
 use super::shards;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
 use crate::checkpoint::Config;
-use crate::checkpoint::local_file::model_error;
 use crate::checkpoint::weight_files::WeightFormat;
-use crate::error::{Error, Result};
+use crate::error::{Classify, Kind, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
 ///
-/// Names are those of transformers' `BertModel`, such as `encoder.layer.0.attention.self.key.bias`,
-/// whatever prefix the checkpoint has, and `LayerNorm.weight` even if it says `gamma`. Whatever
-/// else a checkpoint holds (`cls.*`, `classifier.*`, `position_ids`) is ignored.
+/// They have the names of transformers' `BertModel`, such as
+/// `encoder.layer.0.attention.self.key.bias`, whatever prefix the checkpoint has, and
+/// `LayerNorm.weight` even if the file says `gamma`. Other tensors (`cls.*`, `classifier.*`,
+/// `position_ids`) are ignored.
 pub struct Tensors {
-    /// Where the files are, for messages.
+    /// For messages.
     directory: PathBuf,
-    /// What the checkpoint puts before every name: empty, `bert.` or another.
+    /// The checkpoint's prefix of every name: empty, `bert.` or another.
     prefix: String,
     format: WeightFormat,
     stored: StoredTensors,
@@ -31,13 +32,13 @@ impl Tensors {
     /// Maps the weight files in `directory`; reads their headers and no page of the weights.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): no weights, a file that is missing, damaged, cut
-    /// short or in another format, an index that does not fit its shards, or tensors of something
-    /// other than BERT.
+    /// [`Kind::Model`]: there are no weights, a file is missing, damaged, cut short or in another
+    /// format, an index does not match its shards, or the tensors are not BERT's.
     pub fn open(directory: &Path) -> Result<Self> {
         let (format, stored) = shards::open(directory)?;
         let prefix = names::prefix(stored.keys().map(String::as_str))
-            .map_err(|error| unusable(directory, error))?
+            .with_context(|| could_not_use_weights(directory))
+            .kind(Kind::Model)?
             .to_owned();
         Ok(Self {
             directory: directory.to_owned(),
@@ -47,7 +48,6 @@ impl Tensors {
         })
     }
 
-    /// How the weights are stored.
     #[must_use]
     pub fn format(&self) -> WeightFormat {
         self.format
@@ -56,84 +56,79 @@ impl Tensors {
     /// The tensor `name`, which must have `shape`.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): the tensor is missing, present in both
-    /// spellings, or of another shape or type.
+    /// [`Kind::Model`]: the tensor is missing, present in both spellings, or of another shape or
+    /// type.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<TensorView> {
-        self.find(name, shape)?
-            .ok_or_else(|| unusable(&self.directory, self.missing(name)))
+        let found = self.find(name, shape)?;
+        self.named(found.ok_or_else(|| self.missing(name)))
     }
 
-    /// The tensor `name`, or none if the checkpoint has none.
+    /// The tensor `name`, or `None` if the checkpoint does not have it.
     ///
     /// # Errors
     /// As [`Tensors::get`], except that it may be missing.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<TensorView>> {
-        let stored = self.stored(name).and_then(|stored| {
+        let view = self.stored(name).and_then(|stored| {
             let view = stored.map(|(name, tensor)| tensor.shaped(name, shape));
             view.transpose()
         });
-        stored.map_err(|error| unusable(&self.directory, error))
+        self.named(view)
     }
 
-    /// Compares the checkpoint with `config`: enough layers, every tensor there, every shape right.
+    /// Checks that the checkpoint has the layers of `config` and every tensor in the right shape.
     ///
-    /// After it, the sizes in `config` are those of the files, so memory of these sizes is safe to
-    /// allocate. The numbers are not checked: NaN or infinity shows in the outputs.
+    /// Afterwards it is safe to allocate memory of the sizes in `config`, because the files have
+    /// them too. The values are not checked: NaN or infinity shows in the outputs.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model), naming what the files hold and what `config`
-    /// asks for.
+    /// [`Kind::Model`], with both sizes.
     pub fn check(&self, config: &Config) -> Result<()> {
-        self.check_layers(config)
-            .and_then(|()| self.check_pooler(config))
-            .map_err(|error| unusable(&self.directory, error))
+        let checked = self.check_layers(config);
+        self.named(checked.and_then(|()| self.check_pooler(config)))
     }
 
-    fn check_layers(&self, config: &Config) -> Result<()> {
-        let layers = names::count_layers(self.stored.keys().map(String::as_str), &self.prefix);
-        if layers < config.num_hidden_layers {
-            return Err(model_error(format!(
-                "`num_hidden_layers` is {} in config.json and {layers} in the weights",
-                config.num_hidden_layers
-            )));
-        }
+    fn count_layers(&self) -> usize {
+        names::count_layers(self.stored.keys().map(String::as_str), &self.prefix)
+    }
+
+    fn check_layers(&self, config: &Config) -> anyhow::Result<()> {
+        let layers = self.count_layers();
+        ensure!(
+            layers >= config.num_hidden_layers,
+            "`num_hidden_layers` is {} in config.json and {layers} in the weights",
+            config.num_hidden_layers
+        );
         for (name, dimensions) in names::encoder(config.num_hidden_layers) {
             self.check_tensor(&name, dimensions, config)?;
         }
         Ok(())
     }
 
-    /// Layers that the files hold beyond those of `config`. They are left out, as in transformers.
+    /// How many layers the files have beyond those of `config`; as in transformers, they are not
+    /// used.
     #[must_use]
     pub fn unused_layers(&self, config: &Config) -> usize {
-        let layers = names::count_layers(self.stored.keys().map(String::as_str), &self.prefix);
-        layers.saturating_sub(config.num_hidden_layers)
+        self.count_layers().saturating_sub(config.num_hidden_layers)
     }
 
-    /// The types of the encoder's numbers in the files, after [`Tensors::check`].
+    /// The types of the encoder's tensors in the files, after [`Tensors::check`].
     ///
     /// # Errors
     /// As [`Tensors::get`].
     pub fn stored_dtypes(&self, config: &Config) -> Result<BTreeSet<String>> {
         let mut dtypes = BTreeSet::new();
         for (name, _) in names::encoder(config.num_hidden_layers) {
-            let stored = self.stored(&name)?;
+            let stored = self.named(self.stored(&name))?;
             dtypes.extend(stored.map(|(_, tensor)| tensor.place.dtype.to_string()));
         }
         Ok(dtypes)
     }
 
-    /// Whether the files hold a pooler.
-    ///
-    /// # Errors
-    /// They hold one of its tensors in two spellings.
-    pub fn has_pooler(&self) -> Result<bool> {
-        for (name, _) in names::POOLER.tensors("") {
-            if self.stored(&name)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Whether the files have a pooler.
+    #[must_use]
+    pub fn has_pooler(&self) -> bool {
+        let mut tensors = names::POOLER.tensors("").into_iter();
+        tensors.any(|(name, _)| self.entry(&name).is_some())
     }
 
     /// The embeddings and layers by their names, after [`Tensors::check`].
@@ -153,11 +148,11 @@ impl Tensors {
         named.into_iter().map(view).collect()
     }
 
-    /// Maps the pages of the layers in their order, on a thread of its own.
+    /// Maps the pages of the layers in their order, on a background thread.
     ///
-    /// A 440 MB checkpoint in the page cache takes some 5,000 page faults to touch, 20 ms of a
-    /// first forward; here they happen while the tokenizer is loaded. The embedding tables are left
-    /// out: a text needs few of their rows.
+    /// Touching a 440 MB checkpoint in the page cache takes some 5,000 page faults, 20 ms of the
+    /// first forward pass; here they happen while the tokenizer is loaded. The embedding tables are
+    /// left out, because a text needs few of their rows.
     pub fn populate_beside(&self, config: &Config) {
         let layers = self.encoder(config).unwrap_or_default();
         let populate = move || {
@@ -167,16 +162,16 @@ impl Tensors {
                 }
             }
         };
-        // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread
-        // cannot start, only time is lost.
+        // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread does
+        // not start, only time is lost.
         let _ = std::thread::Builder::new()
             .name("populate".to_owned())
             .spawn(populate);
     }
 
     /// The pooler may be missing, but not half of it.
-    fn check_pooler(&self, config: &Config) -> Result<()> {
-        if self.has_pooler()? {
+    fn check_pooler(&self, config: &Config) -> anyhow::Result<()> {
+        if self.has_pooler() {
             for (name, dimensions) in names::POOLER.tensors("") {
                 self.check_tensor(&name, dimensions, config)?;
             }
@@ -184,7 +179,12 @@ impl Tensors {
         Ok(())
     }
 
-    fn check_tensor(&self, name: &str, dimensions: &[ConfigSize], config: &Config) -> Result<()> {
+    fn check_tensor(
+        &self,
+        name: &str,
+        dimensions: &[ConfigSize],
+        config: &Config,
+    ) -> anyhow::Result<()> {
         let (name, tensor) = self.stored(name)?.ok_or_else(|| self.missing(name))?;
         let sizes = dimensions.iter().map(|dimension| dimension.size(config));
         if !tensor.place.shape.iter().copied().eq(sizes) {
@@ -193,41 +193,39 @@ impl Tensors {
                 .map(|dimension| format!("`{}` {}", dimension.key(), dimension.size(config)))
                 .collect();
             let wanted = format!("[{}] of config.json", keys.join(", "));
-            return Err(tensor.wrong_shape(name, &wanted));
+            bail!(tensor.wrong_shape(name, &wanted));
         }
         tensor.engine_dtype(name).map(drop)
     }
 
     /// The tensor `name`, with its name in the file.
-    fn stored(&self, name: &str) -> Result<Option<(&str, &StoredTensor)>> {
-        let entry = |name: &str| {
-            let (name, tensor) = self
-                .stored
-                .get_key_value(&format!("{}{name}", self.prefix))?;
-            Some((name.as_str(), tensor))
-        };
-        let newer = entry(name);
-        let older = names::older_spelling(name).and_then(|name| entry(&name));
-        match (newer, older) {
-            (Some((newer, _)), Some((older, _))) => Err(model_error(format!(
-                "the weights hold both `{newer}` and `{older}`, which are one tensor"
-            ))),
-            (newer, older) => Ok(newer.or(older)),
+    fn stored(&self, name: &str) -> anyhow::Result<Option<(&str, &StoredTensor)>> {
+        let newer = self.entry(name);
+        let older = names::older_spelling(name).and_then(|name| self.entry(&name));
+        if let (Some((newer, _)), Some((older, _))) = (newer, older) {
+            bail!("the weights hold both `{newer}` and `{older}`, which are one tensor");
         }
+        Ok(newer.or(older))
     }
 
-    fn missing(&self, name: &str) -> Error {
-        model_error(format!(
-            "the weights hold no tensor `{}{name}`",
-            self.prefix
-        ))
+    fn entry(&self, name: &str) -> Option<(&str, &StoredTensor)> {
+        let name = format!("{}{name}", self.prefix);
+        let (name, tensor) = self.stored.get_key_value(&name)?;
+        Some((name, tensor))
+    }
+
+    fn missing(&self, name: &str) -> anyhow::Error {
+        anyhow!("the weights hold no tensor `{}{name}`", self.prefix)
+    }
+
+    /// Adds to an error that it is about these weights.
+    fn named<T>(&self, result: anyhow::Result<T>) -> Result<T> {
+        result
+            .with_context(|| could_not_use_weights(&self.directory))
+            .kind(Kind::Model)
     }
 }
 
-/// `cause` as the reason why the checkpoint in `directory` cannot be used.
-fn unusable(directory: &Path, cause: Error) -> Error {
-    cause.context(format!(
-        "could not use the weights in `{}`",
-        directory.display()
-    ))
+fn could_not_use_weights(directory: &Path) -> String {
+    format!("could not use the weights in `{}`", directory.display())
 }

@@ -3,17 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
     Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
 };
-use crate::checkpoint::directory::{is_inside, is_there};
+use crate::checkpoint::directory::{could_not_use, is_plain_name, model_error, read_optional};
 use crate::checkpoint::files::{CONFIG, MODULES};
-use crate::checkpoint::local_file::{model_error, read};
 use crate::checkpoint::modules::ListedModule;
-use crate::error::{Error, Result};
+use crate::error::{Classify, Error, Kind, Result};
 use crate::weights;
 
 /// All of these files are small; 4 MiB hold thousands of prompts.
@@ -185,23 +185,19 @@ impl ModuleReader<'_> {
 
     /// The content of `file`, `None` if it is not there.
     fn parse<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>> {
-        let path = self.directory.join(file);
-        let named = |error: Error| error.context(format!("could not read `{}`", path.display()));
-        if !is_there(self.directory, file) {
+        let Some(content) = read_optional(self.directory, file, MAX_BYTES)? else {
             return Ok(None);
-        }
-        let content = read(&path, MAX_BYTES).map_err(named)?;
-        serde_json::from_slice(&content).map(Some).map_err(|cause| {
-            named(model_error(format!(
-                "it has another form than sentence-transformers gives it: {cause}"
-            )))
-        })
+        };
+        serde_json::from_slice(&content)
+            .context("it is not what sentence-transformers writes")
+            .with_context(|| could_not_use(&self.directory.join(file)))
+            .kind(Kind::Model)
     }
 
     /// `name` in the folder of `module`, which must lie in the model's directory.
     fn file(&self, module: &ListedModule, name: &str) -> Result<PathBuf> {
         let path = &module.path;
-        if is_inside(path) {
+        if is_plain_name(path) {
             return Ok(Path::new(path).join(name));
         }
         Err(self.refuse(&format!(
@@ -276,7 +272,8 @@ impl ModuleReader<'_> {
             let tensor = stored
                 .get(name)
                 .ok_or_else(|| self.refuse(&format!("`{}` has no `{name}`", module.path)))?;
-            tensor.shaped(name, shape).map(|view| view.to_f32())
+            let view = tensor.shaped(name, shape).kind(Kind::Model)?;
+            Ok(view.to_f32())
         };
         let weight = numbers("linear.weight", &[config.out_features, config.in_features])?;
         let bias = if config.bias {

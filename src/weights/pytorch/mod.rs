@@ -16,7 +16,7 @@ use std::path::Path;
 use anyhow::ensure;
 
 use super::stored_tensor::{PlacedTensor, StoredTensors, stored};
-use crate::checkpoint::local_file::{map, model_error, open as open_file, undisguised};
+use crate::checkpoint::directory::{map, model_error, open as open_file, refuse_disguised};
 use crate::error::{Classify, Kind, Result};
 
 /// Maps `path`, which messages call `file_name`, and reads its pickle; nothing in it is run, and no
@@ -49,7 +49,7 @@ fn reader(file: &[u8]) -> Result<Reader> {
         )
         .with_tip("load it in Python and save it as safetensors"));
     }
-    undisguised(&file[..file.len().min(64)])?;
+    refuse_disguised(&file[..file.len().min(64)])?;
     Err(model_error("it is no file of PyTorch"))
 }
 

@@ -124,10 +124,10 @@ fn many_or_long_added_tokens_of_any_file_are_refused() {
 
 #[test]
 fn a_tokenizer_without_unknown_token_or_vocabulary_is_refused() {
-    let word = "token of unknown words";
+    let word = "token for unknown words";
     assert_refused(word, |file| file["model"]["unk_token"] = json!(""));
     assert_refused(word, |file| file["model"]["vocab"] = json!({}));
-    assert_refused("as another token has", |file| {
+    assert_refused("which another token has too", |file| {
         file["model"]["vocab"]["another"] = json!(3);
     });
     let empty = directory("vocab.txt alone");

@@ -192,9 +192,9 @@ fn a_config_that_is_not_one_json_object_is_refused() {
         (b"{} {}", "trailing characters"),
         (
             b"{\"hidden_size\": 4, \"hidden_size\": 8}",
-            "`hidden_size` stands there twice",
+            "duplicate key `hidden_size`",
         ),
-        (b"{\"a\": 1, \"a\": 1}", "`a` stands there twice"),
+        (b"{\"a\": 1, \"a\": 1}", "duplicate key `a`"),
         (b"{\"a\": \"\xff\"}", "not valid JSON"),
         (b"{\"layer_norm_eps\": NaN}", "not valid JSON"),
         (b"{\"layer_norm_eps\": 1e999}", "number out of range"),

@@ -203,7 +203,7 @@ fn tensors_that_leave_or_repeat_their_storage_are_refused() {
     }
     // Sound, but no BERT.
     let directory = pickled(&tensor(1, &[2], &[2]));
-    assert_refused("sound", directory.path(), &["this is no BERT"]);
+    assert_refused("sound", directory.path(), &["this is not BERT"]);
 }
 
 #[test]

@@ -100,17 +100,17 @@ fn a_shards_name_never_leaves_the_directory() {
 #[test]
 fn an_index_that_is_none_is_refused() {
     let cases: [(&[u8], &str); 7] = [
-        (b"", "it is no index of shards"),
+        (b"", "it is not an index of shards"),
         (b"{}", "missing field `weight_map`"),
         (b"{\"weight_map\": []}", "expected a JSON object"),
-        (b"{\"weight_map\": {}}", "this is no BERT"),
+        (b"{\"weight_map\": {}}", "this is not BERT"),
         (
             b"{\"weight_map\": {\"a\": 7}}",
             "`a`: invalid type: integer `7`",
         ),
         (
             b"{\"weight_map\": {\"a\": \"x\", \"a\": \"y\"}}",
-            "`a` stands there twice",
+            "duplicate key `a`",
         ),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
     ];

@@ -74,7 +74,7 @@ fn a_header_that_is_not_that_of_safetensors_is_refused() {
         ("[]".to_owned(), "expected a JSON object"),
         ("{\"a\":".to_owned(), "EOF"),
         (with("\"__metadata__\":7"), "invalid type"),
-        (with(&twice), "stands there twice"),
+        (with(&twice), "duplicate key"),
         (with(unknown), "`x`: unknown variant `F33`"),
         (with(negative), "`x`: invalid value: integer `-1`"),
         (
@@ -104,7 +104,7 @@ fn offsets_and_shapes_that_disagree_are_refused_with_the_tensors_name() {
         (
             "data_offsets",
             json!([0, 79]),
-            "needs 80 bytes, but lies from byte 0 to 79",
+            "needs 80 bytes, but its offsets are 0 to 79",
         ),
         ("data_offsets", json!([80, 0]), "begins at byte"),
         (
