@@ -34,8 +34,8 @@
 //!   `pipeline/stitch.rs` to bring it to the record.
 //! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its
 //!   place in `output/mod.rs` and `output/size.rs`.
-//! - **a model type**: `checkpoint/config.rs` accepts it, `weights/names.rs` has the names of
-//!   its tensors, `model/` computes it.
+//! - **a model type**: `checkpoint/model_type.rs` has its keys and defaults, `weights/names.rs` the
+//!   names of its tensors, `tokenize/class.rs` its tokenizer classes; `model/` computes it.
 //! - **a weight type**: `weights/tensor_view.rs` reads it, `ops/precision.rs` names it for
 //!   `--dtype`, `ops/cpu/weights.rs` computes with it.
 

@@ -1,6 +1,6 @@
-//! `config.json` → [`Config`]: the sizes of one BERT, with the defaults of transformers'
-//! `BertConfig` (5.23). Refuses what a plain BERT encoder would compute silently wrong: another
-//! `model_type`, relative positions, decoders, custom code.
+//! `config.json` → [`Config`]: the sizes of one model, with the defaults of its [`ModelType`]. Refuses
+//! what a plain encoder would compute silently wrong: another `model_type`, relative positions,
+//! decoders, custom code.
 
 use std::path::Path;
 
@@ -9,34 +9,32 @@ use serde_json::Value;
 
 use super::directory::{could_not_use, read};
 use super::files;
-use super::json::{JsonObject, shortened};
+use super::json::{CheckedObject, shortened};
+use super::model_type::ModelType;
 use crate::error::{Classify, Kind, Result};
 
-/// The object that `config.json` is.
-type ConfigJson = JsonObject<Value>;
-
-/// Most bytes of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
+/// The size limit of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The largest value of each size. 16,777,216 is far above every BERT, and a product of two such
-/// sizes fits in a `usize` with room to spare.
+/// The largest value of each size. No BERT comes near 16,777,216, and the product of two such sizes
+/// fits in a `usize`.
 const MAX_SIZE: usize = 1 << 24;
 
-/// The activation between the two linear maps of a feed-forward block.
+/// The activation between the two linear layers of a feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HiddenAct {
-    /// x · Φ(x), by the error function (Hendrycks and Gimpel 2016): BERT's own.
+    /// x · Φ(x), by the error function (Hendrycks and Gimpel 2016), which BERT itself uses.
     Gelu,
-    /// Its approximation by tanh, off by 4.7e-4 at most.
+    /// Its approximation by tanh, at most 4.7e-4 off.
     GeluTanh,
     /// max(0, x).
     Relu,
 }
 
-/// Names of `hidden_act` in transformers' `ACT2CLS` and what each computes in f32.
+/// Names of `hidden_act` in transformers' `ACT2CLS`, each with what it computes in f32.
 ///
-/// `gelu_fast` writes √(2/π) with ten digits, which is the same f32. `gelu_10`, `quick_gelu` and
-/// the rest are other functions.
+/// `gelu_fast` has √(2/π) with ten digits, which is the same f32. `gelu_10`, `quick_gelu` and the
+/// rest are other functions.
 const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
     ("gelu", HiddenAct::Gelu),
     ("gelu_python", HiddenAct::Gelu),
@@ -48,12 +46,14 @@ const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
     ("relu", HiddenAct::Relu),
 ];
 
-/// The sizes and constants of one BERT, named as in `config.json`.
+/// The sizes and constants of one model, named as in BERT's `config.json`.
 ///
-/// Each size is at least 1 and at most 16,777,216, but nothing confirms them until
-/// [`Tensors::check`](crate::weights::Tensors::check) has compared them with the tensors.
+/// Each size is at least 1 and at most 16,777,216, but unconfirmed until
+/// [`Tensors::check`](crate::weights::Tensors::check) has compared it with the tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// Which model it is.
+    pub model_type: ModelType,
     /// Rows of the word embeddings: token ids are below it.
     pub vocab_size: usize,
     /// Width of every token's vector; a multiple of `num_attention_heads`.
@@ -62,7 +62,7 @@ pub struct Config {
     pub num_hidden_layers: usize,
     /// Heads of each self-attention.
     pub num_attention_heads: usize,
-    /// Width between the two linear maps of a feed-forward block.
+    /// Width between the two linear layers of a feed-forward block.
     pub intermediate_size: usize,
     /// Rows of the position embeddings: the most tokens of one sequence.
     pub max_position_embeddings: usize,
@@ -77,15 +77,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `config.json` in `directory`, with `BertConfig`'s defaults for missing keys.
+    /// Reads `config.json` in `directory`.
     ///
-    /// Keys that change no number of the outputs (`dtype`, `torch_dtype`, dropouts, labels) are
-    /// ignored.
+    /// Keys that do not change the outputs (`dtype`, `torch_dtype`, dropouts, labels) are ignored.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): the file is missing, unreadable, over 4 MiB or
-    /// not JSON; a value is of the wrong type or out of range; the model is not a plain BERT
-    /// encoder.
+    /// [`Kind::Model`]: the file is missing, unreadable, over 4 MiB or not JSON; a value has the
+    /// wrong type or is out of range; the model is not a plain encoder of a supported type.
     pub fn read(directory: &Path) -> Result<Self> {
         files::refuse_adapter(directory)?;
         let content = read(directory, files::CONFIG, MAX_BYTES)?;
@@ -94,28 +92,32 @@ impl Config {
             .kind(Kind::Model)
     }
 
-    /// Elements that each head sees: `hidden_size / num_attention_heads`.
+    /// The width of one head: `hidden_size / num_attention_heads`.
     #[must_use]
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
 
     fn parse(content: &[u8]) -> anyhow::Result<Self> {
-        let object = ConfigJson::parse_unique(content)?;
-        check_architecture(&object)?;
-        let size = |key, default| object.size(key, default, 1..=MAX_SIZE);
-        let vocab_size = size("vocab_size", 30522)?;
+        let object = CheckedObject::parse(content)?;
+        let model_type = model_type(&object)?;
+        check_encoder(&object)?;
+        let keys = model_type.keys();
+        let size = |(key, default)| object.size(key, default, 1..=MAX_SIZE);
+        let (epsilon_key, epsilon) = keys.layer_norm_eps;
+        let vocab_size = size(keys.vocab_size)?;
         let config = Self {
+            model_type,
             vocab_size,
-            hidden_size: size("hidden_size", 768)?,
-            num_hidden_layers: size("num_hidden_layers", 12)?,
-            num_attention_heads: size("num_attention_heads", 12)?,
-            intermediate_size: size("intermediate_size", 3072)?,
-            max_position_embeddings: size("max_position_embeddings", 512)?,
-            type_vocab_size: size("type_vocab_size", 2)?,
-            hidden_act: hidden_act(&object)?,
-            layer_norm_eps: object.epsilon("layer_norm_eps", 1e-12)?,
-            pad_token_id: pad_token_id(&object, vocab_size)?,
+            hidden_size: size(keys.hidden_size)?,
+            num_hidden_layers: size(keys.num_hidden_layers)?,
+            num_attention_heads: size(keys.num_attention_heads)?,
+            intermediate_size: size(keys.intermediate_size)?,
+            max_position_embeddings: size(keys.max_position_embeddings)?,
+            type_vocab_size: size(keys.type_vocab_size)?,
+            hidden_act: hidden_act(&object, keys.hidden_act)?,
+            layer_norm_eps: object.epsilon(epsilon_key, epsilon)?,
+            pad_token_id: pad_token_id(&object, keys.pad_token_id, vocab_size)?,
         };
         config.check_heads()?;
         Ok(config)
@@ -123,21 +125,42 @@ impl Config {
 
     fn check_heads(&self) -> anyhow::Result<()> {
         let (hidden_size, heads) = (self.hidden_size, self.num_attention_heads);
+        let keys = self.model_type.keys();
         ensure!(
             hidden_size.is_multiple_of(heads),
-            "`num_attention_heads` is {heads}, which does not divide `hidden_size` {hidden_size}"
+            "`{}` is {heads}, which does not divide `{}` {hidden_size}",
+            keys.num_attention_heads.0,
+            keys.hidden_size.0
         );
         Ok(())
     }
 }
 
-/// Refuses what a plain BERT encoder would compute silently wrong.
-fn check_architecture(object: &ConfigJson) -> anyhow::Result<()> {
-    match object.text("model_type")? {
-        Some("bert") => {}
-        Some(other) => return Err(unsupported("model_type", other, "`bert`")),
-        None => check_architectures(object)?,
-    }
+/// If `model_type` is missing (transformers before 2.4 wrote none), the model is a BERT unless
+/// `architectures` names another.
+fn model_type(object: &CheckedObject) -> anyhow::Result<ModelType> {
+    let Some(name) = object.text("model_type")? else {
+        let default = ModelType::Bert;
+        let names = object.value("architectures").and_then(Value::as_array);
+        let mut names = names.into_iter().flatten().filter_map(Value::as_str);
+        return match names.find(|name| !name.starts_with(default.class_prefix())) {
+            Some(other) => Err(unsupported(
+                "architectures",
+                other,
+                "models of BERT (`Bert…`)",
+            )),
+            None => Ok(default),
+        };
+    };
+    let mut known = ModelType::ALL.into_iter();
+    known.find(|known| known.name() == name).ok_or_else(|| {
+        let names = ModelType::ALL.map(|known| format!("`{}`", known.name()));
+        unsupported("model_type", name, &names.join(", "))
+    })
+}
+
+/// Refuses what a plain encoder would compute silently wrong.
+fn check_encoder(object: &CheckedObject) -> anyhow::Result<()> {
     if let Some(other) = object.text("position_embedding_type")?
         && other != "absolute"
     {
@@ -162,40 +185,26 @@ fn check_architecture(object: &ConfigJson) -> anyhow::Result<()> {
     }
 }
 
-/// If `model_type` is missing (transformers before 2.4 wrote none), `architectures` may still name
-/// another model.
-fn check_architectures(object: &ConfigJson) -> anyhow::Result<()> {
-    let names = object.value("architectures").and_then(Value::as_array);
-    let mut names = names.into_iter().flatten().filter_map(Value::as_str);
-    match names.find(|name| !name.starts_with("Bert")) {
-        Some(other) => Err(unsupported(
-            "architectures",
-            other,
-            "models of BERT (`Bert…`)",
-        )),
-        None => Ok(()),
-    }
-}
-
-fn hidden_act(object: &ConfigJson) -> anyhow::Result<HiddenAct> {
-    let given = match object.value("hidden_act") {
-        None => "gelu",
-        Some(_) => object.text("hidden_act")?.unwrap_or_default(),
-    };
+fn hidden_act(object: &CheckedObject, (key, default): (&str, &str)) -> anyhow::Result<HiddenAct> {
+    let given = object.text(key)?.unwrap_or(default);
     let known = HIDDEN_ACTS.iter().find(|(name, _)| *name == given);
     known.map(|&(_, hidden_act)| hidden_act).ok_or_else(|| {
-        let names: Vec<String> = HIDDEN_ACTS.iter().map(|(n, _)| format!("`{n}`")).collect();
-        unsupported("hidden_act", given, &names.join(", "))
+        let names = HIDDEN_ACTS.map(|(name, _)| format!("`{name}`"));
+        unsupported(key, given, &names.join(", "))
     })
 }
 
 /// Null is allowed, as in `BertConfig`: then no row of the embeddings is special.
-fn pad_token_id(object: &ConfigJson, vocab_size: usize) -> anyhow::Result<u32> {
-    match object.value("pad_token_id") {
-        // `vocab_size` is at most 16,777,216.
-        Some(_) => Ok(object.size("pad_token_id", 0, 0..=vocab_size - 1)? as u32),
-        None => Ok(0),
+fn pad_token_id(
+    object: &CheckedObject,
+    (key, default): (&str, usize),
+    vocab_size: usize,
+) -> anyhow::Result<u32> {
+    if object.has(key) && object.value(key).is_none() {
+        return Ok(0);
     }
+    // `vocab_size` is at most 16,777,216.
+    Ok(object.size(key, default, 0..=vocab_size - 1)? as u32)
 }
 
 fn unsupported(key: &str, given: &str, supported: &str) -> anyhow::Error {

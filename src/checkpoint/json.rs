@@ -1,113 +1,78 @@
 //! JSON objects of model files, read as Python reads them: keys keep the file's order, and of two
-//! equal keys the last value counts, in the place of the first. If that could hide a mistake, the
-//! reader refuses equal keys.
+//! equal keys the last value counts, in the place of the first. If that could hide a mistake, equal
+//! keys are refused instead.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut, RangeInclusive};
+use std::ops::RangeInclusive;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-/// A JSON object.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct JsonObject<V> {
-    entries: IndexMap<String, V>,
-    /// The first key that the file has twice.
-    repeated: Option<String>,
-}
+/// The entries of a JSON object, in order.
+pub(crate) type JsonObject<V> = IndexMap<String, V>;
 
-impl<V> JsonObject<V> {
-    /// Refuses an object that has a key twice.
-    ///
-    /// # Errors
-    /// Names the key.
-    pub(crate) fn unique(self) -> Result<IndexMap<String, V>> {
-        match self.repeated {
-            Some(key) => bail!("duplicate key `{}`", shortened(&key)),
-            None => Ok(self.entries),
+/// Reads the entries of `map`; if `unique` is true, refuses equal keys.
+pub(crate) fn entries<'de, V: Deserialize<'de>, A: MapAccess<'de>>(
+    mut map: A,
+    unique: bool,
+) -> Result<JsonObject<V>, A::Error> {
+    let mut entries = JsonObject::new();
+    while let Some(key) = map.next_key::<String>()? {
+        let value = map
+            .next_value()
+            .map_err(|cause| A::Error::custom(format!("`{}`: {cause}", shortened(&key))))?;
+        if unique && entries.contains_key(&key) {
+            let key = shortened(&key);
+            return Err(A::Error::custom(format!("duplicate key `{key}`")));
         }
+        entries.insert(key, value);
     }
-
-    pub(crate) fn into_entries(self) -> IndexMap<String, V> {
-        self.entries
-    }
+    Ok(entries)
 }
 
-impl<V> Default for JsonObject<V> {
-    fn default() -> Self {
-        IndexMap::new().into()
-    }
+/// Reads an object that must not have equal keys, for `deserialize_with`.
+pub(crate) fn unique_keys<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<JsonObject<V>, D::Error> {
+    deserializer.deserialize_map(UniqueKeysVisitor(PhantomData))
 }
 
-impl<V> From<IndexMap<String, V>> for JsonObject<V> {
-    fn from(entries: IndexMap<String, V>) -> Self {
-        Self {
-            entries,
-            repeated: None,
-        }
-    }
-}
+struct UniqueKeysVisitor<V>(PhantomData<V>);
 
-impl<V> Deref for JsonObject<V> {
-    type Target = IndexMap<String, V>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.entries
-    }
-}
-
-impl<V> DerefMut for JsonObject<V> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.entries
-    }
-}
-
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for JsonObject<V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<V>(PhantomData<V>);
-
-impl<'de, V: Deserialize<'de>> Visitor<'de> for ObjectVisitor<V> {
+impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueKeysVisitor<V> {
     type Value = JsonObject<V>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = JsonObject::default();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = map
-                .next_value()
-                .map_err(|cause| A::Error::custom(format!("`{}`: {cause}", shortened(&key))))?;
-            if object.repeated.is_none() && object.contains_key(&key) {
-                object.repeated = Some(key.clone());
-            }
-            object.insert(key, value);
-        }
-        Ok(object)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        entries(map, true)
     }
 }
 
-/// The values by key, each checked.
-impl JsonObject<Value> {
+/// An object whose values are checked when they are read by key.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct CheckedObject(#[serde(deserialize_with = "unique_keys")] JsonObject<Value>);
+
+impl CheckedObject {
     /// # Errors
-    /// `content` is not one JSON object, or has a key twice.
-    pub(crate) fn parse_unique(content: &[u8]) -> Result<Self> {
-        let object = serde_json::from_slice::<Self>(content);
-        let entries = object.map_err(anyhow::Error::from).and_then(Self::unique);
-        Ok(entries.context("it is not valid JSON")?.into())
+    /// `content` is not one JSON object, or has equal keys.
+    pub(crate) fn parse(content: &[u8]) -> Result<Self> {
+        serde_json::from_slice(content).context("it is not valid JSON")
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
     }
 
     /// The value of `key`; null counts as missing.
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
-        self.get(key).filter(|value| !value.is_null())
+        self.0.get(key).filter(|value| !value.is_null())
     }
 
     /// The integer at `key`, or `default` if the key is missing.
@@ -120,7 +85,7 @@ impl JsonObject<Value> {
         default: usize,
         allowed: RangeInclusive<usize>,
     ) -> Result<usize> {
-        let Some(value) = self.get(key) else {
+        let Some(value) = self.0.get(key) else {
             return Ok(default);
         };
         let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
@@ -136,7 +101,7 @@ impl JsonObject<Value> {
     /// # Errors
     /// The value is not a number, is out of this range, or is 0 as an f32.
     pub(crate) fn epsilon(&self, key: &str, default: f64) -> Result<f64> {
-        let Some(value) = self.get(key) else {
+        let Some(value) = self.0.get(key) else {
             return Ok(default);
         };
         let number = value.as_f64();

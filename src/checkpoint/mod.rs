@@ -5,8 +5,10 @@ mod config;
 pub(crate) mod directory;
 pub(crate) mod files;
 pub(crate) mod json;
+mod model_type;
 pub(crate) mod modules;
 pub(crate) mod weight_files;
 
 pub use config::{Config, HiddenAct};
+pub use model_type::ModelType;
 pub(crate) use weight_files::WeightFormat;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::directory::{
     check_directory, contents, could_not_use, has, is_plain_name, missing, names, read,
 };
-use super::json::{JsonObject, shortened};
+use super::json::{JsonObject, shortened, unique_keys};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// The size limit of an index: BERT large's has 40 KB, one of 1,000 shards about 10 MB.
@@ -21,7 +21,7 @@ const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpa
 /// Prefixes of files that training leaves behind; they hold no weights.
 const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
 
-/// How weights are stored.
+/// The formats of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightFormat {
     /// A header and the tensors.
@@ -60,7 +60,6 @@ impl WeightFormat {
 }
 
 pub(crate) enum WeightFiles {
-    /// All tensors in one file.
     Whole,
     /// The file that holds each tensor, as an index says.
     Sharded(BTreeMap<String, String>),
@@ -101,6 +100,7 @@ impl WeightFiles {
 /// An index of shards; its other key, `metadata`, is not needed.
 #[derive(Deserialize)]
 struct ShardIndex {
+    #[serde(deserialize_with = "unique_keys")]
     weight_map: JsonObject<String>,
 }
 
@@ -122,11 +122,10 @@ pub(crate) fn read_index(
 fn parse_index(content: &[u8], ending: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let index: ShardIndex =
         serde_json::from_slice(content).context("it is not an index of shards")?;
-    let weight_map = index.weight_map.unique()?;
-    for shard in weight_map.values() {
+    for shard in index.weight_map.values() {
         check_shard(shard, ending)?;
     }
-    Ok(weight_map.into_iter().collect())
+    Ok(index.weight_map.into_iter().collect())
 }
 
 /// An index must not reach out of its directory.

@@ -7,16 +7,14 @@ use tokenizers::{AddedToken, NormalizedString, Normalizer, Tokenizer};
 
 use super::json::{Json, TokenEntry};
 
-/// More added tokens than any BERT has; 300,000 of them take 8 s to load.
+/// No BERT has as many added tokens; 300,000 of them take 8 s to load.
 const MAX_TOKENS: usize = 50_000;
 
-/// Most bytes of one added token; a token of 10 MB takes 19 s and 770 MB to load.
+/// The size limit of an added token; a token of 10 MB takes 19 s and 770 MB to load.
 pub(super) const MAX_TOKEN_BYTES: usize = 1_000;
 
-/// Refuses added tokens that are so many or so long that loading them would take seconds.
-///
-/// # Errors
-/// There are too many, or one is too long.
+/// Refuses added tokens if loading them would take seconds, because there are too many or one is too
+/// long.
 pub(super) fn check_size(tokens: &[AddedToken]) -> anyhow::Result<()> {
     let count = tokens.len();
     ensure!(
@@ -32,17 +30,17 @@ pub(super) fn check_size(tokens: &[AddedToken]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An added token and what a text must hold to match it.
+/// An added token and what it matches.
 pub(super) struct Pattern {
     pub(super) token: AddedToken,
     /// The token's content after the normalizer, if it matches normalized text.
     pub(super) normalized: Option<String>,
 }
 
-/// The added tokens of `tokenizer` and what matches them.
+/// The added tokens of `tokenizer` and what they match.
 ///
 /// # Errors
-/// Two of them match the same text: the crate would choose one by chance.
+/// Two of them match the same text, and the crate would choose one at random.
 pub(super) fn patterns(tokenizer: &Tokenizer) -> anyhow::Result<Vec<Pattern>> {
     let tokens = tokenizer.get_added_tokens_decoder();
     let patterns: anyhow::Result<Vec<_>> = tokens
@@ -81,18 +79,18 @@ fn normalized(tokenizer: &Tokenizer, content: &str) -> anyhow::Result<String> {
     Ok(text.get().to_owned())
 }
 
-/// Tokens to add, in order; special tokens join them unless they are there already.
+/// The tokens to add, in order; special tokens join them unless they are already known.
 #[derive(Default)]
 pub(super) struct TokensToAdd {
     tokens: Vec<Json>,
-    /// Texts of the tokens that were there before the first `join`.
+    /// The contents of the tokens that were known before the first `join`.
     known: HashSet<String>,
     /// What `join` added, by text.
     joined: HashMap<String, Vec<Json>>,
 }
 
 impl TokensToAdd {
-    /// `tokens`, for a tokenizer that has the tokens `there` already.
+    /// `tokens`, for a tokenizer that already has the tokens `there`.
     pub(super) fn new(tokens: Vec<TokenEntry>, there: &[(i64, TokenEntry)]) -> Self {
         let texts = tokens.iter().chain(there.iter().map(|(_, token)| token));
         Self {

@@ -1,12 +1,12 @@
-//! Which tokenizer class of transformers a model names, and whether this program runs it.
+//! The tokenizer class of transformers that a model names, and whether this program runs it.
 //!
 //! Source: `AutoTokenizer.from_pretrained` in transformers 5.23.
 
 use anyhow::bail;
 
-use super::json::{Entries, Json};
+use super::json::{Entries, Json, text};
 
-/// Classes that are `BertTokenizer` under another name, each also with the ending `Fast`.
+/// Classes that are `BertTokenizer` under another name, each also with the suffix `Fast`.
 const BERT: [&str; 7] = [
     "BertTokenizer",
     "ConvBertTokenizer",
@@ -17,7 +17,7 @@ const BERT: [&str; 7] = [
     "SqueezeBertTokenizer",
 ];
 
-/// Classes that take `tokenizer.json` as it is.
+/// Classes that use `tokenizer.json` unchanged.
 const GENERIC: [&str; 4] = [
     "PreTrainedTokenizer",
     "PreTrainedTokenizerFast",
@@ -25,14 +25,14 @@ const GENERIC: [&str; 4] = [
     "TokenizersBackend",
 ];
 
-/// How `tokenizer.json` and the configuration share the work.
+/// Which parts of the tokenizer its files decide, and which its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `BertTokenizer`: the files give the vocabulary, the class everything else.
+    /// `BertTokenizer`: the files have the vocabulary, the class decides everything else.
     Bert,
-    /// `DistilBertTokenizer`: the same, but by default the model gets no `token_type_ids`.
+    /// `DistilBertTokenizer`: the same, but by default the model takes no `token_type_ids`.
     DistilBert,
-    /// `PreTrainedTokenizerFast`, now `TokenizersBackend`: `tokenizer.json` is everything.
+    /// `PreTrainedTokenizerFast`, now `TokenizersBackend`: `tokenizer.json` decides everything.
     Generic,
 }
 
@@ -41,13 +41,13 @@ impl Class {
     /// `BertTokenizer`.
     ///
     /// # Errors
-    /// A class or a file that this program does not run.
+    /// The class or one of the files is not supported.
     pub(super) fn find(tokenizer_config: &Entries, model_config: &Entries) -> anyhow::Result<Self> {
         refuse_code(tokenizer_config)?;
         refuse_versioned_files(tokenizer_config)?;
         let key = "tokenizer_class";
-        let name = tokenizer_config.text(key)?.filter(|name| !name.is_empty());
-        let Some(name) = name.or(model_config.text(key)?.filter(|name| !name.is_empty())) else {
+        let name = text(tokenizer_config, key)?.filter(|name| !name.is_empty());
+        let Some(name) = name.or(text(model_config, key)?.filter(|name| !name.is_empty())) else {
             return Ok(Self::Bert);
         };
         let plain = name.strip_suffix("Fast").unwrap_or(name);
@@ -62,7 +62,7 @@ impl Class {
         }
     }
 
-    /// Whether the class itself builds everything but the vocabulary.
+    /// Whether the class decides everything but the vocabulary.
     pub(super) fn is_bert(self) -> bool {
         match self {
             Self::Bert | Self::DistilBert => true,
@@ -70,7 +70,7 @@ impl Class {
         }
     }
 
-    /// Whether the model gets `token_type_ids` unless the configuration says otherwise.
+    /// Whether the model takes `token_type_ids` unless the configuration says otherwise.
     pub(super) fn has_token_type_ids(self) -> bool {
         match self {
             Self::Bert => true,
@@ -100,7 +100,7 @@ fn refuse_code(config: &Entries) -> anyhow::Result<()> {
         Some(Json::Object(map)) if map.get("AutoTokenizer").is_none_or(|code| !code.is_true()) => {
             Ok(())
         }
-        Some(_) => bail!("its tokenizer is Python code of its own (`auto_map`)"),
+        Some(_) => bail!("its tokenizer is custom Python code (`auto_map`)"),
     }
 }
 

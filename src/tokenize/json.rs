@@ -4,11 +4,11 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tokenizers::AddedToken;
 
-use crate::checkpoint::json::JsonObject;
+use crate::checkpoint::json::{JsonObject, entries};
 
 /// One JSON value, or the added token that an object describes.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,48 +61,46 @@ impl Json {
     }
 }
 
-impl Entries {
-    /// # Errors
-    /// `content` is not one JSON object.
-    pub(super) fn parse(content: &[u8]) -> Result<Self> {
-        match serde_json::from_slice(content).context("it is not valid JSON")? {
-            Json::Object(entries) => Ok(entries),
-            other => bail!("it holds {}, not an object", other.kind()),
-        }
+/// # Errors
+/// `content` is not one JSON object.
+pub(super) fn parse_object(content: &[u8]) -> Result<Entries> {
+    match serde_json::from_slice(content).context("it is not valid JSON")? {
+        Json::Object(entries) => Ok(entries),
+        other => bail!("it holds {}, not an object", other.kind()),
     }
+}
 
-    /// Removes the value of `key` if it is an object.
-    pub(super) fn take_object(&mut self, key: &str) -> Option<Self> {
-        let Json::Object(entries) = self.get_mut(key)? else {
-            return None;
-        };
-        let entries = std::mem::take(entries);
-        self.shift_remove(key);
-        Some(entries)
+/// Removes the value of `key` if it is an object.
+pub(super) fn take_object(entries: &mut Entries, key: &str) -> Option<Entries> {
+    let Json::Object(object) = entries.get_mut(key)? else {
+        return None;
+    };
+    let object = std::mem::take(object);
+    entries.shift_remove(key);
+    Some(object)
+}
+
+/// The boolean at `key`, or `None` if the key is missing.
+///
+/// # Errors
+/// The value is not true or false.
+pub(super) fn flag(entries: &Entries, key: &str) -> Result<Option<bool>> {
+    match entries.get(key) {
+        None => Ok(None),
+        Some(Json::Bool(value)) => Ok(Some(*value)),
+        Some(other) => anyhow::bail!("`{key}` is {}, allowed is true or false", other.kind()),
     }
+}
 
-    /// The boolean at `key`, or `None` if the key is missing.
-    ///
-    /// # Errors
-    /// The value is not true or false.
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Json::Bool(value)) => Ok(Some(*value)),
-            Some(other) => anyhow::bail!("`{key}` is {}, allowed is true or false", other.kind()),
-        }
-    }
-
-    /// The string at `key`, or `None` if the key is missing or null.
-    ///
-    /// # Errors
-    /// The value is not a string.
-    pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
-        match self.get(key) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::Text(text)) => Ok(Some(text)),
-            Some(other) => anyhow::bail!("`{key}` is {}, allowed is a string", other.kind()),
-        }
+/// The string at `key`, or `None` if the key is missing or null.
+///
+/// # Errors
+/// The value is not a string.
+pub(super) fn text<'a>(entries: &'a Entries, key: &str) -> Result<Option<&'a str>> {
+    match entries.get(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
+        Some(other) => anyhow::bail!("`{key}` is {}, allowed is a string", other.kind()),
     }
 }
 
@@ -139,9 +137,9 @@ impl TokenEntry {
     /// # Errors
     /// The content is not a string, or a flag is not true or false.
     pub(super) fn parse(entries: &Entries) -> Result<Self> {
-        let content = entries.text("content")?;
+        let content = text(entries, "content")?;
         let content = content.context("a token has no `content`")?;
-        let flag = |key| Ok::<_, anyhow::Error>(entries.flag(key)?.unwrap_or(false));
+        let flag = |key| Ok::<_, anyhow::Error>(self::flag(entries, key)?.unwrap_or(false));
         Ok(Self {
             content: content.to_owned(),
             single_word: flag("single_word")?,
@@ -149,7 +147,7 @@ impl TokenEntry {
             rstrip: flag("rstrip")?,
             normalized: match entries.get("normalized") {
                 Some(Json::Null) => None,
-                _ => entries.flag("normalized")?,
+                _ => self::flag(entries, "normalized")?,
             },
             special: flag("special")?,
         })
@@ -222,6 +220,6 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Json, A::Error> {
-        JsonObject::deserialize(MapAccessDeserializer::new(map)).map(Json::Object)
+        entries(map, false).map(Json::Object)
     }
 }

@@ -1,11 +1,11 @@
-//! The tokens that a model's files list with their numbers: `added_tokens_decoder`, or the files
-//! that came before it.
+//! The tokens that a model's files list with their ids: `added_tokens_decoder`, or the files of older
+//! releases.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, bail, ensure};
 
-use super::json::{Entries, Json, TokenEntry};
+use super::json::{Entries, Json, TokenEntry, take_object};
 use super::tokenizer_json::TokenizerJson;
 
 /// The special tokens that have a name, in the order in which they are added.
@@ -19,11 +19,11 @@ pub(super) const NAMED: [&str; 7] = [
     "mask_token",
 ];
 
-/// Tokens that the files list with their numbers. The numbers only give the order.
+/// Tokens that the files list with their ids, which only decide the order.
 #[derive(Default)]
 pub(super) struct ListedTokens {
     pub(super) by_id: BTreeMap<i64, TokenEntry>,
-    /// The last one listed of each text.
+    /// If a text is listed more than once, the last one.
     pub(super) by_text: HashMap<String, TokenEntry>,
 }
 
@@ -34,7 +34,6 @@ impl ListedTokens {
     }
 }
 
-/// The tokens of `added_tokens_decoder`.
 pub(super) fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
     let Json::Object(entries) = value else {
         bail!(
@@ -43,7 +42,7 @@ pub(super) fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
         );
     };
     let mut listed = ListedTokens::default();
-    for (id, token) in entries.iter() {
+    for (id, token) in entries {
         let what = || format!("`added_tokens_decoder`: `{id}`");
         let number = id.trim().parse().with_context(what)?;
         let Json::Object(token) = token else {
@@ -54,8 +53,8 @@ pub(super) fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
     Ok(listed)
 }
 
-/// The tokens of a model without `added_tokens_decoder`: those of `added_tokens.json` and of
-/// `tokenizer.json`. Values of `special_tokens_map.json` replace those of `config`.
+/// The tokens of a model without `added_tokens_decoder`, from `added_tokens.json` and
+/// `tokenizer.json`. The values of `special_tokens_map.json` replace those of `config`.
 pub(super) fn legacy_tokens(
     config: &mut Entries,
     special_tokens_map: Option<Entries>,
@@ -68,7 +67,7 @@ pub(super) fn legacy_tokens(
     let mut listed = ListedTokens::default();
     if let Some(added) = added_tokens {
         let special: HashSet<&str> = special_texts(config).collect();
-        for (text, id) in added.iter() {
+        for (text, id) in &added {
             let Json::Number(id) = *id else {
                 bail!(
                     "added_tokens.json: `{text}` is {}, allowed is a number",
@@ -88,7 +87,7 @@ pub(super) fn legacy_tokens(
 }
 
 fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Result<()> {
-    for (key, value) in map.iter() {
+    for (key, value) in map {
         let value = match value {
             Json::Object(token) if key != "extra_special_tokens" => {
                 special_token(token).with_context(|| format!("`{key}`"))?
@@ -100,10 +99,10 @@ fn merge_special_tokens_map(config: &mut Entries, map: &Entries) -> anyhow::Resu
         };
         config.insert(key.clone(), value);
     }
-    if let Some(tokens) = config.take_object("extra_special_tokens") {
-        let own = config.take_object("model_specific_special_tokens");
+    if let Some(tokens) = take_object(config, "extra_special_tokens") {
+        let own = take_object(config, "model_specific_special_tokens");
         let mut own = own.unwrap_or_default();
-        own.extend(tokens.into_entries());
+        own.extend(tokens);
         config.insert(
             "model_specific_special_tokens".to_owned(),
             Json::Object(own),
@@ -118,7 +117,7 @@ fn special_token(entries: &Entries) -> anyhow::Result<Json> {
     Ok(Json::Token(token))
 }
 
-/// The list that was there, then the tokens of `more` that it lacks.
+/// The list `there`, then the tokens of `more` that it lacks.
 fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>> {
     let mut list = match there {
         Some(Json::List(list)) => list.clone(),

@@ -11,11 +11,11 @@ use tokenizers::{AddedToken, Model as _};
 
 use super::added;
 use super::class::Class;
-use super::cuts::Cuts;
-use super::json::{Entries, Json};
+use super::json::{Entries, Json, parse_object};
 use super::parts;
 use super::settings::{ConfigFiles, TokenizerSettings};
 use super::template::SpecialTokens;
+use super::text_splitter::TextSplitter;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
 use super::{Tokenizer, guarded};
 use crate::checkpoint::directory::read_optional;
@@ -87,7 +87,7 @@ fn read_object(directory: &Path, file: &str) -> Result<Option<Entries>> {
     let Some(content) = read_optional(directory, file, MAX_CONFIG_BYTES)? else {
         return Ok(None);
     };
-    Entries::parse(&content)
+    parse_object(&content)
         .map(Some)
         .with_context(|| could_not_use(directory, file))
         .kind(Kind::Model)
@@ -276,7 +276,7 @@ fn finish(
         second_type: settings.second_type,
     };
     Ok(Tokenizer {
-        cuts: Cuts::new(&inner, &added::patterns(&inner)?),
+        splitter: TextSplitter::new(&inner, &added::patterns(&inner)?),
         inner,
         special,
         rows,

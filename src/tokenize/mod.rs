@@ -1,14 +1,13 @@
-//! Texts → token ids, as the tokenizer that transformers' `AutoTokenizer` loads gives them.
+//! Texts → the same token ids that transformers' `AutoTokenizer` gives.
 //!
-//! This is the only room that uses the `tokenizers` crate. The truncation and the padding that a
-//! `tokenizer.json` carries are not used, because the command line decides. Only their sides are.
+//! This is the only room that uses the `tokenizers` crate. Of the truncation and padding in a
+//! `tokenizer.json`, only the sides are used; the command line decides the rest.
 //!
 //! Source: BERT, section 3 (Devlin et al. 2018, arXiv:1810.04805); `AutoTokenizer` and
 //! `BertTokenizer` in transformers 5.23.
 
 mod added;
 mod class;
-mod cuts;
 mod json;
 mod listed;
 mod load;
@@ -17,6 +16,7 @@ mod parts;
 mod segment;
 mod settings;
 mod template;
+mod text_splitter;
 mod tokenizer_json;
 mod window;
 mod words;
@@ -27,12 +27,12 @@ use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use crate::error::{Classify, Error, Kind, Result, one_line};
 use crate::guard;
 use crate::input::{self, Text};
-use cuts::Cuts;
 pub use load::model_max_length;
 pub(crate) use options::TokenOptions;
 pub use options::{OnLong, Padding};
-use segment::{Keep, SegmentEncoder};
+use segment::{SegmentEncoder, Truncation};
 use template::SpecialTokens;
+use text_splitter::TextSplitter;
 pub(crate) use window::Window;
 pub(crate) use words::{WordSpan, word_runs, words};
 
@@ -44,33 +44,33 @@ pub(crate) const SPECIAL_TOKENS: usize = 2;
 pub struct Detail {
     /// Offsets and word ids; without them encoding is faster.
     pub offsets: bool,
-    /// Whether a text must be encoded whole, not in windows.
+    /// Whether a text must be encoded as one, not in windows.
     pub whole_text: bool,
 }
 
-/// One text as the encoder reads it, one entry a token in every list.
+/// One text as the encoder reads it; each list has one entry per token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// Numbers in the vocabulary.
+    /// Ids in the vocabulary.
     pub input_ids: Vec<u32>,
     /// 0 for the first segment with its special tokens, 1 for the second, 0 for padding. All 0 if
     /// the tokenizer's `model_input_names` do not hold `token_type_ids`.
     pub token_type_ids: Vec<u32>,
-    /// Tokens that are not padding; they come first.
+    /// The number of tokens before the padding.
     pub attended: usize,
     /// Whether a token was added by the template or as padding.
     pub special_tokens_mask: Vec<bool>,
     /// `[start, end)` of each token in characters of its own segment; empty without
     /// [`Detail::offsets`].
     pub offset_mapping: Vec<(u32, u32)>,
-    /// Number of each token's word in its segment, `None` for special tokens; empty without
+    /// The index of each token's word in its segment, `None` for special tokens; empty without
     /// [`Detail::offsets`].
     pub word_ids: Vec<Option<u32>>,
     /// Tokens of the text that did not fit.
     pub dropped_tokens: usize,
-    /// The row at which the second segment of a pair begins.
+    /// The row at which the second segment of a pair starts.
     pub second_segment: Option<usize>,
-    /// Whether every token that was kept is the unknown token, `[UNK]`, and there is at least one.
+    /// Whether the text has tokens and all that were kept are unknown (`[UNK]`).
     pub only_unknown: bool,
 }
 
@@ -86,21 +86,21 @@ impl Encoding {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: SpecialTokens,
-    /// Rows of the word embeddings; only ids of added tokens may lie beyond them.
+    /// Rows of the word embeddings; only added tokens may have higher ids.
     rows: usize,
-    cuts: Cuts,
+    splitter: TextSplitter,
     truncates_left: bool,
     pads_left: bool,
 }
 
 impl Tokenizer {
-    /// The word piece with number `id`; empty if there is none.
+    /// The token with this `id`; empty if there is none.
     #[must_use]
     pub fn token(&self, id: u32) -> String {
         self.inner.id_to_token(id).unwrap_or_default()
     }
 
-    /// Whether capital letters are kept.
+    /// Whether the tokenizer distinguishes upper and lower case.
     #[must_use]
     pub fn is_cased(&self) -> bool {
         use tokenizers::Normalizer;
@@ -111,20 +111,20 @@ impl Tokenizer {
         normalizer.normalize(&mut letter).is_ok() && letter.get() == "A"
     }
 
-    /// `text` as at most `max_length` tokens. [`Tokenizer::without_row`] tells whether the encoder
+    /// `text` as at most `max_length` tokens. Check with [`Tokenizer::without_row`] whether the encoder
     /// can take them.
     ///
     /// # Errors
     /// [`Kind::Model`]: the tokenizer fails.
     pub fn encode(&self, text: &Text, max_length: usize, detail: Detail) -> Result<Encoding> {
-        let keep = Keep {
+        let truncation = Truncation {
             tokens: max_length,
             last: self.truncates_left,
         };
         let encoder = SegmentEncoder {
             inner: &self.inner,
-            cuts: &self.cuts,
-            keep,
+            splitter: &self.splitter,
+            truncation,
             detail,
         };
         let first = match &text.first {
@@ -136,7 +136,7 @@ impl Tokenizer {
         let (first, second) = segments
             .kind(Kind::Model)
             .map_err(|error| error.context("could not tokenize a text"))?;
-        Ok(self.special.assemble(first, second, keep))
+        Ok(self.special.assemble(first, second, truncation))
     }
 
     /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers
@@ -158,8 +158,8 @@ impl Tokenizer {
             .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
     }
 
-    /// The first token of `encoding` that has no row of the word embeddings, in words: an added
-    /// token may lie beyond them.
+    /// If a token of `encoding` has no row of the word embeddings, an error message about the first
+    /// such token: an added token may have an id beyond them.
     #[must_use]
     pub fn without_row(&self, encoding: &Encoding) -> Option<String> {
         let rows = self.rows;
@@ -167,22 +167,22 @@ impl Tokenizer {
         let &id = ids.find(|id| **id as usize >= rows)?;
         let token = one_line(&self.token(id));
         Some(format!(
-            "its token `{token}` is number {id}, but there are {rows} word embeddings"
+            "its token `{token}` has id {id}, but there are only {rows} word embeddings"
         ))
     }
 
-    /// Whether texts can be padded as `padding` says.
+    /// Checks that texts can be padded as `padding` says.
     ///
     /// # Errors
-    /// [`Kind::Model`]: the tokenizer pads on the left, or has no padding token that the word
-    /// embeddings know.
+    /// [`Kind::Model`]: the tokenizer pads on the left, or has no padding token with a word
+    /// embedding.
     pub fn check_padding(&self, padding: Padding) -> Result<()> {
         let cause = match padding {
             Padding::Longest | Padding::MaxLength if self.pads_left => {
                 "its padding_side is `left`, only `right` is supported"
             }
             Padding::Longest | Padding::MaxLength if self.special.pad.is_none() => {
-                "it has no pad_token that the word embeddings know"
+                "it has no pad_token with a word embedding"
             }
             Padding::None | Padding::Longest | Padding::MaxLength => return Ok(()),
         };
@@ -190,8 +190,8 @@ impl Tokenizer {
         Err(error.context("could not pad with the model's tokenizer"))
     }
 
-    /// Pads `encoding` with `[PAD]` to `tokens`. A longer one is left as it is, and so is any if
-    /// the tokenizer has no padding token.
+    /// Pads `encoding` with `[PAD]` to `tokens`. Does nothing if it is longer, or if the tokenizer has
+    /// no padding token.
     pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
         let Some(pad) = self.special.pad else {
             return;
@@ -207,10 +207,10 @@ impl Tokenizer {
     }
 }
 
-/// Runs `work` of the tokenizers crate, which panics on some file contents: a panic in it prints
-/// nothing and becomes an error.
+/// Runs `work` of the tokenizers crate, which panics on some file contents; a panic prints nothing
+/// and becomes an error.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let failed = || Err(anyhow!("the tokenizer failed on what the file holds"));
+    let failed = || Err(anyhow!("the tokenizer failed on the content of the file"));
     guard::guarded(work).unwrap_or_else(failed)
 }
 

@@ -1,21 +1,19 @@
-//! One segment of a record before the template: the tokens that are kept, and the count of all.
+//! One segment before the template: the tokens that are kept, and the number of all.
 
 use tokenizers::{InputSequence, Tokenizer};
 
-use super::cuts::{Cuts, PIECE_BYTES, Piece};
+use super::text_splitter::{PIECE_BYTES, TextPiece, TextSplitter};
 use super::{Detail, guarded};
 
-/// Which tokens of a text are kept.
+/// Which tokens of a text remain.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Keep {
-    /// How many at most.
+pub(super) struct Truncation {
     pub(super) tokens: usize,
-    /// Whether they are the last ones.
+    /// Whether the last ones remain, not the first.
     pub(super) last: bool,
 }
 
-impl Keep {
-    /// The same for `tokens` fewer.
+impl Truncation {
     pub(super) fn less(self, tokens: usize) -> Self {
         Self {
             tokens: self.tokens.saturating_sub(tokens),
@@ -32,25 +30,23 @@ pub(super) struct EncodedSegment {
     pub(super) offsets: Vec<(u32, u32)>,
     /// Empty without [`Detail::offsets`].
     pub(super) words: Vec<Option<u32>>,
-    /// Tokens of the whole text, kept or not.
+    /// Tokens of the whole text.
     pub(super) total: usize,
 }
 
-/// How texts are encoded.
 #[derive(Clone, Copy)]
 pub(super) struct SegmentEncoder<'a> {
     pub(super) inner: &'a Tokenizer,
-    pub(super) cuts: &'a Cuts,
-    pub(super) keep: Keep,
+    pub(super) splitter: &'a TextSplitter,
+    pub(super) truncation: Truncation,
     pub(super) detail: Detail,
 }
 
 impl SegmentEncoder<'_> {
-    /// The tokens of `text` to keep and the number of all.
     pub(super) fn encode(self, text: &str) -> anyhow::Result<EncodedSegment> {
         let mut segment = EncodedSegment::default();
-        let mut start = Start::default();
-        for piece in self.cuts.pieces(text) {
+        let mut start = PieceStart::default();
+        for piece in self.splitter.pieces(text) {
             let input = InputSequence::from(piece.text.as_ref());
             if self.extend(&mut segment, input, Some(&piece), &mut start)? {
                 start.character += piece.characters();
@@ -59,7 +55,7 @@ impl SegmentEncoder<'_> {
         Ok(segment)
     }
 
-    /// The same for words that are given one by one; offsets are characters of each word.
+    /// Encodes words that are already split; offsets are characters of each word.
     pub(super) fn encode_words(self, words: &[String]) -> anyhow::Result<EncodedSegment> {
         let mut segment = EncodedSegment::default();
         let mut rest = words;
@@ -71,7 +67,7 @@ impl SegmentEncoder<'_> {
                 fits
             });
             let (some, after) = rest.split_at(fits.count());
-            let mut start = Start {
+            let mut start = PieceStart {
                 character: 0,
                 word: (words.len() - rest.len()) as u32,
             };
@@ -81,18 +77,18 @@ impl SegmentEncoder<'_> {
         Ok(segment)
     }
 
-    /// Appends the tokens of `input`; true if their offsets were kept too.
+    /// Appends the tokens of `input`; returns whether their offsets were needed.
     fn extend(
         self,
         segment: &mut EncodedSegment,
         input: InputSequence,
-        piece: Option<&Piece>,
-        start: &mut Start,
+        piece: Option<&TextPiece>,
+        start: &mut PieceStart,
     ) -> anyhow::Result<bool> {
-        let wanted = if self.keep.last {
+        let wanted = if self.truncation.last {
             usize::MAX
         } else {
-            self.keep.tokens.saturating_sub(segment.ids.len())
+            self.truncation.tokens.saturating_sub(segment.ids.len())
         };
         let with_offsets = self.detail.offsets && wanted > 0;
         let encoding = guarded(|| {
@@ -108,8 +104,8 @@ impl SegmentEncoder<'_> {
         if with_offsets {
             segment.extend_offsets(&encoding, wanted, piece, start);
         }
-        if self.keep.last && segment.ids.len() / 2 > self.keep.tokens {
-            segment.truncate(self.keep);
+        if self.truncation.last && segment.ids.len() / 2 > self.truncation.tokens {
+            segment.truncate(self.truncation);
         }
         Ok(with_offsets)
     }
@@ -120,8 +116,8 @@ impl EncodedSegment {
         &mut self,
         encoding: &tokenizers::Encoding,
         wanted: usize,
-        piece: Option<&Piece>,
-        start: &mut Start,
+        piece: Option<&TextPiece>,
+        start: &mut PieceStart,
     ) {
         let place = |character: usize| {
             let character = character as u32;
@@ -137,25 +133,23 @@ impl EncodedSegment {
         start.word += words.iter().flatten().max().map_or(0, |last| last + 1);
     }
 
-    /// Keeps `keep` of the tokens.
-    pub(super) fn truncate(&mut self, keep: Keep) {
-        truncate(&mut self.ids, keep);
-        truncate(&mut self.offsets, keep);
-        truncate(&mut self.words, keep);
+    pub(super) fn truncate(&mut self, truncation: Truncation) {
+        truncate(&mut self.ids, truncation);
+        truncate(&mut self.offsets, truncation);
+        truncate(&mut self.words, truncation);
     }
 }
 
-fn truncate<T>(list: &mut Vec<T>, keep: Keep) {
-    if keep.last {
-        list.drain(..list.len().saturating_sub(keep.tokens));
+fn truncate<T>(list: &mut Vec<T>, truncation: Truncation) {
+    if truncation.last {
+        list.drain(..list.len().saturating_sub(truncation.tokens));
     } else {
-        list.truncate(keep.tokens);
+        list.truncate(truncation.tokens);
     }
 }
 
-/// Where the next piece starts.
 #[derive(Default)]
-struct Start {
+struct PieceStart {
     character: u32,
     word: u32,
 }

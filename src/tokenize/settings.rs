@@ -1,17 +1,16 @@
-//! What `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say, merged as
+//! `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, merged as
 //! `AutoTokenizer` merges them.
 //!
 //! Source: `PreTrainedTokenizerBase._from_pretrained` and `TokenizersBackend.__init__` in
-//! transformers 5.23; the order of the steps is theirs, because later steps see earlier ones.
+//! transformers 5.23, in the same order, because each step depends on the ones before.
 
 use anyhow::{Context, bail};
-use indexmap::IndexMap;
 use tokenizers::AddedToken;
 use tokenizers::normalizers::BertNormalizer;
 
 use super::added::TokensToAdd;
 use super::class::Class;
-use super::json::{Entries, Json, TokenEntry};
+use super::json::{Entries, Json, TokenEntry, flag, take_object};
 use super::listed::{NAMED, legacy_tokens, listed_tokens};
 use super::tokenizer_json::TokenizerJson;
 
@@ -24,37 +23,33 @@ const BERT_TOKENS: [(&str, &str); 5] = [
     ("mask_token", "[MASK]"),
 ];
 
-/// Keys that would replace parts of the tokenizer by something that is not in its files.
+/// Keys that would replace parts of the tokenizer with something that is not in its files.
 const UNSUPPORTED: [&str; 4] = ["vocab", "init_inputs", "gguf_file", "post_processor"];
 
-/// The content of the files beside `tokenizer.json`; a missing file has none.
+/// The files next to `tokenizer.json`; `None` if missing.
 #[derive(Default)]
 pub(super) struct ConfigFiles {
-    /// `tokenizer_config.json`.
     pub(super) tokenizer_config: Option<Entries>,
-    /// `special_tokens_map.json`.
     pub(super) special_tokens_map: Option<Entries>,
-    /// `added_tokens.json`.
     pub(super) added_tokens: Option<Entries>,
 }
 
 /// How a text becomes tokens, apart from the vocabulary.
 #[derive(Debug)]
 pub(super) struct TokenizerSettings {
-    /// What `BertTokenizer` makes of `do_lower_case`, `strip_accents` and
-    /// `tokenize_chinese_chars`.
+    /// `BertTokenizer`'s, from `do_lower_case`, `strip_accents` and `tokenize_chinese_chars`.
     pub(super) normalizer: BertNormalizer,
     /// The named special tokens that the model has.
     named: Entries,
     /// To be added to the vocabulary, in this order.
     pub(super) added: Vec<AddedToken>,
-    /// Whether a text that is too long loses its beginning, not its end.
+    /// Whether truncation drops the start of a text, not its end.
     pub(super) truncates_left: bool,
-    /// Whether padding stands before the text.
+    /// Whether padding precedes the text.
     pub(super) pads_left: bool,
-    /// Whether special tokens in a text are read as ordinary characters.
+    /// Whether special tokens in a text are treated as ordinary text.
     pub(super) split_special_tokens: bool,
-    /// The type of a pair's second segment: 1, or 0 if the model gets no types.
+    /// The type of a pair's second segment: 1, or 0 if the model takes no types.
     pub(super) second_type: u32,
 }
 
@@ -62,7 +57,7 @@ impl TokenizerSettings {
     /// Merges `files` for a tokenizer of `class`; `json` is its `tokenizer.json`, if it has one.
     ///
     /// # Errors
-    /// A value that transformers refuses, or that it uses in a way this program does not.
+    /// A value that transformers refuses, or that this program does not support.
     pub(super) fn merge(
         files: ConfigFiles,
         class: Class,
@@ -110,7 +105,7 @@ impl TokenizerSettings {
                 of_json(|it| &it.truncation_side),
             )?,
             pads_left: is_left(&config, "padding_side", of_json(|it| &it.padding_side))?,
-            split_special_tokens: config.flag("split_special_tokens")?.unwrap_or(false),
+            split_special_tokens: flag(&config, "split_special_tokens")?.unwrap_or(false),
             second_type: u32::from(has_token_type_ids(&config, class)?),
             named,
             added,
@@ -135,13 +130,13 @@ fn collect_extra_tokens(config: &mut Entries) {
     let own = config.extract_if(.., |key, value| {
         is_own_token(key) && matches!(value, Json::Text(_))
     });
-    let mut own: IndexMap<String, Json> = own.collect();
-    if let Some(tokens) = config.take_object("extra_special_tokens") {
-        own.extend(tokens.into_entries());
+    let mut own: Entries = own.collect();
+    if let Some(tokens) = take_object(config, "extra_special_tokens") {
+        own.extend(tokens);
     }
     if !own.is_empty() {
         let key = "model_specific_special_tokens".to_owned();
-        config.insert(key, Json::Object(own.into()));
+        config.insert(key, Json::Object(own));
     }
 }
 
@@ -151,12 +146,11 @@ fn is_own_token(key: &str) -> bool {
 }
 
 fn into_tokens(entries: Entries) -> anyhow::Result<Entries> {
-    let entries = entries.into_entries().into_iter();
-    let tokens = entries.map(|(key, value)| {
+    let tokens = entries.into_iter().map(|(key, value)| {
         let value = into_token(value).with_context(|| format!("`{key}`"))?;
         Ok((key, value))
     });
-    Ok(tokens.collect::<anyhow::Result<IndexMap<_, _>>>()?.into())
+    tokens.collect()
 }
 
 /// Turns each object that says so into a token, at any depth.
@@ -188,14 +182,14 @@ fn named_tokens(
         let value = value.or_else(|| default_token(key, class, json));
         named.insert(key.to_owned(), value.unwrap_or(Json::Null));
     }
-    for (key, value) in config.iter() {
+    for (key, value) in config {
         if is_own_token(key) && value.token_text().is_some() {
             named.insert(key.clone(), value.clone());
         }
     }
     match config.get("model_specific_special_tokens") {
         None | Some(Json::Null) => {}
-        Some(Json::Object(own)) => named.extend(own.clone().into_entries()),
+        Some(Json::Object(own)) => named.extend(own.clone()),
         Some(other) => bail!("`model_specific_special_tokens` is {}", other.kind()),
     }
     Ok(named)
@@ -225,16 +219,16 @@ fn extra_tokens(config: &Entries) -> anyhow::Result<&[Json]> {
 }
 
 fn bert_normalizer(config: &Entries) -> anyhow::Result<BertNormalizer> {
-    let flag = |key| Ok::<_, anyhow::Error>(config.flag(key)?.unwrap_or(true));
+    let or_true = |key| Ok::<_, anyhow::Error>(flag(config, key)?.unwrap_or(true));
     let strip_accents = match config.get("strip_accents") {
         Some(Json::Null) => None,
-        _ => config.flag("strip_accents")?,
+        _ => flag(config, "strip_accents")?,
     };
     Ok(BertNormalizer::new(
         true,
-        flag("tokenize_chinese_chars")?,
+        or_true("tokenize_chinese_chars")?,
         strip_accents,
-        flag("do_lower_case")?,
+        or_true("do_lower_case")?,
     ))
 }
 

@@ -5,27 +5,26 @@
 use anyhow::{anyhow, bail, ensure};
 use tokenizers::Token;
 
-use super::segment::{EncodedSegment, Keep};
+use super::segment::{EncodedSegment, Truncation};
 use super::{Encoding, SPECIAL_TOKENS};
 
-/// The ids of the special tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpecialTokens {
     pub(super) cls: u32,
     pub(super) sep: u32,
-    /// None if the model has no padding token, or no word embedding for it.
+    /// `None` if the model has no padding token, or no word embedding for it.
     pub(super) pad: Option<u32>,
     pub(super) unknown: u32,
-    /// The type of the second segment: 1, or 0 if the model gets no types.
+    /// 1, or 0 if the model takes no token types.
     pub(super) second_type: u32,
 }
 
 impl SpecialTokens {
-    /// The ids of `[CLS]` and `[SEP]` in the post-processor of `inner`. With `types` it must also
-    /// give the segments the types 0 and 1.
+    /// The ids of `[CLS]` and `[SEP]` in the post-processor of `inner`. If `types` is true, it must
+    /// also give the segments the types 0 and 1.
     ///
     /// # Errors
-    /// It does not make `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
+    /// Its output is not `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
     pub(super) fn of_template(
         inner: &tokenizers::Tokenizer,
         types: bool,
@@ -41,11 +40,11 @@ impl SpecialTokens {
         let single = processed(None)?;
         let pair = processed(Some(one(SECOND)))?;
         let &[cls, FIRST, sep] = single.get_ids() else {
-            bail!("its post_processor does not make `[CLS] a [SEP]` of a text");
+            bail!("its post_processor does not turn a text into `[CLS] a [SEP]`");
         };
         ensure!(
             pair.get_ids() == [cls, FIRST, sep, SECOND, sep],
-            "its post_processor does not make `[CLS] a [SEP] b [SEP]` of a pair"
+            "its post_processor does not turn a pair into `[CLS] a [SEP] b [SEP]`"
         );
         ensure!(
             !types || (single.get_type_ids() == [0; 3] && pair.get_type_ids() == [0, 0, 0, 1, 1]),
@@ -54,15 +53,15 @@ impl SpecialTokens {
         Ok([cls, sep])
     }
 
-    /// The record of one or two segments, cut to `keep`.
+    /// The encoding of one or two segments.
     pub(super) fn assemble(
         self,
         mut first: EncodedSegment,
         mut second: Option<EncodedSegment>,
-        keep: Keep,
+        truncation: Truncation,
     ) -> Encoding {
         let total = first.total + second.as_ref().map_or(0, |segment| segment.total);
-        truncate(&mut first, second.as_mut(), keep);
+        truncate(&mut first, second.as_mut(), truncation);
         let ids = || {
             first
                 .ids
@@ -98,8 +97,7 @@ impl Encoding {
         self.word_ids.push(None);
     }
 
-    /// Takes the lists of `segment` one after the other, so that only a part of a long text is held
-    /// twice.
+    /// Moves the lists of `segment` one by one, so that only one of them is in memory twice.
     fn push_segment(&mut self, segment: EncodedSegment, token_type_id: u32) {
         let EncodedSegment {
             ids,
@@ -115,7 +113,7 @@ impl Encoding {
         self.special_tokens_mask.resize(self.input_ids.len(), false);
     }
 
-    /// Offsets stand for every token or for none.
+    /// Offsets are kept for every token or for none.
     fn finish(mut self) -> Self {
         self.attended = self.input_ids.len();
         if self.offset_mapping.len() != self.attended {
@@ -126,7 +124,7 @@ impl Encoding {
     }
 }
 
-/// Appends `more` to `list`; a long `more` after a short `list` is moved, not copied.
+/// Appends `more` to `list`; if `more` is longer, it is moved and `list` is copied.
 fn append<T: Copy>(list: &mut Vec<T>, mut more: Vec<T>) {
     if list.len() < more.len() {
         more.splice(0..0, list.iter().copied());
@@ -136,24 +134,28 @@ fn append<T: Copy>(list: &mut Vec<T>, mut more: Vec<T>) {
     }
 }
 
-/// Cuts the segments so that they and the special tokens make `keep.tokens` tokens at most.
-fn truncate(first: &mut EncodedSegment, second: Option<&mut EncodedSegment>, keep: Keep) {
+/// Truncates the segments so that, with the special tokens, they have at most `truncation.tokens`.
+fn truncate(
+    first: &mut EncodedSegment,
+    second: Option<&mut EncodedSegment>,
+    truncation: Truncation,
+) {
     let Some(second) = second else {
-        return first.truncate(keep.less(SPECIAL_TOKENS));
+        return first.truncate(truncation.less(SPECIAL_TOKENS));
     };
-    let budget = keep.less(SPECIAL_TOKENS + 1).tokens;
+    let budget = truncation.less(SPECIAL_TOKENS + 1).tokens;
     let (first_tokens, second_tokens) = longest_first(first.total, second.total, budget);
-    first.truncate(Keep {
+    first.truncate(Truncation {
         tokens: first_tokens,
-        ..keep
+        ..truncation
     });
-    second.truncate(Keep {
+    second.truncate(Truncation {
         tokens: second_tokens,
-        ..keep
+        ..truncation
     });
 }
 
-/// The tokens that remain of two segments when the longer one is cut first, down to `budget`.
+/// The tokens left of two segments when the longer one is truncated first, down to `budget`.
 fn longest_first(first: usize, second: usize, budget: usize) -> (usize, usize) {
     if first + second <= budget {
         return (first, second);

@@ -1,5 +1,5 @@
-//! `tokenizer.json`, read part by part: the parts are checked before the tokenizers crate builds
-//! them, because it panics on some values and works without bound on others.
+//! `tokenizer.json`, read part by part: each part is checked before the tokenizers crate builds it,
+//! because the crate panics on some values and takes unbounded time for others.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use anyhow::{Context, bail, ensure};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Json, TokenEntry};
+use super::json::{Json, TokenEntry, text};
 
-/// Tokens and their numbers, in the file's order.
+/// Tokens and their ids, in the file's order.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary(pub(super) Vec<(String, u32)>);
 
@@ -24,18 +24,17 @@ pub(super) struct Model {
     pub(super) max_input_chars_per_word: Option<u64>,
 }
 
-/// The parts of a `tokenizer.json`.
 #[derive(Debug)]
 pub(super) struct TokenizerJson {
     pub(super) model: Model,
-    /// Each with the number that the file gives it.
+    /// Each with its id in the file.
     pub(super) added_tokens: Vec<(i64, TokenEntry)>,
     pub(super) normalizer: serde_json::Value,
     pub(super) pre_tokenizer: serde_json::Value,
     pub(super) post_processor: serde_json::Value,
-    /// From its truncation; nothing else of that is used.
+    /// The only part of `truncation` that is used.
     pub(super) truncation_side: Option<String>,
-    /// From its padding; nothing else of that is used.
+    /// With `pad_token`, the only part of `padding` that is used.
     pub(super) padding_side: Option<String>,
     pub(super) pad_token: Option<String>,
 }
@@ -70,7 +69,7 @@ impl TokenizerJson {
         let added_tokens = parts.added_tokens.iter().map(added_token);
         let added_tokens: anyhow::Result<_> = added_tokens.collect();
         let part = |part: &Option<Json>, key: &str| match part {
-            Some(Json::Object(part)) => Ok(part.text(key)?.map(str::to_owned)),
+            Some(Json::Object(part)) => Ok(text(part, key)?.map(str::to_owned)),
             _ => Ok::<_, anyhow::Error>(None),
         };
         let side = |side: Option<String>| side.map(|side| side.to_lowercase());
@@ -95,7 +94,7 @@ fn added_token(value: &Json) -> anyhow::Result<(i64, TokenEntry)> {
         Some(&Json::Number(id)) if id >= 0.0 && id.fract() == 0.0 => {
             Ok((id as i64, TokenEntry::parse(entries)?))
         }
-        _ => bail!("a token has no number as `id`"),
+        _ => bail!("a token has no integer `id`"),
     }
 }
 
@@ -105,14 +104,14 @@ impl Model {
         let kind = match &model {
             Ok(model) => model.kind.clone(),
             Err(_) => match serde_json::from_str(raw.get()) {
-                Ok(Json::Object(model)) => model.text("type")?.map(str::to_owned),
+                Ok(Json::Object(model)) => text(&model, "type")?.map(str::to_owned),
                 _ => None,
             },
         };
         let kind = kind.as_deref().unwrap_or("WordPiece");
         ensure!(
             kind == "WordPiece",
-            "its model is {kind}: only WordPiece is BERT's"
+            "its model is {kind}, supported is only WordPiece"
         );
         model.context("its model is not valid")
     }
@@ -130,7 +129,7 @@ impl<'de> Visitor<'de> for VocabularyVisitor {
     type Value = Vocabulary;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of tokens and their numbers")
+        formatter.write_str("an object of tokens and their ids")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {

@@ -1,26 +1,26 @@
-//! Splits a text that has too many tokens into overlapping windows, and decides which rows the
-//! record takes from each.
+//! Splits a text of too many tokens into overlapping windows, and decides which rows of each window
+//! the record takes.
 //!
-//! The windows are those that transformers gives with `return_overflowing_tokens` and `stride`:
-//! each begins `stride` tokens before the previous one ends, and the last one ends with the text.
+//! The windows are those of transformers' `return_overflowing_tokens` and `stride`: each starts
+//! `stride` tokens before the previous one ends, and the last one ends with the text.
 
 use std::ops::Range;
 
 use super::{Encoding, SPECIAL_TOKENS};
 
-/// What the encoder takes of one text at once: all of it, or a stretch between its own `[CLS]` and
-/// `[SEP]`.
+/// The part of a text that the encoder takes at once: all of it, or consecutive tokens between
+/// `[CLS]` and `[SEP]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// The record's rows that the window covers; its first and last row hold `[CLS]` and `[SEP]`
+    /// The record's rows that the window covers. Its own first and last rows are `[CLS]` and `[SEP]`,
     /// whatever the record has there.
     pub rows: Range<usize>,
-    /// Those of [`Window::rows`] that the record takes from this window.
+    /// The part of [`Window::rows`] that the record takes from this window.
     pub kept: Range<usize>,
 }
 
 impl Window {
-    /// Whether the text begins in this window.
+    /// Whether the text starts in this window.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.kept.start == 0
@@ -32,7 +32,7 @@ impl Encoding {
     /// `stride`. A text that fits is one window.
     ///
     /// Every row is kept from exactly one window: the one in which it is furthest from the nearer
-    /// edge, or the earlier one if two are equal. So neighbours are divided in the middle of what
+    /// edge, or the earlier one if two are equal. So two windows are divided in the middle of what
     /// they share.
     ///
     /// A text that does not fit needs `max_length` > `stride` + 2 and must not be padded.
@@ -59,7 +59,7 @@ impl Encoding {
         })
     }
 
-    /// The ids of `window`, between the text's own `[CLS]` and `[SEP]`.
+    /// The ids of `window`, between `[CLS]` and `[SEP]`.
     #[must_use]
     pub fn window_ids(&self, window: &Window) -> Vec<u32> {
         let mut ids = self.input_ids[window.rows.clone()].to_vec();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_fits_is_one_window_of_its_own_ids() {
+    fn a_text_that_fits_is_one_window_with_its_ids() {
         let encoding = encoding(8);
         let windows: Vec<_> = encoding.windows(8, 2).collect();
         let whole = Window {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_stands_between_cls_and_sep() {
+    fn a_window_is_enclosed_in_cls_and_sep() {
         let encoding = encoding(12);
         let windows = encoding.windows(6, 1);
         let ids: Vec<_> = windows.map(|window| encoding.window_ids(&window)).collect();

@@ -1,14 +1,14 @@
-//! The words of a text: which tokens make up a word, and where it stands in the text.
+//! The words of a text: which tokens make up a word, and where it is in the text.
 //!
 //! The words are transformers' `word_ids` of the fast `BertTokenizer`.
 //!
-//! - A word's tokens stand side by side in a record, so it is a range of rows.
-//! - Running text parts at white space and punctuation: `don't` is three words. The span of a word
-//!   reaches from its first token's start to its last token's end, as in `word_to_chars`.
-//! - Words of the input's own list are repeated as they were given. Their spans count in the list
-//!   joined by one space.
-//! - A word without tokens is left out: an empty one, or one that was dropped. A word that was cut
-//!   counts with the tokens that are left, and in running text with their text and span.
+//! - The tokens of a word are adjacent in a record, so a word is a range of rows.
+//! - Running text is split at white space and punctuation: `don't` is three words. The span of a word
+//!   is from its first token's start to its last token's end, as in `word_to_chars`.
+//! - The words of a list in the input are repeated as they were given. Their spans are in the list
+//!   joined by single spaces.
+//! - A word without tokens is left out: it is empty or was dropped. A truncated word has the tokens
+//!   that are left and, in running text, their text and span.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ use crate::input::{Segment, Text};
 /// One word of a text, as JSON prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct WordSpan {
-    /// The word as it stands in the text.
+    /// The word as in the text.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.
     pub span: (u32, u32),
@@ -75,7 +75,6 @@ pub(crate) fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, 
         })
 }
 
-/// Finds the words of the first segment.
 enum Finder<'a> {
     Text(RunningText<'a>),
     Words(WordList<'a>),
@@ -97,7 +96,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// A text whose characters can be found by number.
+/// A text whose characters can be found by index.
 struct RunningText<'a> {
     text: &'a str,
     /// The byte at which each character starts, and the end.
@@ -111,7 +110,7 @@ impl<'a> RunningText<'a> {
         Self { text, bytes }
     }
 
-    /// Text and span of the word whose tokens have `offsets`.
+    /// The text and span of the word whose tokens have `offsets`.
     fn find(&self, offsets: &[(u32, u32)]) -> (String, (u32, u32)) {
         let start = offsets.first().map_or(0, |&(start, _)| start);
         let end = offsets.last().map_or(start, |&(_, end)| end);
@@ -123,7 +122,7 @@ impl<'a> RunningText<'a> {
 /// A list of words, read from the first to the last.
 struct WordList<'a> {
     words: &'a [String],
-    /// Number of the current word.
+    /// The index of the current word.
     number: usize,
     /// Its first character in the words joined by one space.
     character: usize,
@@ -138,7 +137,7 @@ impl<'a> WordList<'a> {
         }
     }
 
-    /// Text and span of word `number`, which must not come before the last one asked for.
+    /// The text and span of word `number`, which must not precede the previous one.
     fn find(&mut self, number: usize) -> (String, (u32, u32)) {
         let passed = &self.words[self.number..number];
         self.character += passed

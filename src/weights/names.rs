@@ -25,13 +25,14 @@ use ConfigSize::{Hidden, Intermediate, Positions, Types, Vocab};
 
 impl ConfigSize {
     /// Its key in `config.json`.
-    pub(super) fn key(self) -> &'static str {
+    pub(super) fn key(self, config: &Config) -> &'static str {
+        let keys = config.model_type.keys();
         match self {
-            Vocab => "vocab_size",
-            Positions => "max_position_embeddings",
-            Types => "type_vocab_size",
-            Hidden => "hidden_size",
-            Intermediate => "intermediate_size",
+            Vocab => keys.vocab_size.0,
+            Positions => keys.max_position_embeddings.0,
+            Types => keys.type_vocab_size.0,
+            Hidden => keys.hidden_size.0,
+            Intermediate => keys.intermediate_size.0,
         }
     }
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::stored_tensor::{PlacedTensor, StoredTensors, shape_text, stored};
 use crate::checkpoint::directory::{map, open as open_file, refuse_disguised, unreadable};
-use crate::checkpoint::json::JsonObject;
+use crate::checkpoint::json::{JsonObject, unique_keys};
 use crate::error::{self, Classify, Kind};
 
 /// Bytes before the header: its size as a little-endian u64.
@@ -31,7 +31,7 @@ struct Header {
     /// Notes of the file's writer; only their types are checked.
     #[serde(rename = "__metadata__")]
     _metadata: Option<HashMap<String, String>>,
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "unique_keys")]
     tensors: JsonObject<TensorInfo>,
 }
 
@@ -88,10 +88,10 @@ fn read_header(
     let mut header = vec![0; header_bytes as usize];
     file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)
         .context("it could not be read")?;
-    let parsed = serde_json::from_slice(&header).map_err(anyhow::Error::from);
-    let tensors = parsed.and_then(|header: Header| header.tensors.unique());
-    let tensors = tensors.context("its header is not that of safetensors")?;
-    Ok((PREAMBLE_BYTES + header.len(), tensors.into_iter().collect()))
+    let parsed: Header =
+        serde_json::from_slice(&header).context("its header is not that of safetensors")?;
+    let tensors = parsed.tensors.into_iter().collect();
+    Ok((PREAMBLE_BYTES + header.len(), tensors))
 }
 
 /// Refuses tensors that overlap, leave gaps, do not have the size of their shapes, or do not end with

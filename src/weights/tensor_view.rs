@@ -1,5 +1,4 @@
-//! A tensor in a mapped file: its type, its shape and its bytes; copied only when converted to
-//! another type.
+//! A tensor in a mapped file: its type, shape and bytes; copied only to convert it to another type.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,7 +10,7 @@ use memmap2::Mmap;
 
 use super::half_precision::{narrow, widen};
 
-/// The number types of weights that this program computes with.
+/// The types of weights that this program computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     /// IEEE 754 single precision, 4 bytes.
@@ -23,7 +22,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one number.
+    /// Bytes of one element.
     #[must_use]
     pub fn size_bytes(self) -> usize {
         match self {
@@ -44,31 +43,28 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// Where a tensor's bytes are.
 #[derive(Debug, Clone)]
 enum Data {
-    /// In the file.
     Mapped(Arc<Mmap>),
-    /// In memory, because the file has them in another form.
+    /// The file has the tensor in another form.
     Copied(Arc<Vec<u8>>),
 }
 
 /// A tensor in a mapped file; row-major, little-endian. Cheap to clone: the mapping is shared.
 ///
-/// The numbers are as the file has them: NaN and infinity are not looked for, because that would
-/// read every page of the file at each start. They show in the outputs, which are checked.
+/// It may hold NaN or infinity: looking for them would read every page of the file at each start.
+/// They show in the outputs, which are checked.
 #[derive(Debug, Clone)]
 pub struct TensorView {
     dtype: Dtype,
     shape: Vec<usize>,
     data: Data,
-    /// Bytes of `data`; as many as `dtype` and `shape` ask for, inside it.
+    /// The bytes of `data` that are the tensor's, as many as `dtype` and `shape` need.
     range: Range<usize>,
 }
 
 impl TensorView {
-    /// The tensor that begins at byte `start` of `mapping`; the file's own check has made sure that
-    /// it fits.
+    /// The tensor that starts at byte `start` of `mapping`; the caller has checked that it fits.
     pub(super) fn new(dtype: Dtype, shape: Vec<usize>, mapping: Arc<Mmap>, start: usize) -> Self {
         let size_bytes = shape.iter().product::<usize>() * dtype.size_bytes();
         Self {
@@ -79,7 +75,6 @@ impl TensorView {
         }
     }
 
-    /// The tensor whose numbers are `bytes`.
     pub(super) fn copied(dtype: Dtype, shape: Vec<usize>, bytes: Arc<Vec<u8>>) -> Self {
         Self {
             dtype,
@@ -89,19 +84,19 @@ impl TensorView {
         }
     }
 
-    /// The type of the numbers.
+    /// The type of the elements.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
 
-    /// The dimensions, the slowest first.
+    /// The dimensions, row-major.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The numbers as they lie in the file.
+    /// The elements, little-endian.
     ///
     /// # Shapes
     /// `size_bytes` of the dtype times the product of the shape.
@@ -114,26 +109,26 @@ impl TensorView {
         &all[self.range.clone()]
     }
 
-    /// The same numbers rounded to `dtype`, to nearest, ties to even; the mapped ones themselves if
-    /// they are of this type, or if `dtype` holds them all.
+    /// The tensor rounded to `dtype`, to nearest, ties to even. The tensor itself, without a copy, if
+    /// it has this type or `dtype` holds all its values.
     #[must_use]
     pub fn at_most(&self, dtype: Dtype) -> Self {
         let narrow: fn(&[f32]) -> Vec<u8> = match dtype {
             _ if dtype == self.dtype => return self.clone(),
             Dtype::F32 => return self.clone(),
-            Dtype::F16 => |numbers| narrow(numbers, f16::from_f32, f16::to_le_bytes),
-            Dtype::BF16 => |numbers| narrow(numbers, bf16::from_f32, bf16::to_le_bytes),
+            Dtype::F16 => |values| narrow(values, f16::from_f32, f16::to_le_bytes),
+            Dtype::BF16 => |values| narrow(values, bf16::from_f32, bf16::to_le_bytes),
         };
         let bytes = match self.as_f32() {
-            Some(numbers) => narrow(numbers),
+            Some(values) => narrow(values),
             None => narrow(&self.to_f32()),
         };
         Self::copied(dtype, self.shape.clone(), Arc::new(bytes))
     }
 
-    /// Has the system map the tensor's pages now, in one call instead of a fault for every few.
+    /// Has the system map the tensor's pages in one call instead of a fault for every few.
     ///
-    /// If the system cannot, the pages are mapped as they are touched.
+    /// If the system cannot, each page is mapped when it is touched.
     pub(super) fn populate(&self) {
         #[cfg(target_os = "linux")]
         if let Data::Mapped(mapping) = &self.data {
@@ -142,27 +137,27 @@ impl TensorView {
         }
     }
 
-    /// Gives the tensor's pages back to the system. They count no more as the program's memory; who
-    /// reads the tensor once more has them mapped again.
+    /// Gives the tensor's pages back to the system. They no longer count toward the process's memory;
+    /// the next read maps them in again.
     pub(crate) fn release(&self) {
         #[cfg(target_os = "linux")]
         if let Data::Mapped(mapping) = &self.data {
             let (start, size_bytes) = (self.range.start, self.range.len());
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: mappings are of files and never written to: the pages that come back are the
-            // file's, as those that go are.
+            // SAFETY: the mapping is file-backed and read-only, so a dropped page is re-read from
+            // the file unchanged.
             let _ = unsafe { mapping.unchecked_advise_range(advice, start, size_bytes) };
         }
     }
 
-    /// Whether every number is finite; reads every page of the tensor.
+    /// Whether every value is finite; reads every page of the tensor.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         self.as_f32().map_or_else(|| finite(&self.to_f32()), finite)
     }
 
-    /// Row `row` of a table, or none if it has no such row.
+    /// Row `row` of a table, or `None` if it does not have that many.
     ///
     /// # Shapes
     /// `[rows, width]` → `[width]`
@@ -183,8 +178,8 @@ impl TensorView {
         })
     }
 
-    /// The numbers in place; none unless they are f32 and lie on 4-byte boundaries, which the
-    /// format recommends but does not require.
+    /// The values in place; `None` unless they are f32 at a multiple of 4 bytes, which the format
+    /// recommends but does not require.
     ///
     /// # Shapes
     /// The product of the shape.
@@ -215,11 +210,11 @@ impl TensorView {
             return None;
         }
         // SAFETY: the caller's promise; `align_to` splits off what is not aligned.
-        let (before, numbers, after) = unsafe { self.bytes().align_to::<T>() };
-        (before.is_empty() && after.is_empty()).then_some(numbers)
+        let (before, values, after) = unsafe { self.bytes().align_to::<T>() };
+        (before.is_empty() && after.is_empty()).then_some(values)
     }
 
-    /// The numbers as f32, which holds every f16 and bf16 exactly.
+    /// The values as f32, which represents every f16 and bf16 exactly.
     ///
     /// # Shapes
     /// The product of the shape.
@@ -231,7 +226,7 @@ impl TensorView {
                 .as_chunks()
                 .0
                 .iter()
-                .map(|&number| f32::from_le_bytes(number))
+                .map(|&value| f32::from_le_bytes(value))
                 .collect(),
             Dtype::F16 => widen(bytes, f16::from_le_bytes, |half, wide| {
                 half.convert_to_f32_slice(wide);

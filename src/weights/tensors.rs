@@ -20,7 +20,6 @@ use crate::error::{Classify, Kind, Result};
 /// `LayerNorm.weight` even if the file says `gamma`. Other tensors (`cls.*`, `classifier.*`,
 /// `position_ids`) are ignored.
 pub struct Tensors {
-    /// For messages.
     directory: PathBuf,
     /// The checkpoint's prefix of every name: empty, `bert.` or another.
     prefix: String,
@@ -190,7 +189,7 @@ impl Tensors {
         if !tensor.place.shape.iter().copied().eq(sizes) {
             let keys: Vec<String> = dimensions
                 .iter()
-                .map(|dimension| format!("`{}` {}", dimension.key(), dimension.size(config)))
+                .map(|dimension| format!("`{}` {}", dimension.key(config), dimension.size(config)))
                 .collect();
             let wanted = format!("[{}] of config.json", keys.join(", "));
             bail!(tensor.wrong_shape(name, &wanted));

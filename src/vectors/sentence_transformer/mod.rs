@@ -14,15 +14,15 @@ use crate::error::{Error, Kind, Result};
 /// How the encoder's rows become a sentence vector.
 #[derive(Debug, Clone)]
 pub(crate) struct SentenceTransformer {
-    /// Their vectors stand side by side.
+    /// Their vectors are concatenated.
     pub pooling_modes: Vec<PoolingMode>,
     /// Whether the tokens of a prompt are pooled too.
     pub include_prompt: bool,
     /// What follows the pooling, in order.
     pub layers: Vec<SentenceLayer>,
-    /// What the encoder's own file says.
+    /// `sentence_bert_config.json`.
     pub encoder: EncoderConfig,
-    /// What the model's own file says.
+    /// `config_sentence_transformers.json`.
     pub config: SentenceConfig,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct SentenceTransformer {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct EncoderConfig {
-    /// Longest record in tokens.
+    /// The most tokens of a record.
     pub max_seq_length: Option<usize>,
     /// Whether texts are lowercased before anything else.
     pub do_lower_case: bool,
@@ -43,7 +43,7 @@ pub(crate) struct SentenceConfig {
     /// Prompts that may be put before a text.
     prompts: BTreeMap<String, String>,
     default_prompt_name: Option<String>,
-    /// How many numbers of the vector are kept.
+    /// How many values of the vector are kept.
     pub truncate_dim: Option<usize>,
 }
 
@@ -77,7 +77,7 @@ impl SentenceConfig {
         }
     }
 
-    /// The prompt of the model if the user asks for none.
+    /// The prompt to use if the user gives none.
     #[must_use]
     pub(crate) fn default_prompt(&self) -> Option<String> {
         self.prompts
@@ -86,7 +86,6 @@ impl SentenceConfig {
     }
 }
 
-/// How rows become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoolingMode {
     /// The first row.
@@ -112,18 +111,14 @@ pub(crate) enum SentenceLayer {
     Normalize,
 }
 
-/// A linear layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Dense {
     /// `[out_features, in_features]`
     pub(crate) weight: Vec<f32>,
-    /// `[out_features]`; empty if the layer has none.
+    /// `[out_features]`; empty if the layer has no bias.
     pub(crate) bias: Vec<f32>,
-    /// Width of its input.
     pub(crate) in_features: usize,
-    /// Width of its output.
     pub(crate) out_features: usize,
-    /// What the sums go through.
     pub(crate) activation: DenseActivation,
     /// Whether the input is added to the output.
     pub(crate) use_residual: bool,
@@ -145,7 +140,7 @@ pub(crate) enum DenseActivation {
 }
 
 impl SentenceTransformer {
-    /// Numbers of a sentence vector before it is truncated.
+    /// The width of a sentence vector before truncation.
     #[must_use]
     pub(crate) fn width(&self, hidden: usize) -> usize {
         let pooled = self.pooling_modes.len() * hidden;

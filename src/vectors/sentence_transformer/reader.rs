@@ -1,5 +1,5 @@
-//! Reads the files of a sentence-transformers model beside the encoder: `modules.json` and those
-//! that it names.
+//! Reads `modules.json` of a sentence-transformers model and the files of the modules after the
+//! encoder.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use crate::checkpoint::modules::ListedModule;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::weights;
 
-/// All of these files are small; 4 MiB hold thousands of prompts.
+/// The size limit of each file, enough for thousands of prompts.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// `1_Pooling/config.json`; releases before 6 have a flag for each mode.
+/// `1_Pooling/config.json`; releases before 6 wrote a flag for each mode.
 #[derive(Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 struct PoolingConfig {
@@ -50,7 +50,7 @@ enum Names {
     Many(Vec<String>),
 }
 
-/// The modes by name, in the order of their vectors if there is a flag for each.
+/// The modes by name, in the order of their vectors if each has a flag.
 const POOLING_MODES: [(&str, PoolingMode); 6] = [
     ("cls", PoolingMode::Cls),
     ("max", PoolingMode::Max),
@@ -61,10 +61,10 @@ const POOLING_MODES: [(&str, PoolingMode); 6] = [
 ];
 
 impl PoolingConfig {
-    /// The modes in the order of their vectors; the mean if there is none.
+    /// The modes in the order of their vectors; the mean if none is set.
     ///
     /// # Errors
-    /// A name that is none of them.
+    /// A name is unknown.
     fn modes(&self) -> std::result::Result<Vec<PoolingMode>, String> {
         let flags = [
             self.pooling_mode_cls_token,
@@ -120,26 +120,26 @@ fn yes() -> bool {
 }
 
 impl SentenceConfig {
-    /// That of the model in `directory`; the default if it has no such file.
+    /// Reads the file in `directory`; the default if it is missing.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): the file cannot be used.
+    /// [`Kind::Model`]: the file cannot be used.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
         ModuleReader { directory }.optional(Path::new("config_sentence_transformers.json"))
     }
 }
 
 impl SentenceTransformer {
-    /// Reads the modules of the model in `directory`, whose rows have `hidden` numbers.
+    /// Reads the modules of the model in `directory`, whose rows have `hidden` values.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): there is no `modules.json`, a module is unknown,
-    /// a file is missing or damaged, or the widths of two modules do not fit.
+    /// [`Kind::Model`]: there is no `modules.json`, a module is unknown, a file is missing or damaged,
+    /// or the widths of two modules differ.
     pub(crate) fn read(directory: &Path, hidden: usize) -> Result<Self> {
         let reader = ModuleReader { directory };
         let modules: Vec<ListedModule> = reader.required(Path::new(MODULES))?;
-        let [encoder, pooling, behind @ ..] = &modules[..] else {
-            return Err(reader.refuse("it has no pooling behind the encoder"));
+        let [encoder, pooling, rest @ ..] = &modules[..] else {
+            return Err(reader.refuse("it has no pooling after the encoder"));
         };
         reader.expect(encoder, "Transformer")?;
         reader.expect(pooling, "Pooling")?;
@@ -147,7 +147,7 @@ impl SentenceTransformer {
         let pooling_modes = config.modes().map_err(|cause| reader.refuse(&cause))?;
         let mut width = pooling_modes.len() * hidden;
         let mut layers = Vec::new();
-        for module in behind {
+        for module in rest {
             match reader.kind(module)? {
                 "Normalize" => layers.push(SentenceLayer::Normalize),
                 // It only acts while a model is trained.
@@ -183,7 +183,7 @@ impl ModuleReader<'_> {
         Ok(self.parse(file)?.unwrap_or_default())
     }
 
-    /// The content of `file`, `None` if it is not there.
+    /// The content of `file`; `None` if it is missing.
     fn parse<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>> {
         let Some(content) = read_optional(self.directory, file, MAX_BYTES)? else {
             return Ok(None);
@@ -194,18 +194,18 @@ impl ModuleReader<'_> {
             .kind(Kind::Model)
     }
 
-    /// `name` in the folder of `module`, which must lie in the model's directory.
+    /// `name` in the folder of `module`, which must be in the model's directory.
     fn file(&self, module: &ListedModule, name: &str) -> Result<PathBuf> {
         let path = &module.path;
         if is_plain_name(path) {
             return Ok(Path::new(path).join(name));
         }
         Err(self.refuse(&format!(
-            "the path `{path}` is no folder in the model's directory"
+            "the path `{path}` is not a folder in the model's directory"
         )))
     }
 
-    /// The class of `module` without the package that it lies in.
+    /// The class of `module` without its package.
     fn kind<'a>(&self, module: &'a ListedModule) -> Result<&'a str> {
         if module.class.starts_with("sentence_transformers.") {
             return Ok(module.class());
@@ -239,13 +239,13 @@ impl ModuleReader<'_> {
         };
         if !sentence(&config.module_input_name) || !sentence(&config.module_output_name) {
             return Err(self.refuse(&format!(
-                "`{}` works on something else than `sentence_embedding`",
+                "`{}` does not work on `sentence_embedding`",
                 module.path
             )));
         }
         if config.use_residual && in_features != out_features {
             return Err(self.refuse(&format!(
-                "`{}` has a residual with weights of its own, which is not supported",
+                "`{}` has a residual with weights, which is not supported",
                 module.path
             )));
         }

@@ -34,7 +34,6 @@ impl<'a> Pickle<'a> {
 #[derive(Default)]
 struct Machine<'a> {
     bytes: &'a [u8],
-    /// The next byte to read.
     position: usize,
     values: Vec<PickleValue<'a>>,
     stack: Vec<ValueId>,

@@ -104,7 +104,7 @@ fn a_text_with_a_token_beyond_the_embeddings_is_an_error_of_its_own() {
     let model = place.path().join("model");
     fs::write(model.join("added_tokens.json"), added.to_string()).expect("written");
     let (code, stdout, stderr) = place.run(&["she", "<e1> is <e2>", "is", "--fields", "index"]);
-    let message = "its token `<e1>` is number 163, but there are 163 word embeddings";
+    let message = "its token `<e1>` has id 163, but there are only 163 word embeddings";
     let words = format!("warning: 1 of 3 texts are errors, the first: text 1: {message}\n");
     assert_eq!((code, stderr), (9, words));
     let expected = [

@@ -1,6 +1,6 @@
 //! Checkpoints that must be taken, in every spelling that Hugging Face's files have.
 
-use bert_embed::checkpoint::{Config, HiddenAct};
+use bert_embed::checkpoint::{Config, HiddenAct, ModelType};
 use bert_embed::weights::Dtype;
 use serde_json::json;
 
@@ -14,6 +14,7 @@ fn missing_keys_have_the_defaults_of_bert_config() {
     std::fs::write(directory.path().join("config.json"), "{}").expect("written");
     let config = Config::read(directory.path()).expect("a config");
     let expected = Config {
+        model_type: ModelType::Bert,
         vocab_size: 30522,
         hidden_size: 768,
         num_hidden_layers: 12,

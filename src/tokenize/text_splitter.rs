@@ -1,8 +1,8 @@
-//! Cuts a long text into pieces that together give the same tokens as the whole text.
+//! Splits a long text into pieces that together give the same tokens as the whole text.
 //!
 //! The tokenizers crate needs some 60 bytes for each byte of a text, so a line of 16 MiB would take
-//! 1 GB. `WordPiece` never looks beyond a word; what could reach across a cut is an added token,
-//! and a cut keeps clear of those.
+//! 1 GB. `WordPiece` never looks beyond a word; only an added token could reach across a split, so a
+//! text is not split where one could be.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,23 +14,23 @@ use super::added::{MAX_TOKEN_BYTES, Pattern};
 /// Texts up to this many bytes are encoded whole; longer ones in pieces of about this size.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
 
-/// Kept at each end of a word of more than [`PIECE_BYTES`] letters: more characters than a known
-/// word can have, and more bytes than an added token can have.
+/// What is kept at each end of a word of more than [`PIECE_BYTES`] letters: more characters than a
+/// word of the vocabulary can have, and more bytes than an added token.
 const KEPT_BYTES: usize = 4 * MAX_TOKEN_BYTES;
 
-/// The places at which a text may be cut for one tokenizer.
+/// Where one tokenizer's texts may be split.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cuts {
-    places: Places,
-    /// Neighbouring characters of added tokens, in lower case; no cut goes between them.
+pub(super) struct TextSplitter {
+    places: SplitPlaces,
+    /// Adjacent characters of added tokens, in lower case, which must stay together.
     pairs: HashSet<(char, char)>,
     /// Whether the middle of a very long word may be left out.
     shortens_words: bool,
 }
 
-/// Characters before which a cut may go.
+/// Characters before which a text may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Places {
+enum SplitPlaces {
     Nowhere,
     WhiteSpace,
     /// Also ASCII punctuation.
@@ -39,30 +39,30 @@ enum Places {
     Ideographs,
 }
 
-impl Cuts {
-    /// The cuts that leave the added tokens of `inner` whole; `patterns` says what they match.
+impl TextSplitter {
+    /// `patterns` are what the added tokens of `inner` match.
     pub(super) fn new(inner: &tokenizers::Tokenizer, patterns: &[Pattern]) -> Self {
         let places = places(inner);
-        let mut cuts = Self {
+        let mut splitter = Self {
             places,
             pairs: HashSet::new(),
-            shortens_words: matches!(places, Places::Signs | Places::Ideographs),
+            shortens_words: matches!(places, SplitPlaces::Signs | SplitPlaces::Ideographs),
         };
         for Pattern { token, normalized } in patterns {
             let has_space = token.content.contains(char::is_whitespace);
             if has_space || token.lstrip || token.rstrip {
-                cuts.places = Places::Nowhere;
+                splitter.places = SplitPlaces::Nowhere;
             }
-            if token.single_word && cuts.places != Places::Nowhere {
-                cuts.places = Places::WhiteSpace;
+            if token.single_word && splitter.places != SplitPlaces::Nowhere {
+                splitter.places = SplitPlaces::WhiteSpace;
             }
-            cuts.keep_pairs(&token.content);
+            splitter.keep_pairs(&token.content);
             if let Some(normalized) = normalized {
                 // The normalizer puts spaces around ideographs, in texts too.
-                cuts.keep_pairs(&normalized.replace(' ', ""));
+                splitter.keep_pairs(&normalized.replace(' ', ""));
             }
         }
-        cuts
+        splitter
     }
 
     fn keep_pairs(&mut self, content: &str) {
@@ -71,27 +71,26 @@ impl Cuts {
         self.shortens_words &= !content.chars().all(is_letter);
     }
 
-    /// Whether a cut may go between `previous` and `next`.
+    /// Whether a text may be split between `previous` and `next`.
     fn allows(&self, previous: char, next: char) -> bool {
         let is_place = match self.places {
-            Places::Nowhere => false,
-            Places::WhiteSpace => is_space(next),
-            Places::Signs => is_space(next) || next.is_ascii_punctuation(),
-            Places::Ideographs => {
+            SplitPlaces::Nowhere => false,
+            SplitPlaces::WhiteSpace => is_space(next),
+            SplitPlaces::Signs => is_space(next) || next.is_ascii_punctuation(),
+            SplitPlaces::Ideographs => {
                 is_space(next) || next.is_ascii_punctuation() || is_ideograph(next)
             }
         };
-        // A normalizer may remove other characters, so that what precedes them comes next to
-        // `next`.
+        // A normalizer may remove any other character, and then `next` follows what precedes it.
         let stays = previous.is_ascii_graphic() || is_space(previous) || is_ideograph(previous);
         is_place
             && (is_space(next) || stays)
             && !self.pairs.contains(&(lower(previous), lower(next)))
     }
 
-    /// The byte at which the first piece of `text` ends.
-    fn first_cut(&self, text: &str) -> usize {
-        if text.len() <= PIECE_BYTES || self.places == Places::Nowhere {
+    /// Where the first piece of `text` ends, in bytes.
+    fn first_end(&self, text: &str) -> usize {
+        if text.len() <= PIECE_BYTES || self.places == SplitPlaces::Nowhere {
             return text.len();
         }
         let start = text.floor_char_boundary(PIECE_BYTES);
@@ -106,30 +105,28 @@ impl Cuts {
     }
 
     /// The pieces of `text`, in order.
-    pub(super) fn pieces<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Piece<'a>> {
+    pub(super) fn pieces<'a>(&'a self, text: &'a str) -> impl Iterator<Item = TextPiece<'a>> {
         let mut rest = text;
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;
             }
-            let (piece, after) = rest.split_at(self.first_cut(rest));
+            let (piece, after) = rest.split_at(self.first_end(rest));
             rest = after;
-            Some(Piece::new(piece, self.shortens_words))
+            Some(TextPiece::new(piece, self.shortens_words))
         })
     }
 }
 
-/// One piece of a text.
-pub(super) struct Piece<'a> {
-    /// What is encoded.
+pub(super) struct TextPiece<'a> {
     pub(super) text: Cow<'a, str>,
-    /// Where characters were left out: the place in the characters of `text`, and how many.
+    /// Where characters were left out: the index in the characters of `text`, and how many.
     gaps: Vec<(u32, u32)>,
 }
 
-impl<'a> Piece<'a> {
-    /// `text`, or, if it is very long and `shortens_words`, the text without the middle of its very
-    /// long words. Such a word is unknown either way, and the middle holds letters and digits only.
+impl<'a> TextPiece<'a> {
+    /// If `shortens_words`, leaves out the middle of very long words. Such a word is unknown with or
+    /// without it, and the middle consists of letters and digits.
     fn new(text: &'a str, shortens_words: bool) -> Self {
         let mut piece = Self {
             text: Cow::Borrowed(text),
@@ -154,20 +151,20 @@ impl<'a> Piece<'a> {
         piece
     }
 
-    /// Characters of the text that the piece stands for.
+    /// The number of characters, with those that were left out.
     pub(super) fn characters(&self) -> u32 {
         let left_out: u32 = self.gaps.iter().map(|(_, count)| count).sum();
         self.text.chars().count() as u32 + left_out
     }
 
-    /// The place in the whole piece of character number `character` of what is encoded.
+    /// The index in the whole piece of the character that has index `character` in `text`.
     pub(super) fn place(&self, character: u32) -> u32 {
         let before = self.gaps.iter().take_while(|(place, _)| *place < character);
         character + before.map(|(_, count)| count).sum::<u32>()
     }
 }
 
-/// The beginning and the end of `run`; together they are all of it unless it is long.
+/// The start and the end of `run`, which together are all of it unless it is long.
 fn ends(run: &str) -> (&str, &str) {
     if run.len() <= PIECE_BYTES {
         return (run, "");
@@ -177,25 +174,25 @@ fn ends(run: &str) -> (&str, &str) {
     (&run[..head], &run[tail..])
 }
 
-/// The places that the pre-tokenizer and the normalizer of `inner` allow.
-fn places(inner: &tokenizers::Tokenizer) -> Places {
+/// What the pre-tokenizer and the normalizer of `inner` allow.
+fn places(inner: &tokenizers::Tokenizer) -> SplitPlaces {
     let splits = match inner.get_pre_tokenizer() {
-        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => Places::Signs,
+        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => SplitPlaces::Signs,
         Some(PreTokenizerWrapper::Whitespace(_) | PreTokenizerWrapper::WhitespaceSplit(_)) => {
-            Places::WhiteSpace
+            SplitPlaces::WhiteSpace
         }
-        _ => return Places::Nowhere,
+        _ => return SplitPlaces::Nowhere,
     };
     match inner.get_normalizer() {
         Some(NormalizerWrapper::BertNormalizer(normalizer)) => {
-            if splits == Places::Signs && normalizer.handle_chinese_chars {
-                Places::Ideographs
+            if splits == SplitPlaces::Signs && normalizer.handle_chinese_chars {
+                SplitPlaces::Ideographs
             } else {
                 splits
             }
         }
         None | Some(NormalizerWrapper::Lowercase(_)) => splits,
-        _ => Places::Nowhere,
+        _ => SplitPlaces::Nowhere,
     }
 }
 
@@ -203,20 +200,20 @@ fn lower(character: char) -> char {
     character.to_lowercase().next().unwrap_or(character)
 }
 
-/// White space that every normalizer keeps as such; it removes control characters.
+/// White space that every normalizer keeps as white space; control characters are removed.
 fn is_space(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r')
         || (character.is_whitespace() && !character.is_control())
 }
 
-/// The ideographs that `BertNormalizer` sets apart (`_is_chinese_char` in BERT's tokenization.py),
-/// as far as they lie in the basic plane and stay what they are.
+/// The ideographs around which `BertNormalizer` puts spaces (`_is_chinese_char` in BERT's
+/// tokenization.py), of the basic plane and without those that normalization changes.
 fn is_ideograph(character: char) -> bool {
     matches!(u32::from(character), 0x4E00..=0x9FFF | 0x3400..=0x4DBF)
 }
 
-/// Latin, Greek and Cyrillic letters, and digits: nothing splits a word there, and no normalizer
-/// removes them. U+0345 is a mark that counts as a letter.
+/// Latin, Greek and Cyrillic letters, and digits: words are never split at them, and no normalizer
+/// removes them. U+0345 is a mark that Unicode counts as alphabetic.
 fn is_letter(character: char) -> bool {
     character < '\u{530}' && character.is_alphanumeric() && character != '\u{345}'
 }
@@ -225,8 +222,8 @@ fn is_letter(character: char) -> bool {
 mod tests {
     use super::*;
 
-    fn cuts(places: Places) -> Cuts {
-        Cuts {
+    fn splitter(places: SplitPlaces) -> TextSplitter {
+        TextSplitter {
             places,
             pairs: HashSet::from([('[', 's'), ('s', 'e')]),
             shortens_words: true,
@@ -236,8 +233,8 @@ mod tests {
     #[test]
     fn pieces_are_the_text_and_end_where_words_end() {
         let text = "word ".repeat(40_000) + &"語".repeat(60_000) + &"!".repeat(200_000);
-        let cuts = cuts(Places::Ideographs);
-        let pieces: Vec<_> = cuts.pieces(&text).map(|piece| piece.text).collect();
+        let splitter = splitter(SplitPlaces::Ideographs);
+        let pieces: Vec<_> = splitter.pieces(&text).map(|piece| piece.text).collect();
         assert_eq!(pieces.concat(), text);
         assert!(pieces.len() > 5);
         assert!(pieces.iter().all(|piece| piece.len() < 2 * PIECE_BYTES));
@@ -245,21 +242,21 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_goes_through_an_added_token_or_beside_what_may_vanish() {
-        let cuts = cuts(Places::Ideographs);
-        assert!(cuts.allows('a', ' ') && cuts.allows('\u{301}', ' '));
-        assert!(cuts.allows('a', '[') && cuts.allows('語', '語'));
-        assert!(!cuts.allows('[', 'S') && !cuts.allows('a', 'b'));
-        assert!(!cuts.allows('\u{301}', '['), "a mark may be removed");
-        assert!(!cuts.allows('a', '\u{c}'), "a form feed is removed");
+    fn no_split_divides_an_added_token_or_touches_what_may_be_removed() {
+        let splitter = splitter(SplitPlaces::Ideographs);
+        assert!(splitter.allows('a', ' ') && splitter.allows('\u{301}', ' '));
+        assert!(splitter.allows('a', '[') && splitter.allows('語', '語'));
+        assert!(!splitter.allows('[', 'S') && !splitter.allows('a', 'b'));
+        assert!(!splitter.allows('\u{301}', '['), "a mark may be removed");
+        assert!(!splitter.allows('a', '\u{c}'), "a form feed is removed");
     }
 
     #[test]
-    fn a_long_word_is_shortened_and_its_places_are_kept() {
+    fn a_long_word_is_shortened_and_its_offsets_are_kept() {
         let word = "x".repeat(1 << 20);
         let text = format!("a{word}é. b");
-        let cuts = cuts(Places::Signs);
-        let pieces: Vec<_> = cuts.pieces(&text).collect();
+        let splitter = splitter(SplitPlaces::Signs);
+        let pieces: Vec<_> = splitter.pieces(&text).collect();
         assert_eq!(pieces.len(), 2);
         assert!(pieces[0].text.len() < 3 * KEPT_BYTES);
         assert_eq!(pieces[0].characters(), 3 + (1 << 20));
