@@ -133,10 +133,7 @@ fn quantized_weights_are_refused_by_name() {
     );
     let (code, _, stderr) = place.run(&["she"]);
     assert_eq!(code, 4);
-    assert!(
-        stderr.contains("`quantization_config` is there"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("`quantization_config` is set"), "{stderr}");
 }
 
 #[test]
