@@ -18,7 +18,7 @@ use super::template::SpecialTokens;
 use super::text_splitter::TextSplitter;
 use super::tokenizer_json::{Model, TokenizerJson, Vocabulary};
 use super::{Tokenizer, guarded};
-use crate::checkpoint::directory::read_optional;
+use crate::checkpoint::directory::{could_not_use, read_optional};
 use crate::checkpoint::files;
 use crate::error::{Classify, Error, Kind, Result};
 
@@ -52,7 +52,7 @@ impl Tokenizer {
         };
         let (file, source) = VocabularyFile::read(directory, class)?;
         guarded(|| source.build(config_files, class, rows))
-            .with_context(|| could_not_use(directory, file))
+            .with_context(|| could_not_use(&directory.join(file)))
             .kind(Kind::Model)
     }
 }
@@ -68,19 +68,15 @@ pub fn model_max_length(directory: &Path) -> Result<Option<usize>> {
     let Some(key) = keys.into_iter().find(|key| config.contains_key(*key)) else {
         return Ok(None);
     };
-    match config.get(key) {
-        None | Some(Json::Null) => Ok(None),
+    match config[key] {
+        Json::Null => Ok(None),
         // Transformers writes 10³⁰ if there is no limit.
-        Some(Json::Number(tokens)) if *tokens > 1e9 => Ok(None),
-        Some(Json::Number(tokens)) if *tokens >= 3.0 => Ok(usize::try_from(*tokens as i64).ok()),
-        Some(_) => Err(anyhow::anyhow!("`{key}` must be at least 3"))
-            .with_context(|| could_not_use(directory, TOKENIZER_CONFIG))
+        Json::Number(tokens) if tokens > 1e9 => Ok(None),
+        Json::Number(tokens) if tokens >= 3.0 => Ok(usize::try_from(tokens as i64).ok()),
+        _ => Err(anyhow::anyhow!("`{key}` must be at least 3"))
+            .with_context(|| could_not_use(&directory.join(TOKENIZER_CONFIG)))
             .kind(Kind::Model),
     }
-}
-
-fn could_not_use(directory: &Path, file: &str) -> String {
-    format!("could not use `{}`", directory.join(file).display())
 }
 
 fn read_object(directory: &Path, file: &str) -> Result<Option<Entries>> {
@@ -89,7 +85,7 @@ fn read_object(directory: &Path, file: &str) -> Result<Option<Entries>> {
     };
     parse_object(&content)
         .map(Some)
-        .with_context(|| could_not_use(directory, file))
+        .with_context(|| could_not_use(&directory.join(file)))
         .kind(Kind::Model)
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, bail};
-use safetensors::Dtype;
+use safetensors::Dtype as StoredType;
 
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::pickle::{Pickle, PickleValue};
@@ -35,7 +35,7 @@ fn storages(
     file: &[u8],
     mut position: usize,
     keys: &Pickle,
-    dtypes: &HashMap<&str, Dtype>,
+    dtypes: &HashMap<&str, StoredType>,
 ) -> Result<Storages> {
     let PickleValue::List(keys_in_order) = keys.get(keys.root) else {
         bail!("it holds no list of storages");

@@ -2,7 +2,7 @@
 //! function that tensors and dictionaries do not need is refused by name.
 
 use anyhow::{anyhow, bail};
-use safetensors::Dtype;
+use safetensors::Dtype as StoredType;
 
 use crate::checkpoint::json::shortened;
 
@@ -41,7 +41,7 @@ pub(super) enum PickleValue<'a> {
 pub(super) enum Global {
     OrderedDict,
     /// `torch.FloatStorage` and the like.
-    Storage(Dtype),
+    Storage(StoredType),
     /// `_rebuild_tensor` and `_rebuild_tensor_v2`, whose first four arguments are the same.
     RebuildTensor,
     /// `_rebuild_parameter` and `_rebuild_parameter_with_state`: their first argument is the
@@ -57,16 +57,16 @@ impl Global {
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
                 Self::RebuildParameter
             }
-            ("torch" | "torch.cuda", "FloatStorage") => Self::Storage(Dtype::F32),
-            ("torch" | "torch.cuda", "DoubleStorage") => Self::Storage(Dtype::F64),
-            ("torch" | "torch.cuda", "HalfStorage") => Self::Storage(Dtype::F16),
-            ("torch" | "torch.cuda", "BFloat16Storage") => Self::Storage(Dtype::BF16),
-            ("torch" | "torch.cuda", "LongStorage") => Self::Storage(Dtype::I64),
-            ("torch" | "torch.cuda", "IntStorage") => Self::Storage(Dtype::I32),
-            ("torch" | "torch.cuda", "ShortStorage") => Self::Storage(Dtype::I16),
-            ("torch" | "torch.cuda", "CharStorage") => Self::Storage(Dtype::I8),
-            ("torch" | "torch.cuda", "ByteStorage") => Self::Storage(Dtype::U8),
-            ("torch" | "torch.cuda", "BoolStorage") => Self::Storage(Dtype::BOOL),
+            ("torch" | "torch.cuda", "FloatStorage") => Self::Storage(StoredType::F32),
+            ("torch" | "torch.cuda", "DoubleStorage") => Self::Storage(StoredType::F64),
+            ("torch" | "torch.cuda", "HalfStorage") => Self::Storage(StoredType::F16),
+            ("torch" | "torch.cuda", "BFloat16Storage") => Self::Storage(StoredType::BF16),
+            ("torch" | "torch.cuda", "LongStorage") => Self::Storage(StoredType::I64),
+            ("torch" | "torch.cuda", "IntStorage") => Self::Storage(StoredType::I32),
+            ("torch" | "torch.cuda", "ShortStorage") => Self::Storage(StoredType::I16),
+            ("torch" | "torch.cuda", "CharStorage") => Self::Storage(StoredType::I8),
+            ("torch" | "torch.cuda", "ByteStorage") => Self::Storage(StoredType::U8),
+            ("torch" | "torch.cuda", "BoolStorage") => Self::Storage(StoredType::BOOL),
             _ => bail!(
                 "it holds the Python object `{}`, allowed are only tensors and dictionaries \
                  (nothing was run)",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use safetensors::Dtype;
+use safetensors::Dtype as StoredType;
 
 use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
@@ -15,7 +15,7 @@ const MAX_DIMENSIONS: usize = 8;
 /// Consecutive values of one type in the file; tensors are views of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
-    pub(super) dtype: Dtype,
+    pub(super) dtype: StoredType,
     /// The first byte in the file.
     pub(super) start: usize,
     pub(super) elements: usize,
@@ -27,7 +27,7 @@ pub(super) type Storages = HashMap<String, Storage>;
 /// How a pickle refers to a storage.
 pub(super) struct StorageName<'a> {
     pub(super) key: &'a str,
-    pub(super) dtype: Dtype,
+    pub(super) dtype: StoredType,
     pub(super) elements: usize,
     /// In the legacy form, the first element and the number of elements of a part of the storage.
     view: Option<(usize, usize)>,
