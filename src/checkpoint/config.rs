@@ -1,6 +1,6 @@
-//! `config.json` → [`Config`]: the sizes of one model, with the defaults of its [`ModelType`]. Refuses
-//! what a plain encoder would compute silently wrong: another `model_type`, relative positions,
-//! decoders, custom code.
+//! `config.json` → [`Config`]: the sizes of one model, with the defaults of its [`ModelType`].
+//! Refuses what a plain encoder would compute silently wrong: another `model_type`, relative
+//! positions, decoders, custom code.
 
 use std::path::Path;
 

@@ -110,9 +110,9 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
 pub(crate) fn map(file: &File, size_bytes: u64) -> Result<Mmap> {
     // SAFETY: this program never writes to a model's files, and both the hub's cache and
     // safetensors' own writers replace a file by renaming, which leaves a mapped one unchanged. A
-    // program that overwrites the file in place changes the weights under us, and one that truncates
-    // it raises SIGBUS: `WeightGuard` turns both into an error. The alternative is to copy every
-    // model into memory at each start.
+    // program that overwrites the file in place changes the weights under us, and one that
+    // truncates it raises SIGBUS: `WeightGuard` turns both into an error. The alternative is to
+    // copy every model into memory at each start.
     let mapping = unsafe { Mmap::map(file) }.map_err(|cause| {
         let kind = match cause.kind() {
             ErrorKind::OutOfMemory => Kind::Device,

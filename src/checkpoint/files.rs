@@ -37,8 +37,8 @@ pub(crate) fn max_bytes(file: &str) -> Option<u64> {
     (!is_weights).then_some(MAX_SMALL_BYTES)
 }
 
-/// The names of the model's files in `directory`, each a regular file that can be opened; the weight
-/// files only if `weights` is true.
+/// The names of the model's files in `directory`, each a regular file that can be opened; the
+/// weight files only if `weights` is true.
 ///
 /// # Errors
 /// [`Kind::Model`](crate::error::Kind::Model): a file is missing or cannot be used.

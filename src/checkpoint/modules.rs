@@ -48,8 +48,8 @@ pub(crate) fn listed(directory: &Path) -> Vec<ListedModule> {
     modules.filter(is_inside).unwrap_or_default()
 }
 
-/// The files in `root`, outside the model's own `directory`, that change a sentence vector: the list
-/// of modules, if the model is in a folder, and the modules' files.
+/// The files in `root`, outside the model's own `directory`, that change a sentence vector: the
+/// list of modules, if the model is in a folder, and the modules' files.
 pub(crate) fn files(root: &Path, directory: &Path) -> Vec<String> {
     let of_root = OPTIONAL.iter().filter(|_| root != directory);
     let of_root = of_root.map(|file| (*file).to_owned());

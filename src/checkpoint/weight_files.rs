@@ -135,7 +135,7 @@ fn check_shard(name: &str, ending: &str) -> anyhow::Result<()> {
             && !name.starts_with('-')
             && !name.contains("..")
             && is_plain_name(name),
-        "the file name `{}` is not allowed, only names of `{ending}` files in the same directory are",
+        "the file name `{}` is not allowed, only names of `{ending}` files next to it are",
         shortened(name)
     );
     Ok(())

@@ -13,8 +13,8 @@ const MAX_TOKENS: usize = 50_000;
 /// The size limit of an added token; a token of 10 MB takes 19 s and 770 MB to load.
 pub(super) const MAX_TOKEN_BYTES: usize = 1_000;
 
-/// Refuses added tokens if loading them would take seconds, because there are too many or one is too
-/// long.
+/// Refuses added tokens if loading them would take seconds, because there are too many or one is
+/// too long.
 pub(super) fn check_size(tokens: &[AddedToken]) -> anyhow::Result<()> {
     let count = tokens.len();
     ensure!(

@@ -1,5 +1,5 @@
-//! The tokens that a model's files list with their ids: `added_tokens_decoder`, or the files of older
-//! releases.
+//! The tokens that a model's files list with their ids: `added_tokens_decoder`, or the files of
+//! older releases.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -40,8 +40,8 @@ impl Tokenizer {
     /// The tokenizer of the model in `directory`, whose word embeddings have `rows` rows.
     ///
     /// # Errors
-    /// [`Kind::Model`]: it is missing, damaged or not BERT's, or its vocabulary has more tokens than
-    /// the embeddings have rows.
+    /// [`Kind::Model`]: it is missing, damaged or not BERT's, or its vocabulary has more tokens
+    /// than the embeddings have rows.
     pub fn load(directory: &Path, rows: usize) -> Result<Self> {
         let config = read_object(directory, TOKENIZER_CONFIG)?;
         let class = class(directory, config.as_ref())?;
@@ -57,8 +57,8 @@ impl Tokenizer {
     }
 }
 
-/// The number of tokens to which the tokenizer in `directory` truncates a text by default; `None` if
-/// it sets no limit.
+/// The number of tokens to which the tokenizer in `directory` truncates a text by default; `None`
+/// if it sets no limit.
 ///
 /// # Errors
 /// [`Kind::Model`]: its configuration cannot be read, or the limit leaves no room for a text.
@@ -150,8 +150,8 @@ impl VocabularyFile {
     }
 }
 
-/// The model of a `vocab.txt`: each line, without trailing white space, is a token, and of two equal
-/// lines the last one counts.
+/// The model of a `vocab.txt`: each line, without trailing white space, is a token, and of two
+/// equal lines the last one counts.
 fn vocab_txt(content: &[u8], unknown: String, rows: usize) -> anyhow::Result<WordPiece> {
     std::str::from_utf8(content).context("it is not UTF-8")?;
     let vocabulary = WordPiece::read_bytes(content).map_err(message)?;
@@ -301,8 +301,8 @@ fn word_piece(vocabulary: Vocabulary, rows: usize) -> anyhow::Result<WordPieceBu
     Ok(WordPiece::builder().vocab(map))
 }
 
-/// Refuses a vocabulary with more tokens than the word embeddings have rows. Added tokens may lack a
-/// row, because a text may never contain them.
+/// Refuses a vocabulary with more tokens than the word embeddings have rows. Added tokens may lack
+/// a row, because a text may never contain them.
 fn check_rows(ids: impl Iterator<Item = u32>, rows: usize) -> anyhow::Result<()> {
     let tokens = ids.max().map_or(0, |last| last as usize + 1);
     ensure!(

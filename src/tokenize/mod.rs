@@ -111,8 +111,8 @@ impl Tokenizer {
         normalizer.normalize(&mut letter).is_ok() && letter.get() == "A"
     }
 
-    /// `text` as at most `max_length` tokens. Check with [`Tokenizer::without_row`] whether the encoder
-    /// can take them.
+    /// `text` as at most `max_length` tokens. Check with [`Tokenizer::without_row`] whether the
+    /// encoder can take them.
     ///
     /// # Errors
     /// [`Kind::Model`]: the tokenizer fails.
@@ -190,8 +190,8 @@ impl Tokenizer {
         Err(error.context("could not pad with the model's tokenizer"))
     }
 
-    /// Pads `encoding` with `[PAD]` to `tokens`. Does nothing if it is longer, or if the tokenizer has
-    /// no padding token.
+    /// Pads `encoding` with `[PAD]` to `tokens`. Does nothing if it is longer, or if the tokenizer
+    /// has no padding token.
     pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
         let Some(pad) = self.special.pad else {
             return;

@@ -1,5 +1,5 @@
-//! The parts of a `tokenizer.json` that this program runs as transformers does, in bounded time. All
-//! others are refused by name before the tokenizers crate sees them.
+//! The parts of a `tokenizer.json` that this program runs as transformers does, in bounded time.
+//! All others are refused by name before the tokenizers crate sees them.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;

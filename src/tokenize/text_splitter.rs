@@ -1,8 +1,8 @@
 //! Splits a long text into pieces that together give the same tokens as the whole text.
 //!
 //! The tokenizers crate needs some 60 bytes for each byte of a text, so a line of 16 MiB would take
-//! 1 GB. `WordPiece` never looks beyond a word; only an added token could reach across a split, so a
-//! text is not split where one could be.
+//! 1 GB. `WordPiece` never looks beyond a word; only an added token could reach across a split, so
+//! a text is not split where one could be.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -125,8 +125,8 @@ pub(super) struct TextPiece<'a> {
 }
 
 impl<'a> TextPiece<'a> {
-    /// If `shortens_words`, leaves out the middle of very long words. Such a word is unknown with or
-    /// without it, and the middle consists of letters and digits.
+    /// If `shortens_words`, leaves out the middle of very long words. Such a word is unknown with
+    /// or without it, and the middle consists of letters and digits.
     fn new(text: &'a str, shortens_words: bool) -> Self {
         let mut piece = Self {
             text: Cow::Borrowed(text),

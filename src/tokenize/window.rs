@@ -12,8 +12,8 @@ use super::{Encoding, SPECIAL_TOKENS};
 /// `[CLS]` and `[SEP]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// The record's rows that the window covers. Its own first and last rows are `[CLS]` and `[SEP]`,
-    /// whatever the record has there.
+    /// The record's rows that the window covers. Its own first and last rows are `[CLS]` and
+    /// `[SEP]`, whatever the record has there.
     pub rows: Range<usize>,
     /// The part of [`Window::rows`] that the record takes from this window.
     pub kept: Range<usize>,

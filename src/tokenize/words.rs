@@ -3,8 +3,8 @@
 //! The words are transformers' `word_ids` of the fast `BertTokenizer`.
 //!
 //! - The tokens of a word are adjacent in a record, so a word is a range of rows.
-//! - Running text is split at white space and punctuation: `don't` is three words. The span of a word
-//!   is from its first token's start to its last token's end, as in `word_to_chars`.
+//! - Running text is split at white space and punctuation: `don't` is three words. The span of a
+//!   word is from its first token's start to its last token's end, as in `word_to_chars`.
 //! - The words of a list in the input are repeated as they were given. Their spans are in the list
 //!   joined by single spaces.
 //! - A word without tokens is left out: it is empty or was dropped. A truncated word has the tokens

@@ -82,8 +82,8 @@ impl Watched {
     }
 }
 
-/// Makes SIGBUS print what happened to the weights in `directory` and end the process with exit code
-/// 4.
+/// Makes SIGBUS print what happened to the weights in `directory` and end the process with exit
+/// code 4.
 fn catch_sigbus(directory: &Path) -> io::Result<()> {
     let message = format!(
         "error: could not read the weights in `{}`: a file was cut short, or its disk failed, \

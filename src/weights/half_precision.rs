@@ -23,8 +23,8 @@ pub(super) fn narrow<H>(
     bytes
 }
 
-/// `bytes`, two per value, as f32; in chunks, because `half` uses the processor's instruction only for
-/// slices.
+/// `bytes`, two per value, as f32; in chunks, because `half` uses the processor's instruction only
+/// for slices.
 pub(super) fn widen<H>(
     bytes: &[u8],
     from_le_bytes: fn([u8; 2]) -> H,

@@ -1,8 +1,8 @@
 //! One `*.safetensors` file → its tensors, mapped.
 //!
 //! The format is 8 bytes with the header's size, a JSON header, and the tensors without gaps
-//! (<https://github.com/huggingface/safetensors>). The `safetensors` crate makes the same checks, but
-//! its errors do not name the tensor and it accepts duplicate names.
+//! (<https://github.com/huggingface/safetensors>). The `safetensors` crate makes the same checks,
+//! but its errors do not name the tensor and it accepts duplicate names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -94,8 +94,8 @@ fn read_header(
     Ok((PREAMBLE_BYTES + header.len(), tensors))
 }
 
-/// Refuses tensors that overlap, leave gaps, do not have the size of their shapes, or do not end with
-/// the file.
+/// Refuses tensors that overlap, leave gaps, do not have the size of their shapes, or do not end
+/// with the file.
 fn check_offsets(tensors: &BTreeMap<String, TensorInfo>, data_bytes: u64) -> Result<()> {
     let mut in_order: Vec<_> = tensors.iter().collect();
     in_order.sort_by_key(|(_, info)| info.data_offsets);

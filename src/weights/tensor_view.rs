@@ -109,8 +109,8 @@ impl TensorView {
         &all[self.range.clone()]
     }
 
-    /// The tensor rounded to `dtype`, to nearest, ties to even. The tensor itself, without a copy, if
-    /// it has this type or `dtype` holds all its values.
+    /// The tensor rounded to `dtype`, to nearest, ties to even. The tensor itself, without a copy,
+    /// if it has this type or `dtype` holds all its values.
     #[must_use]
     pub fn at_most(&self, dtype: Dtype) -> Self {
         let narrow: fn(&[f32]) -> Vec<u8> = match dtype {
@@ -137,8 +137,8 @@ impl TensorView {
         }
     }
 
-    /// Gives the tensor's pages back to the system. They no longer count toward the process's memory;
-    /// the next read maps them in again.
+    /// Gives the tensor's pages back to the system. They no longer count toward the process's
+    /// memory; the next read maps them in again.
     pub(crate) fn release(&self) {
         #[cfg(target_os = "linux")]
         if let Data::Mapped(mapping) = &self.data {

@@ -161,8 +161,8 @@ impl Tensors {
                 }
             }
         };
-        // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread does
-        // not start, only time is lost.
+        // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread
+        // does not start, only time is lost.
         let _ = std::thread::Builder::new()
             .name("populate".to_owned())
             .spawn(populate);

@@ -133,8 +133,8 @@ impl SentenceTransformer {
     /// Reads the modules of the model in `directory`, whose rows have `hidden` values.
     ///
     /// # Errors
-    /// [`Kind::Model`]: there is no `modules.json`, a module is unknown, a file is missing or damaged,
-    /// or the widths of two modules differ.
+    /// [`Kind::Model`]: there is no `modules.json`, a module is unknown, a file is missing or
+    /// damaged, or the widths of two modules differ.
     pub(crate) fn read(directory: &Path, hidden: usize) -> Result<Self> {
         let reader = ModuleReader { directory };
         let modules: Vec<ListedModule> = reader.required(Path::new(MODULES))?;

@@ -98,7 +98,7 @@ fn what_would_be_computed_silently_wrong_is_refused_by_name() {
         (
             "quantization_config",
             json!({"quant_method": "gptq", "bits": 4}),
-            "`quantization_config` is there",
+            "`quantization_config` is set",
         ),
         ("auto_map", json!("x"), "`auto_map`"),
         ("is_decoder", json!(true), "`is_decoder` is true"),
