@@ -6,12 +6,13 @@ use serde::{Serialize, Serializer};
 use crate::app::load::{LoadedModel, load, locate};
 use crate::app::request::Request;
 use crate::error::Result;
-use crate::input::{Text, TextOrBad};
+use crate::input::Text;
+use crate::model::Output;
 use crate::ops::device;
 use crate::options::Options;
 use crate::output::OutputFormat;
-use crate::pipeline::{self, FinishedText};
-use crate::record::RunCounts;
+use crate::pipeline;
+use crate::record::{RecordOrBad, RunCounts};
 
 /// A BERT model that turns texts into the records that the command prints.
 ///
@@ -41,8 +42,7 @@ pub struct Embedder {
 /// One text with its vectors, or why it has none; serialized, it is a line of the command's output.
 pub struct Embedded<'a> {
     embedder: &'a Embedder,
-    text: TextOrBad<FinishedText>,
-    embedding: Vec<f32>,
+    record: RecordOrBad,
 }
 
 impl Embedder {
@@ -80,16 +80,12 @@ impl Embedder {
         let tokenizer = (&loaded.tokenizer, loaded.vectors.prompt_tokens);
         let plan = request.plan(tokenizer, &nothing_done);
         let texts = texts.into_iter().map(Into::into);
-        let finished =
-            pipeline::embed_all(&loaded.model, &request.wanted, plan, &loaded.vectors, texts)?;
+        let (model, vectors) = (&loaded.model, &loaded.vectors);
+        let records = pipeline::embed_all(model, &request.outputs, plan, vectors, texts)?;
         loaded.weights.check()?;
-        let embedded = finished.into_iter().map(|text| Embedded {
+        let embedded = records.into_iter().map(|record| Embedded {
             embedder: self,
-            embedding: text
-                .as_ref()
-                .map(|text| text.vectors.embedding(&loaded.vectors))
-                .unwrap_or_default(),
-            text,
+            record,
         });
         Ok(embedded.collect())
     }
@@ -99,7 +95,7 @@ impl Embedded<'_> {
     /// Why the text has no vectors, if it has none.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
-        self.text.as_ref().err().map(|bad| bad.message.as_str())
+        self.record.as_ref().err().map(|bad| bad.message.as_str())
     }
 
     /// The word pieces.
@@ -113,40 +109,42 @@ impl Embedded<'_> {
     /// The numbers of the word pieces in the vocabulary.
     #[must_use]
     pub fn input_ids(&self) -> &[u32] {
-        let text = self.text.as_ref().ok();
-        text.map_or(&[], |text| &text.of.encoding.input_ids)
+        let record = self.record.as_ref().ok();
+        record.map_or(&[], |record| &record.encoding().input_ids)
     }
 
     /// `[hidden]` or fewer, as `pooling` and the options with it ask for.
     #[must_use]
     pub fn embedding(&self) -> Option<&[f32]> {
-        Some(&self.embedding[..]).filter(|embedding| !embedding.is_empty())
+        let embedding = &self.record.as_ref().ok()?.embedding;
+        Some(&embedding[..]).filter(|embedding| !embedding.is_empty())
     }
 
     /// `[tokens × hidden]`, token after token; `None` if the field is not asked for.
     #[must_use]
     pub fn last_hidden_state(&self) -> Option<&[f32]> {
-        let text = self.text.as_ref().ok()?;
-        Some(&text.vectors.last_hidden_state[..]).filter(|rows| !rows.is_empty())
+        self.output(Output::LastHiddenState)
     }
 
     /// `[hidden]`; `None` if the field is not asked for, or if the model has no pooler.
     #[must_use]
     pub fn pooler_output(&self) -> Option<&[f32]> {
-        self.text.as_ref().ok()?.vectors.pooler_output.as_deref()
+        self.output(Output::PoolerOutput)
+    }
+
+    fn output(&self, output: Output) -> Option<&[f32]> {
+        let values = self.record.as_ref().ok()?.outputs.get(output)?;
+        Some(&values[..])
     }
 }
 
 impl Serialize for Embedded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let loaded = &self.embedder.loaded;
-        match &self.text {
-            Ok(text) => {
-                let record = text.record(&loaded.vectors);
-                record
-                    .selected(&loaded.fields, &loaded.tokenizer)
-                    .serialize(serializer)
-            }
+        match &self.record {
+            Ok(record) => record
+                .selected(&loaded.fields, &loaded.tokenizer)
+                .serialize(serializer),
             Err(bad) => bad.serialize(serializer),
         }
     }

@@ -76,4 +76,4 @@ pub use ops::device::DeviceChoice;
 pub use options::Options;
 pub use record::Field;
 pub use tokenize::{OnLong, Padding};
-pub use vectors::{LayerMerge, Pooling, WordPooling};
+pub use vectors::{LayerMerge, Pooling, PoolingMode};

@@ -19,7 +19,7 @@ use crate::ops::device::{self, Device, DeviceChoice};
 use crate::output::{Fields, OutputFormat};
 use crate::record::{Field, Selection};
 use crate::tokenize::{OnLong, Padding};
-use crate::vectors::{LayerMerge, Pooling, WordPooling};
+use crate::vectors::{LayerMerge, Pooling, PoolingMode};
 
 /// The fewest tokens of a record: `[CLS]`, one token of the text, `[SEP]`.
 const LEAST_TOKENS: u32 = 3;
@@ -144,7 +144,7 @@ pub struct Options {
     ///
     /// It is pooled from the word's tokens in last_hidden_state.
     #[arg(long, value_name = "HOW", help_heading = "Output")]
-    pub word_pooling: Option<WordPooling>,
+    pub word_pooling: Option<PoolingMode>,
 
     /// Where the encoder runs: auto, cpu, cuda or cuda:N
     ///

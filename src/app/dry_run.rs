@@ -11,10 +11,10 @@ use rayon::prelude::*;
 
 use crate::app::request::Request;
 use crate::error::Result;
-use crate::input::{TextOrBad, Texts};
+use crate::input::Texts;
 use crate::output::{Context, JsonLines, Measured};
-use crate::pipeline::{self, Plan, TextTokenizer, TokenizedText};
-use crate::record::{Field, Record, Totals};
+use crate::pipeline::{self, Plan, TextTokenizer};
+use crate::record::{Field, Record, RecordOrBad, TokenizedText, Totals};
 use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
 pub(crate) use report::Report;
 
@@ -63,9 +63,13 @@ pub(crate) fn measure<'a>(
     let plan = Plan { tokenizer, ..plan };
     let mut counts = Counts::default();
     pipeline::tokenize_only(plan, texts, |texts| {
-        let bytes = line_bytes(&lines, &texts)?;
-        for (text, bytes) in texts.iter().zip(bytes) {
-            counts.add(text, bytes, request);
+        let texts = texts.into_iter();
+        let records: Vec<_> = texts
+            .map(|text| text.map(Record::without_vectors))
+            .collect();
+        let bytes = line_bytes(&lines, &records)?;
+        for (record, bytes) in records.iter().zip(bytes) {
+            counts.add(record, bytes, request);
         }
         Ok(())
     })?;
@@ -76,12 +80,9 @@ pub(crate) fn measure<'a>(
 }
 
 /// The size of each text's JSON line without its vectors.
-fn line_bytes(lines: &JsonLines, texts: &[TextOrBad<TokenizedText>]) -> Result<Vec<usize>> {
-    let bytes = |text: &TextOrBad<TokenizedText>| {
-        let text = text.as_ref();
-        lines.line_bytes(&text.map(|it| Record::without_numbers(&it.text, &it.encoding)))
-    };
-    texts.par_iter().map(bytes).collect()
+fn line_bytes(lines: &JsonLines, records: &[RecordOrBad]) -> Result<Vec<usize>> {
+    let records = records.par_iter();
+    records.map(|record| lines.line_bytes(record)).collect()
 }
 
 impl Counts {
@@ -90,11 +91,11 @@ impl Counts {
         self.first_error.get_or_insert_with(message);
     }
 
-    fn add(&mut self, text: &TextOrBad<TokenizedText>, json_bytes: usize, request: &Request) {
+    fn add(&mut self, record: &RecordOrBad, json_bytes: usize, request: &Request) {
         self.records += 1;
         self.measured.json_bytes += json_bytes as u64;
-        let TokenizedText { text, encoding, .. } = match text {
-            Ok(text) => text,
+        let TokenizedText { text, encoding } = match record {
+            Ok(record) => &*record.text,
             Err(bad) => return self.add_error(|| bad.to_string()),
         };
         let tokens = encoding.attended + encoding.dropped_tokens;

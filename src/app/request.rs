@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::checkpoint::Config;
 use crate::error::{Error, Kind, Result, counted};
-use crate::model::OutputSelection;
+use crate::model::Output;
 use crate::options::Options;
 use crate::output::OutputFormat;
 use crate::pipeline::{Plan, Prompt, TextTokenizer};
@@ -21,7 +21,7 @@ pub(crate) struct Request {
     /// The options with the model's own values for those that were left out.
     pub(crate) options: Options,
     /// What the encoder computes.
-    pub(crate) wanted: OutputSelection,
+    pub(crate) outputs: Vec<Output>,
     /// How the encoder's outputs become vectors; the tokens of the prompt are not counted yet.
     pub(crate) vectors: VectorOptions,
     /// How texts become tokens.
@@ -60,15 +60,16 @@ impl Request {
             Some(typed) => Some(prompts.prompt(typed)?),
             None => prompts.default_prompt(),
         };
-        let (wanted, detail) = work(&fields, options, config)?;
-        let tokens = token_options(options, detail, config, directory, sentence.as_ref())?;
-        let vectors = vector_options(options, &fields, &wanted, config, sentence);
+        let work = Work::new(&fields, options, config)?;
+        let tokens = token_options(options, work.detail, config, directory, sentence.as_ref())?;
+        let vectors = vector_options(options, &fields, &work, config, sentence);
         let has_windows = tokens.on_long == OnLong::Window;
         // A tensor [batch, seq] needs rows of one length.
         let padding = match tokens.padding {
             Padding::None if !format.spec().takes_ragged => Padding::Longest,
             padding => padding,
         };
+        let layers = work.outputs.iter().filter_map(|it| it.hidden_state());
         Ok(Self {
             options: Options {
                 max_length: Some(tokens.max_length as u32),
@@ -76,21 +77,17 @@ impl Request {
                 padding,
                 prompt,
                 fields,
-                layers: wanted
-                    .hidden_states
-                    .iter()
-                    .map(|&layer| i64::from(layer as u32))
-                    .collect(),
+                layers: layers.map(|layer| i64::from(layer as u32)).collect(),
                 truncate_dim: vectors.truncate_dim.map(|kept| kept as u32),
                 ..options.clone()
             },
-            wanted,
             vectors,
             tokens: TokenOptions { padding, ..tokens },
             batch_tokens: options
                 .batch_tokens
                 .map_or(batch_tokens, |tokens| tokens as usize),
             format,
+            outputs: work.outputs,
             heads: config.num_attention_heads,
         })
     }
@@ -152,48 +149,83 @@ impl Request {
 
     #[must_use]
     pub(crate) fn dimensions(&self) -> Dimensions {
+        let layers = self.outputs.iter().filter_map(|it| it.hidden_state());
         Dimensions {
             hidden: self.vectors.hidden_size,
             embedding: self.vectors.embedding_width(),
-            layers: self.wanted.hidden_states.len(),
+            layers: layers.count(),
             merged_width: self.vectors.merged_width,
-            attention_layers: self.wanted.attentions.len(),
+            attention_layers: self.attention_layers().len(),
             heads: self.heads,
+        }
+    }
+
+    /// The layers in `attentions`.
+    pub(crate) fn attention_layers(&self) -> Vec<usize> {
+        let outputs = self.outputs.iter();
+        outputs.filter_map(|it| it.attentions()).collect()
+    }
+}
+
+/// What the encoder and the tokenizer must compute.
+#[derive(Default)]
+struct Work {
+    outputs: Vec<Output>,
+    /// The output that becomes `embedding`.
+    pooled: Option<Output>,
+    detail: Detail,
+}
+
+impl Work {
+    fn new(fields: &[Field], options: &Options, config: &Config) -> Result<Self> {
+        let mut work = Self::default();
+        for field in fields {
+            match field.spec().source {
+                Source::Input | Source::InputIfAny | Source::Tokenizer => {}
+                Source::Offsets => work.detail.offsets = true,
+                Source::LastLayer => work.add(Output::LastHiddenState),
+                Source::Pooler => work.add(Output::PoolerOutput),
+                Source::Layers => {
+                    let layers = layers(&options.layers, config)?.into_iter();
+                    work.outputs.extend(layers.map(Output::HiddenState));
+                }
+                Source::Attentions => {
+                    let layers = attention_layers(&options.layers, config)?.into_iter();
+                    work.outputs.extend(layers.map(Output::Attentions));
+                    work.detail.whole_text = true;
+                }
+                Source::Pooling => work.pooled = pooled_output(options),
+                Source::WordPooling => {
+                    work.add(Output::LastHiddenState);
+                    work.detail.offsets = true;
+                }
+            }
+        }
+        let has_all_rows = work.outputs.contains(&Output::LastHiddenState);
+        if has_all_rows && work.pooled == Some(Output::FirstTokens) {
+            work.pooled = Some(Output::LastHiddenState);
+        }
+        if let Some(pooled) = work.pooled {
+            work.add(pooled);
+        }
+        Ok(work)
+    }
+
+    fn add(&mut self, output: Output) {
+        if !self.outputs.contains(&output) {
+            self.outputs.push(output);
         }
     }
 }
 
-/// What the encoder and the tokenizer must compute for `fields`.
-fn work(fields: &[Field], options: &Options, config: &Config) -> Result<(OutputSelection, Detail)> {
-    let (mut wanted, mut detail) = (OutputSelection::default(), Detail::default());
-    for field in fields {
-        match field.spec().source {
-            Source::Input | Source::InputIfAny | Source::Tokenizer => {}
-            Source::Offsets => detail.offsets = true,
-            Source::LastLayer => wanted.last_hidden_state = true,
-            Source::Pooler => wanted.pooler_output = true,
-            Source::Layers => wanted.hidden_states = layers(&options.layers, config)?,
-            Source::Attentions => {
-                wanted.attentions = attention_layers(&options.layers, config)?;
-                detail.whole_text = true;
-            }
-            Source::Pooling => match options.pooling {
-                Some(Pooling::Pooler) => wanted.pooler_output = true,
-                // With a prompt, the first pooled token may be another one.
-                Some(Pooling::Cls) if options.prompt.is_none() => wanted.first_tokens = true,
-                Some(Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model) => {
-                    wanted.last_hidden_state = true;
-                }
-                None => {}
-            },
-            Source::WordPooling => {
-                wanted.last_hidden_state = true;
-                detail.offsets = true;
-            }
-        }
-    }
-    wanted.first_tokens &= !wanted.last_hidden_state;
-    Ok((wanted, detail))
+/// The output that has the rows to pool.
+fn pooled_output(options: &Options) -> Option<Output> {
+    Some(match options.pooling? {
+        Pooling::Pooler => Output::PoolerOutput,
+        // With a prompt, the first pooled token may be another one.
+        Pooling::Cls if options.prompt.is_none() => Output::FirstTokens,
+        Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model => Output::LastHiddenState,
+    })
 }
 
 /// The layers of `--layers` for attentions; all layers by default.
@@ -214,21 +246,23 @@ fn attention_layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
 fn vector_options(
     options: &Options,
     fields: &[Field],
-    wanted: &OutputSelection,
+    work: &Work,
     config: &Config,
     sentence: Option<SentenceTransformer>,
 ) -> VectorOptions {
     let hidden_size = config.hidden_size;
+    let layers = work.outputs.iter().filter_map(|it| it.hidden_state());
     VectorOptions {
         hidden_size,
         keep_rows: fields.contains(&Field::LastHiddenState) || options.word_pooling.is_some(),
         layer_merge: options.layer_merge,
         merged_width: match options.layer_merge {
             LayerMerge::None => None,
-            LayerMerge::Concat => Some(wanted.hidden_states.len() * hidden_size),
+            LayerMerge::Concat => Some(layers.count() * hidden_size),
             LayerMerge::Mean | LayerMerge::Sum => Some(hidden_size),
         },
         pooling: options.pooling,
+        pooled: work.pooled,
         prompt_tokens: 0,
         truncate_dim: match options.truncate_dim {
             Some(typed) => Some(typed as usize),

@@ -15,7 +15,7 @@ use crate::checkpoint::Config;
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
-use crate::model::BertModel;
+use crate::model::{BertModel, Output};
 use crate::notes;
 use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
@@ -93,7 +93,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let stop = signals.stop();
     let run = pipeline::Run {
         model: &model,
-        wanted: &request.wanted,
+        outputs: &request.outputs,
         plan: Plan {
             fail_fast: arguments.fail_fast,
             ..request.plan((&tokenizer, vectors.prompt_tokens), &done)
@@ -228,7 +228,7 @@ fn self_test(arguments: &Arguments) -> Result<Outcome> {
 
 /// Warns about what no single record shows.
 fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
-    if request.wanted.pooler_output && !has_pooler {
+    if request.outputs.contains(&Output::PoolerOutput) && !has_pooler {
         let takes_nulls = request.format.spec().takes_nulls;
         let fate = if takes_nulls { "null" } else { "left out" };
         notes::warning(&format!(

@@ -16,7 +16,7 @@ use crate::cli::DEFAULT_MODEL;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::hub::{self, Snapshot};
 use crate::input::Text;
-use crate::model::{Batch, BertModel, OutputSelection};
+use crate::model::{Batch, BertModel, Output};
 use crate::ops::device::{self, Device};
 use crate::ops::{OutputTensor, Precision};
 use crate::tokenize::{Detail, Encoding, Tokenizer};
@@ -85,12 +85,11 @@ impl SelfTest<'_> {
     pub(crate) fn run(&self, to: &mut dyn Write) -> Result<()> {
         let notebook: Notebook = serde_json::from_str(NOTEBOOK).kind(Kind::Internal)?;
         let (batch, encoding) = self.notebook_batch(&notebook)?;
-        let outputs = self
-            .model
-            .forward(&batch, &OutputSelection::last_and_pooler())?;
-        let states = outputs.last_hidden_state.map(numbers).transpose()?;
-        let pooled = outputs.pooler_output.map(numbers).transpose()?;
-        let (states, pooled) = (states.as_deref(), pooled.as_deref());
+        let outputs = self.model.forward(&batch, &Output::LAST_AND_POOLER)?;
+        let outputs = outputs.try_map(numbers)?;
+        let output = |output| outputs.get(output).map(Vec::as_slice);
+        let states = output(Output::LastHiddenState);
+        let pooled = output(Output::PoolerOutput);
         let mut checks = vec![
             ("files", self.check_files()?),
             ("tokens", self.check_tokens(&notebook, &encoding)),
@@ -231,8 +230,9 @@ impl SelfTest<'_> {
     /// Our encoder in `dtype` against itself in f32, without the padding tokens.
     fn check_dtype(&self, batch: &Batch, exact: Option<&[f32]>, least: f64) -> Result<Verdict> {
         let model = BertModel::load(self.tensors, self.config, self.device, self.dtype)?;
-        let outputs = model.forward(batch, &OutputSelection::last_and_pooler())?;
-        let rounded = outputs.last_hidden_state.map(numbers).transpose()?;
+        let outputs = model.forward(batch, &[Output::LastHiddenState])?;
+        let rounded = outputs.into(Output::LastHiddenState);
+        let rounded = rounded.map(numbers).transpose()?;
         let hidden_size = self.config.hidden_size;
         let tokens = batch.sequences.first().map_or(0, |it| it.attended);
         let [exact, rounded] = [exact, rounded.as_deref()].map(|states| {

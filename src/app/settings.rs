@@ -20,7 +20,7 @@ pub(crate) fn compared(arguments: &Arguments, request: &Request) -> Result<Setti
     options.insert("compression".to_owned(), compression.into());
     options.insert(
         "attention_layers".to_owned(),
-        request.wanted.attentions.clone().into(),
+        request.attention_layers().into(),
     );
     let flag = |name: String| format!("--{}", name.replace('_', "-"));
     let options = options.into_iter();
@@ -31,13 +31,11 @@ pub(crate) fn compared(arguments: &Arguments, request: &Request) -> Result<Setti
 
 /// The options that a file keeps: those that its vectors depend on.
 pub(crate) fn metadata(float: Float, request: &Request) -> Result<Settings> {
-    let Request {
-        options, wanted, ..
-    } = request;
+    let options = &request.options;
     let mut kept = named(options)?;
     kept.insert(
         "attention_layers".to_owned(),
-        wanted.attentions.clone().into(),
+        request.attention_layers().into(),
     );
     kept.retain(|name, value| match name.as_str() {
         "fields" => false,

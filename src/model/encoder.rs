@@ -2,7 +2,7 @@
 
 use super::layer::Layer;
 use super::pooler::Pooler;
-use super::{Batch, Forward, Loader, OutputSelection, Outputs};
+use super::{Batch, Forward, Loader, Output, Outputs, RowPer};
 use crate::error::Result;
 use crate::ops::{Backend, OutputTensor};
 
@@ -37,14 +37,20 @@ impl<B: Backend> Encoder<B> {
         B::embeddings(&self.embeddings, &ids)
     }
 
-    /// The layers that all tokens go through for `selection`, and after them the one for the first
+    /// The layers that all tokens go through for `selected`, and after them the one for the first
     /// tokens alone, if the last layer's output is needed for no others.
-    fn layers_for(&self, selection: &OutputSelection) -> (&[Layer<B>], Option<&Layer<B>>) {
+    fn layers_for(&self, selected: &[Output]) -> (&[Layer<B>], Option<&Layer<B>>) {
         let all = self.layers.len();
-        match self.layers.split_last() {
-            Some((last, before)) if selection.takes_only_first_tokens(all) => (before, Some(last)),
-            _ => (&self.layers[..selection.layers_needed(all)], None),
+        let mut of_last = selected.iter().filter(|it| it.layers_needed(all) == all);
+        let Some((last, before)) = self.layers.split_last() else {
+            return (&self.layers, None);
+        };
+        let first_row_only = |output: &Output| output.row_per() == RowPer::Sequence;
+        if of_last.clone().next().is_some() && of_last.all(first_row_only) {
+            return (before, Some(last));
         }
+        let needed = selected.iter().map(|it| it.layers_needed(all)).max();
+        (&self.layers[..needed.unwrap_or(0)], None)
     }
 }
 
@@ -53,82 +59,76 @@ impl<B: Backend> Forward for Encoder<B> {
         self.pooler.is_some()
     }
 
-    fn forward(&self, batch: &Batch, selection: &OutputSelection) -> Result<Outputs> {
-        let mut hidden_states = LayerSelection::new(&selection.hidden_states);
-        let mut attentions = LayerSelection::new(&selection.attentions);
+    fn forward(&self, batch: &Batch, selected: &[Output]) -> Result<Outputs> {
+        let mut outputs = SelectedOutputs::new(selected);
         let sequences = self.backend.sequences(&batch.sequences, self.head_dim)?;
-        let (layers, layer_of_first) = self.layers_for(selection);
+        let (layers, layer_of_first) = self.layers_for(selected);
 
         let mut hidden = self.embed(batch)?;
-        hidden_states.put(0, || B::rows(&hidden))?;
+        outputs.put(Output::HiddenState(0), || B::rows(&hidden))?;
         for (number, layer) in (1..).zip(layers) {
-            let (output, probs) = layer.forward(&hidden, &sequences, attentions.has(number))?;
+            let attentions = Output::Attentions(number);
+            let (output, probs) = layer.forward(&hidden, &sequences, outputs.has(attentions))?;
             hidden = output;
-            hidden_states.put(number, || B::rows(&hidden))?;
+            outputs.put(Output::HiddenState(number), || B::rows(&hidden))?;
             if let Some(probs) = probs {
-                attentions.put(number, || Ok(probs.clone()))?;
+                outputs.put(attentions, || Ok(probs))?;
             }
         }
+        outputs.put(Output::LastHiddenState, || B::rows(&hidden))?;
 
-        let (mut pooler_output, mut first_tokens) = (None, None);
-        let pooler = self.pooler.as_ref().filter(|_| selection.pooler_output);
-        if pooler.is_some() || selection.first_tokens {
+        if selected.iter().any(|it| it.row_per() == RowPer::Sequence) {
             let starts: Vec<_> = batch.sequences.iter().map(|it| it.start).collect();
             let mut cls = B::select(&hidden, &starts)?;
             if let Some(layer) = layer_of_first {
                 cls = layer.forward_first(&hidden, &cls, &sequences)?;
             }
-            pooler_output = pooler.map(|pooler| pooler.forward(&cls)).transpose()?;
-            first_tokens = output_if(selection.first_tokens, &cls, B::rows)?;
-        }
-        Ok(Outputs {
-            last_hidden_state: output_if(selection.last_hidden_state, &hidden, B::rows)?,
-            first_tokens,
-            pooler_output,
-            hidden_states: hidden_states.outputs(),
-            attentions: attentions.outputs(),
-        })
-    }
-}
-
-/// One output for each layer that was selected, in the order of the selection.
-struct LayerSelection<'a> {
-    numbers: &'a [usize],
-    outputs: Vec<Option<OutputTensor>>,
-}
-
-impl<'a> LayerSelection<'a> {
-    fn new(numbers: &'a [usize]) -> Self {
-        Self {
-            numbers,
-            outputs: numbers.iter().map(|_| None).collect(),
-        }
-    }
-
-    fn has(&self, number: usize) -> bool {
-        self.numbers.contains(&number)
-    }
-
-    /// Keeps the output of layer `number` in each place that selects it.
-    fn put(&mut self, number: usize, output: impl Fn() -> Result<OutputTensor>) -> Result<()> {
-        for (&selected, place) in self.numbers.iter().zip(&mut self.outputs) {
-            if selected == number {
-                *place = Some(output()?);
+            outputs.put(Output::FirstTokens, || B::rows(&cls))?;
+            if let Some(pooler) = &self.pooler {
+                outputs.put(Output::PoolerOutput, || pooler.forward(&cls))?;
             }
+        }
+        Ok(outputs.computed())
+    }
+}
+
+/// The outputs that were selected, each empty until it is computed.
+struct SelectedOutputs(Vec<(Output, Option<OutputTensor>)>);
+
+impl SelectedOutputs {
+    fn new(selected: &[Output]) -> Self {
+        Self(selected.iter().map(|&output| (output, None)).collect())
+    }
+
+    fn has(&self, output: Output) -> bool {
+        self.0.iter().any(|(selected, _)| *selected == output)
+    }
+
+    /// Computes `output` if it is selected; one that is selected several times is copied.
+    fn put(
+        &mut self,
+        output: Output,
+        compute: impl FnOnce() -> Result<OutputTensor>,
+    ) -> Result<()> {
+        let places = self
+            .0
+            .iter_mut()
+            .filter(|(selected, _)| *selected == output);
+        let mut places: Vec<_> = places.map(|(_, place)| place).collect();
+        if let Some((last, others)) = places.split_last_mut() {
+            let tensor = compute()?;
+            for place in others {
+                **place = Some(tensor.clone());
+            }
+            **last = Some(tensor);
         }
         Ok(())
     }
 
-    fn outputs(self) -> Vec<OutputTensor> {
-        self.outputs.into_iter().flatten().collect()
+    fn computed(self) -> Outputs {
+        let outputs = self.0.into_iter();
+        outputs
+            .filter_map(|(output, tensor)| Some((output, tensor?)))
+            .collect()
     }
-}
-
-/// The output of `hidden` if it was selected.
-fn output_if<H>(
-    is_selected: bool,
-    hidden: &H,
-    output: fn(&H) -> Result<OutputTensor>,
-) -> Result<Option<OutputTensor>> {
-    is_selected.then(|| output(hidden)).transpose()
 }

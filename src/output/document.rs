@@ -5,9 +5,9 @@
 
 use std::io::{self, Write};
 
-use super::{Context, RecordOrBad, RecordWriter};
+use super::{Context, RecordWriter};
 use crate::error::{Classify, Kind, Result};
-use crate::record::{Record, Source};
+use crate::record::{Record, RecordOrBad, Source};
 
 /// Collects the fields of every record as JSON text.
 pub(super) struct Document<'a> {

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use rayon::prelude::*;
 
-use super::{Context, RecordOrBad, RecordWriter};
+use super::{Context, RecordWriter};
 use crate::error::{Classify, Kind, Result};
+use crate::record::RecordOrBad;
 
 pub(crate) struct JsonLines<'a>(pub(crate) Context<'a>);
 

@@ -29,12 +29,9 @@ pub(crate) use size::{Measured, Size};
 
 use crate::error::{Error, Kind, Result};
 use crate::input::BadText;
-use crate::record::{Dimensions, Field, Record};
+use crate::record::{Dimensions, Field, RecordOrBad};
 use crate::tokenize::Tokenizer;
 use compressed::Compressed;
-
-/// A good record or a bad one.
-pub(crate) type RecordOrBad<'a> = std::result::Result<Record<'a>, &'a BadText>;
 
 /// What a format knows about the run.
 #[derive(Clone, Copy)]

@@ -8,9 +8,9 @@
 use std::io::{self, Seek, SeekFrom, Write};
 
 use super::size::{Measured, Size, floats};
-use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
+use super::{Assembly, Context, Float, Log, RecordWriter, without_field};
 use crate::error::{Classify, Error, Kind, Result};
-use crate::record::{Field, Totals, Value};
+use crate::record::{Field, RecordOrBad, Totals, Value};
 
 /// The size of the whole header: a multiple of 64, as numpy aligns its data, with room for any
 /// count.
@@ -62,7 +62,9 @@ impl RecordWriter for Npy<'_> {
                     Some(Value::Floats(vector, _)) => {
                         self.0.float.write(vector, to).kind(Kind::Output)?;
                     }
-                    Some(Value::Id(_)) => return Err(no_place_for_id(record.text.place.index)),
+                    Some(Value::Id(_)) => {
+                        return Err(no_place_for_id(record.text.text.place.index));
+                    }
                     None if field == Field::Id => {}
                     _ => return Err(without_field(field)),
                 }

@@ -22,8 +22,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{Assembly, Context, Log, RecordOrBad, RecordWriter};
+use super::{Assembly, Context, Log, RecordWriter};
 use crate::error::{Classify, Kind, Result};
+use crate::record::RecordOrBad;
 use cell::Cell;
 use column::Column;
 

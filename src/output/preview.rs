@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{Context, RecordOrBad, RecordWriter};
+use super::{Context, RecordWriter};
 use crate::error::{Classify, Kind, Result, one_line};
-use crate::record::{Field, Record, Value, Word};
+use crate::record::{Field, Record, RecordOrBad, Value, Word};
 
 /// Values shown at each end of a row.
 const SHOWN: usize = 3;
@@ -13,8 +13,8 @@ pub(super) struct Preview<'a>(pub(super) Context<'a>);
 
 impl Preview<'_> {
     fn print(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
-        let encoding = record.encoding;
-        let index = record.text.place.index;
+        let encoding = record.encoding();
+        let index = record.text.text.place.index;
         write!(to, "text {index}: {} tokens", encoding.tokens())?;
         match encoding.dropped_tokens {
             0 => writeln!(to)?,
@@ -28,7 +28,7 @@ impl Preview<'_> {
     }
 
     fn print_tokens(&self, record: &Record, to: &mut dyn Write) -> io::Result<()> {
-        let encoding = record.encoding;
+        let encoding = record.encoding();
         let ids = encoding.input_ids.iter();
         let tokens: Vec<_> = ids
             .map(|&id| one_line(&self.0.tokenizer.token(id)))
@@ -40,8 +40,9 @@ impl Preview<'_> {
             "{:>6}  {:<width$}  {:>6}  type  mask",
             "row", "token", "id"
         )?;
-        let hidden = record.hidden;
-        let mut rows = record.last_hidden_state.chunks_exact(hidden);
+        let states = record.last_hidden_state();
+        let hidden = states.len() / tokens.len();
+        let mut rows = states.chunks_exact(hidden.max(1));
         if rows.len() > 0 {
             write!(to, "  last_hidden_state [{}, {hidden}]", tokens.len())?;
         }
@@ -93,7 +94,7 @@ impl Preview<'_> {
 }
 
 fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
-    let (text, rows) = (one_line(&word.of.text), &word.of.tokens);
+    let (text, rows) = (one_line(&word.span.text), &word.span.tokens);
     let ends = ends(&word.vector);
     writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }

@@ -11,10 +11,10 @@ mod layout;
 use std::io::{self, Read, Seek, Write};
 
 use super::size::{Measured, Size};
-use super::{Assembly, Context, Float, Log, RecordOrBad, RecordWriter, without_field};
+use super::{Assembly, Context, Float, Log, RecordWriter, without_field};
 use crate::error::{Classify, Kind, Result};
 use crate::input::Id;
-use crate::record::{Field, Record, Totals, Value};
+use crate::record::{Field, Record, RecordOrBad, Totals, Value};
 use layout::{Frame, Layout, Part};
 
 pub(super) struct Safetensors<'a>(pub(super) Context<'a>);
@@ -22,9 +22,9 @@ pub(super) struct Safetensors<'a>(pub(super) Context<'a>);
 impl Safetensors<'_> {
     fn write_frame(&self, record: &Record, to: &mut dyn Write) -> Result<()> {
         let has_ids = self.0.fields.contains(&Field::Id);
-        let id = record.text.id.as_ref().filter(|_| has_ids);
+        let id = record.text.text.id.as_ref().filter(|_| has_ids);
         let id = id.map_or("", Id::as_str);
-        let sizes = [record.encoding.tokens(), id.len()];
+        let sizes = [record.encoding().tokens(), id.len()];
         write_i64(sizes.map(|size| (size as u64).cast_signed()), to).kind(Kind::Output)?;
         for &field in self.0.fields.iter().filter(|field| field.is_numeric()) {
             let value = record.value(field, self.0.tokenizer);

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 
 use crate::error::{Error, Kind, Result};
-use crate::input::TextOrBad;
+use crate::input::{Text, TextOrBad};
+use crate::pipeline::budget::BytePermit;
 use crate::pipeline::read::TEXTS_AHEAD;
 use crate::pipeline::resume_check::ResumeCheck;
 use crate::pipeline::stop::{Ending, POLL, Stop};
 use crate::pipeline::tokenize::TextTokenizer;
-use crate::pipeline::types::{QueuedText, TextWindow, TokenizedText, WindowBatch};
-use crate::record::RunCounts;
+use crate::pipeline::types::{QueuedText, TextWindow, WindowBatch};
+use crate::record::{RunCounts, TokenizedText};
 use crate::tokenize::Padding;
 
 /// How texts become batches.
@@ -39,7 +40,7 @@ pub(crate) struct Plan<'a> {
 /// [`Kind::Usage`] if the input is not that of the run that is resumed.
 pub(crate) fn pack(
     plan: Plan,
-    from: &Receiver<Result<QueuedText>>,
+    from: &Receiver<Result<QueuedText<Text>>>,
     send: impl FnMut(WindowBatch) -> bool,
     stop: &Stop,
 ) -> Result<Ending> {
@@ -67,12 +68,16 @@ struct Packer<'a, S> {
 }
 
 enum Next {
-    Text(Result<QueuedText>),
+    Text(Result<QueuedText<Text>>),
     Nothing(Ending),
 }
 
 impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
-    fn pack_all(&mut self, from: &Receiver<Result<QueuedText>>, stop: &Stop) -> Result<Ending> {
+    fn pack_all(
+        &mut self,
+        from: &Receiver<Result<QueuedText<Text>>>,
+        stop: &Stop,
+    ) -> Result<Ending> {
         let plan = self.plan;
         let mut held_back = Vec::new();
         loop {
@@ -84,10 +89,11 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
             let queued = std::iter::once(first).chain(from.try_iter());
             let queued = queued.take(TEXTS_AHEAD).collect();
             for text in plan.tokenizer.tokenize_all(queued) {
+                let QueuedText { text, permit } = text?;
                 if plan.tokenizer.options.padding == Padding::Longest {
-                    held_back.push(text?);
+                    held_back.push(text);
                 } else {
-                    self.push(text?)?;
+                    self.push(text, Some(permit))?;
                 }
             }
             if self.is_receiver_gone {
@@ -95,13 +101,14 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
             }
         }
         plan.tokenizer.pad_to_longest(&mut held_back);
-        held_back.into_iter().try_for_each(|text| self.push(text))?;
+        let mut texts = held_back.into_iter();
+        texts.try_for_each(|text| self.push(text, None))?;
         self.resume_check.finish()?;
         Ok(Ending::Complete)
     }
 
     /// Waits for a text. If none is there yet, sends the texts that arrived before.
-    fn next(&mut self, from: &Receiver<Result<QueuedText>>, stop: &Stop) -> Next {
+    fn next(&mut self, from: &Receiver<Result<QueuedText<Text>>>, stop: &Stop) -> Next {
         let mut queued = from.try_recv().map_err(|empty| match empty {
             TryRecvError::Empty => RecvTimeoutError::Timeout,
             TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
@@ -120,12 +127,12 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
     }
 
     /// Takes the next text of the input.
-    fn push(&mut self, text: TextOrBad<TokenizedText>) -> Result<()> {
+    fn push(&mut self, text: TextOrBad<TokenizedText>, permit: Option<BytePermit>) -> Result<()> {
         if self.resume_check.skips(text.as_ref())? {
             return Ok(());
         }
         match text {
-            Ok(text) => self.push_windows(&Arc::new(text)),
+            Ok(text) => self.push_windows(&Arc::new(text), permit),
             Err(bad) if self.plan.fail_fast => {
                 let what = format!("could not embed text {}", bad.place.index);
                 return Err(Error::message(Kind::Input, bad.message).context(what));
@@ -135,9 +142,10 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
         Ok(())
     }
 
-    fn push_windows(&mut self, of: &Arc<TokenizedText>) {
+    fn push_windows(&mut self, text: &Arc<TokenizedText>, mut permit: Option<BytePermit>) {
         let options = self.plan.tokenizer.options;
-        for window in of.encoding.windows(options.max_length, options.stride) {
+        let encoding = &text.encoding;
+        for window in encoding.windows(options.max_length, options.stride) {
             let tokens = window.rows.len();
             if self.tokens + tokens > self.plan.batch_tokens {
                 self.send();
@@ -146,8 +154,12 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
                 return;
             }
             self.tokens += tokens;
-            let of = Arc::clone(of);
-            self.windows.push(Ok(TextWindow { of, window }));
+            let is_last = window.kept.end == encoding.tokens();
+            self.windows.push(Ok(TextWindow {
+                text: Arc::clone(text),
+                window,
+                permit: permit.take_if(|_| is_last),
+            }));
         }
     }
 

@@ -3,47 +3,34 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Batch, BertModel, OutputSelection, Outputs};
-use crate::ops::{Download, OutputTensor, Sequence};
-use crate::pipeline::encode::Running;
-use crate::pipeline::types::{BatchOutputs, TextWindow, WindowBatch};
+use crate::model::{Batch, BertModel, Output, Outputs};
+use crate::ops::{Download, OutputTensor};
+use crate::pipeline::encode::PendingOutputs;
+use crate::pipeline::types::{TextWindow, WindowBatch};
 
-/// Starts computing what is `wanted` of `windows`.
+/// Starts computing the `selected` outputs of `windows`.
 ///
 /// # Errors
 /// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if fewer tokens may
 /// fit.
 pub(crate) fn start(
     model: &BertModel,
-    wanted: &OutputSelection,
+    selected: &[Output],
     windows: &WindowBatch,
-) -> Result<BatchOutputs<Download>> {
+) -> Result<Outputs<Download>> {
     let batch = model_batch(windows);
-    let outputs = if batch.sequences.is_empty() {
-        Outputs::none()
-    } else {
-        model.forward(&batch, wanted)?
-    };
-    let mut pairs = 0;
-    let before = |sequence: &Sequence| {
-        let before = pairs;
-        pairs += sequence.tokens * sequence.tokens;
-        before
-    };
-    let pairs_before = batch.sequences.iter().map(before).collect();
-    Ok(BatchOutputs {
-        first_rows: batch.sequences.iter().map(|it| it.start).collect(),
-        pairs_before,
-        pairs,
-        outputs: outputs.try_map(OutputTensor::download)?,
-    })
+    if batch.sequences.is_empty() {
+        return Ok(Outputs::default());
+    }
+    let outputs = model.forward(&batch, selected)?;
+    outputs.try_map(OutputTensor::download)
 }
 
 /// The tokens of all windows end to end.
 fn model_batch(windows: &WindowBatch) -> Batch {
     let mut batch = Batch::default();
-    for TextWindow { of, window } in windows.iter().flatten() {
-        let (encoding, rows) = (&of.encoding, window.rows.clone());
+    for TextWindow { text, window, .. } in windows.iter().flatten() {
+        let (encoding, rows) = (&text.encoding, window.rows.clone());
         batch.push(
             &encoding.window_ids(window),
             &encoding.token_type_ids[rows.clone()],
@@ -53,30 +40,25 @@ fn model_batch(windows: &WindowBatch) -> Batch {
     batch
 }
 
-impl Running for BatchOutputs<Download> {
-    fn is_done(&self) -> bool {
-        self.outputs.iter().all(Download::is_done)
+impl PendingOutputs for Outputs<Download> {
+    fn is_ready(&self) -> bool {
+        self.iter().all(|(_, download)| download.is_done())
     }
 
-    fn finish(self) -> Result<BatchOutputs> {
-        Ok(BatchOutputs {
-            first_rows: self.first_rows,
-            pairs_before: self.pairs_before,
-            pairs: self.pairs,
-            outputs: self.outputs.try_map(host)?,
-        })
+    fn wait(self) -> Result<Outputs<Vec<f32>>> {
+        self.try_map(finite_values)
     }
 }
 
-/// The numbers that one thread checks at a time.
+/// The values that one thread checks at a time.
 const CHECKED_AT_ONCE: usize = 1 << 16;
 
-/// The numbers of a download, all of them finite.
-fn host(download: Download) -> Result<Vec<f32>> {
-    let numbers = download.finish()?;
-    let is_finite = |part: &[f32]| part.iter().all(|number| number.is_finite());
-    if numbers.par_chunks(CHECKED_AT_ONCE).all(is_finite) {
-        return Ok(numbers);
+/// Waits for a download and checks that its values are finite.
+fn finite_values(download: Download) -> Result<Vec<f32>> {
+    let values = download.finish()?;
+    let is_finite = |part: &[f32]| part.iter().all(|value| value.is_finite());
+    if values.par_chunks(CHECKED_AT_ONCE).all(is_finite) {
+        return Ok(values);
     }
     Err(Error::message(
         Kind::Model,

@@ -6,21 +6,22 @@
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::Outputs;
 use crate::notes;
 use crate::ops::OutOfMemory;
 use crate::pipeline::stop::{Ending, Stop};
-use crate::pipeline::types::{BatchOutputs, EncodedBatch, TextWindow, WindowBatch, batch_tokens};
+use crate::pipeline::types::{EncodedBatch, TextWindow, WindowBatch, batch_tokens};
 
 #[cfg(test)]
 mod tests;
 
-/// A batch that the device has begun.
-pub(crate) trait Running {
-    /// Whether the results are ready; on the CPU they always are.
-    fn is_done(&self) -> bool;
+/// The outputs of a batch that the device has started on.
+pub(crate) trait PendingOutputs {
+    /// Whether they are in host memory; on the CPU they always are.
+    fn is_ready(&self) -> bool;
 
-    /// Waits for the results.
-    fn finish(self) -> Result<BatchOutputs>;
+    /// Waits for them.
+    fn wait(self) -> Result<Outputs<Vec<f32>>>;
 }
 
 /// Encodes the batches that arrive at `from` until there are none, a `stop`, or until `send`
@@ -31,7 +32,7 @@ pub(crate) trait Running {
 ///
 /// # Errors
 /// The first error of the device or the model; the batches before it have been sent.
-pub(crate) fn encode<R: Running>(
+pub(crate) fn encode<R: PendingOutputs>(
     start: impl Fn(&WindowBatch) -> Result<R>,
     from: &Receiver<WindowBatch>,
     send: impl FnMut(EncodedBatch) -> bool,
@@ -69,7 +70,7 @@ struct BatchEncoder<B, S, R> {
 
 impl<R, B, S> BatchEncoder<B, S, R>
 where
-    R: Running,
+    R: PendingOutputs,
     B: Fn(&WindowBatch) -> Result<R>,
     S: FnMut(EncodedBatch) -> bool,
 {
@@ -127,7 +128,7 @@ where
     /// Sends the batch in flight and puts `running` in its place, or sends that too if it is done.
     fn hand_over(&mut self, windows: WindowBatch, running: R) -> Result<()> {
         self.flush()?;
-        let is_done = running.is_done();
+        let is_done = running.is_ready();
         self.in_flight = Some((windows, running));
         if is_done {
             self.flush()?;
@@ -140,7 +141,7 @@ where
         if let Some((windows, running)) = self.in_flight.take()
             && !self.is_receiver_gone
         {
-            let outputs = running.finish()?;
+            let outputs = running.wait()?;
             self.is_receiver_gone = !(self.send)(EncodedBatch { windows, outputs });
         }
         Ok(())

@@ -23,15 +23,14 @@ use std::thread;
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{Text, TextOrBad, Texts};
-use crate::model::{BertModel, OutputSelection};
-use crate::record::RunCounts;
+use crate::model::{BertModel, Output};
+use crate::record::{RecordOrBad, RunCounts, TokenizedText};
 use crate::tokenize::Padding;
 use crate::vectors::VectorOptions;
 pub(crate) use batch::Plan;
 pub(crate) use progress::{RunProgress, has_terminal};
 pub(crate) use stop::{Ending, Stop};
 pub(crate) use tokenize::{Prompt, TextTokenizer};
-pub(crate) use types::{FinishedText, TokenizedText};
 pub(crate) use write::Writer;
 
 use budget::ByteBudget;
@@ -46,7 +45,7 @@ pub(crate) struct Run<'a> {
     /// Turns tokens into vectors.
     pub model: &'a BertModel,
     /// Which outputs are computed.
-    pub wanted: &'a OutputSelection,
+    pub outputs: &'a [Output],
     /// How texts become batches.
     pub plan: Plan<'a>,
     /// Ends the run early.
@@ -64,7 +63,7 @@ pub(crate) struct Run<'a> {
 pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)> {
     let Run {
         model,
-        wanted,
+        outputs,
         plan,
         stop,
         progress,
@@ -79,7 +78,7 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
         let tokenizing = start(scope, move || {
             batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
         })?;
-        let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
+        let begin = |windows: &WindowBatch| compute::start(model, outputs, windows);
         let send = |batch| to_writer.send(batch).is_ok();
         let encoding = encode::encode(begin, &batches, send, stop);
         stop.abandon();
@@ -118,8 +117,12 @@ pub(crate) fn tokenize_only(
         // Only those that are there: to wait for more would hold the bytes that the reader needs.
         let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
-        let texts = plan.tokenizer.tokenize_all(chunk);
-        take(texts.into_iter().collect::<Result<_>>()?)?;
+        let texts: Result<Vec<_>> = plan.tokenizer.tokenize_all(chunk).into_iter().collect();
+        let texts = texts?
+            .into_iter()
+            .map(|queued| (queued.text, queued.permit));
+        let (texts, _permits): (_, Vec<_>) = texts.unzip();
+        take(texts)?;
     }
     Ok(())
 }
@@ -146,8 +149,7 @@ pub(crate) fn count(plan: Plan, texts: Texts) -> Result<RunCounts> {
 
 fn count_all(counts: &mut RunCounts, texts: &[TextOrBad<TokenizedText>]) {
     for text in texts {
-        let text = text.as_ref();
-        counts.count(text.map(|text| (&text.text, &text.encoding)));
+        counts.count(text.as_ref());
     }
 }
 
@@ -157,11 +159,11 @@ fn count_all(counts: &mut RunCounts, texts: &[TextOrBad<TokenizedText>]) {
 /// Those of the tokenizer, the model and the device.
 pub(crate) fn embed_all(
     model: &BertModel,
-    wanted: &OutputSelection,
+    outputs: &[Output],
     plan: Plan,
     vectors: &VectorOptions,
     texts: impl Iterator<Item = Text>,
-) -> Result<Vec<TextOrBad<FinishedText>>> {
+) -> Result<Vec<RecordOrBad>> {
     let (stop, budget) = (Stop::default(), Arc::default());
     let (to_tokenizer, queued) = channel();
     let (to_encoder, batches) = channel();
@@ -175,19 +177,22 @@ pub(crate) fn embed_all(
     drop(to_tokenizer);
     batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), &stop)?;
     drop(to_encoder);
-    let begin = |windows: &WindowBatch| compute::start(model, wanted, windows);
+    let begin = |windows: &WindowBatch| compute::start(model, outputs, windows);
     let mut stitcher = Stitcher::new(vectors);
-    let mut finished = Vec::new();
+    let mut records = Vec::new();
     let keep = |batch| {
-        finished.extend(stitcher.add(batch));
+        records.extend(stitcher.add(batch).records);
         true
     };
     encode::encode(begin, &batches, keep, &stop)?;
-    Ok(finished)
+    Ok(records)
 }
 
 /// Starts the reader. Nobody joins it: a read from a terminal or a pipe may never return.
-fn start_reading(texts: Texts, budget: Arc<ByteBudget>) -> Result<Receiver<Result<QueuedText>>> {
+fn start_reading(
+    texts: Texts,
+    budget: Arc<ByteBudget>,
+) -> Result<Receiver<Result<QueuedText<Text>>>> {
     let (to_tokenizer, queued) = sync_channel(read::TEXTS_AHEAD);
     thread::Builder::new()
         .spawn(move || read::read(texts, &to_tokenizer, &budget))

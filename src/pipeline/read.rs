@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use crate::error::Result;
-use crate::input::Texts;
+use crate::input::{Text, Texts};
 use crate::pipeline::budget::ByteBudget;
 use crate::pipeline::types::QueuedText;
 
@@ -12,7 +12,11 @@ use crate::pipeline::types::QueuedText;
 pub(crate) const TEXTS_AHEAD: usize = 512;
 
 /// Sends `texts` to `to` until the input ends or fails, or until the receiver is gone.
-pub(crate) fn read(texts: Texts, to: &SyncSender<Result<QueuedText>>, budget: &Arc<ByteBudget>) {
+pub(crate) fn read(
+    texts: Texts,
+    to: &SyncSender<Result<QueuedText<Text>>>,
+    budget: &Arc<ByteBudget>,
+) {
     for item in texts.items {
         let queued = item.map(|item| QueuedText {
             permit: budget.take(item.size_bytes),
@@ -27,7 +31,7 @@ pub(crate) fn read(texts: Texts, to: &SyncSender<Result<QueuedText>>, budget: &A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::{InputItem, Text};
+    use crate::input::InputItem;
     use crate::pipeline::budget::MAX_BYTES;
     use std::sync::mpsc::sync_channel;
 

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::input::BadText;
-use crate::pipeline::types::TokenizedText;
-use crate::record::RunCounts;
+use crate::record::{RunCounts, TokenizedText};
 
 /// Compares the beginning of the input with the texts whose records are written.
 pub(crate) struct ResumeCheck<'a> {
@@ -32,7 +31,7 @@ impl<'a> ResumeCheck<'a> {
         if skipped.records == done.records {
             return Ok(false);
         }
-        skipped.count(text.map(|text| (&text.text, &text.encoding)));
+        skipped.count(text);
         if skipped.records < done.records || skipped == *done {
             return Ok(true);
         }

@@ -1,17 +1,18 @@
-//! Windows with their outputs → whole texts with their vectors, and the record of each.
+//! Windows with their outputs → the records of whole texts.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::input::TextOrBad;
-use crate::pipeline::types::{BatchOutputs, EncodedBatch, FinishedText, TextWindow, TokenizedText};
-use crate::record::{LayerOutputs, Record, Word};
+use crate::model::{Output, Outputs, RowPer};
+use crate::pipeline::types::{EncodedBatch, FinishedBatch, TextWindow};
+use crate::record::{Record, TokenizedText, Word};
 use crate::tokenize::{WordSpan, words};
-use crate::vectors::{TextVectors, VectorOptions, WindowRows, pool_word};
+use crate::vectors::{TextVectors, VectorOptions, WindowOutputs, pool_rows};
 
-/// Puts the windows of each text together; they arrive one after the other.
+/// Joins the windows of each text, which arrive one after the other.
 pub(crate) struct Stitcher<'a> {
-    pub(crate) options: &'a VectorOptions,
-    /// The text whose next window is awaited.
+    options: &'a VectorOptions,
+    /// The vectors of the text that is still missing windows.
     unfinished: TextVectors,
 }
 
@@ -24,107 +25,129 @@ impl<'a> Stitcher<'a> {
     }
 
     /// The texts that `batch` completes.
-    pub(crate) fn add(&mut self, batch: EncodedBatch) -> Vec<TextOrBad<FinishedText>> {
+    pub(crate) fn add(&mut self, batch: EncodedBatch) -> FinishedBatch {
         let EncodedBatch { windows, outputs } = batch;
-        let mut finished = Vec::new();
-        let mut place = 0;
+        let mut finished = FinishedBatch::default();
+        let mut rows = BatchRows::default();
+        for window in windows.iter().flatten() {
+            rows.all.add(window);
+        }
         for window in windows {
             let window = match window {
                 Ok(window) => window,
                 Err(bad) => {
-                    finished.push(Err(bad));
+                    finished.records.push(Err(bad));
                     continue;
                 }
             };
-            let rows = outputs.rows_of(&window, place, self.options.hidden_size);
-            let tokens = window.of.encoding.tokens();
-            self.unfinished.add(&rows, tokens, self.options);
-            place += 1;
+            self.add_window(&outputs, &window, &rows);
+            rows.before.add(&window);
             if window.is_last() {
-                finished.push(Ok(FinishedText {
-                    of: window.of,
-                    vectors: std::mem::take(&mut self.unfinished),
-                }));
+                finished.records.push(Ok(self.record(window.text)));
+                finished.permits.extend(window.permit);
             }
         }
         finished
     }
-}
 
-impl BatchOutputs {
-    /// The rows that the text takes from `window`, which is good window number `place` of the
-    /// batch.
-    fn rows_of<'a>(&'a self, window: &TextWindow, place: usize, hidden: usize) -> WindowRows<'a> {
-        let TextWindow { of, window } = window;
-        let first_row = self.first_rows[place] + (window.kept.start - window.rows.start);
-        let kept = first_row * hidden..(first_row + window.kept.len()) * hidden;
-        let outputs = &self.outputs;
-        let of_first = window
-            .is_first()
-            .then_some(place * hidden..(place + 1) * hidden);
-        let cut = |(rows, range): (&'a Vec<f32>, Range<usize>)| &rows[range];
-        let first_tokens = outputs.first_tokens.as_ref().zip(of_first.clone());
-        let all_tokens = outputs.last_hidden_state.as_ref().zip(Some(kept.clone()));
-        let last_hidden_state = first_tokens.or(all_tokens).map(cut);
-        let hidden_states = outputs.hidden_states.iter();
-        WindowRows {
-            attended: of.encoding.attended.saturating_sub(window.kept.start),
-            last_hidden_state: last_hidden_state.unwrap_or_default(),
-            hidden_states: hidden_states.map(|rows| &rows[kept.clone()]).collect(),
-            attentions: self.attentions_of(window.rows.len(), place),
-            pooler_output: outputs.pooler_output.as_ref().zip(of_first).map(cut),
-        }
-    }
-
-    /// The attentions of good window number `place`, which has `tokens` tokens: one slice per
-    /// layer.
-    fn attentions_of(&self, tokens: usize, place: usize) -> Vec<&[f32]> {
-        let (before, pairs) = (self.pairs_before[place], tokens * tokens);
-        let of_layer = |layer: &Vec<f32>| {
-            let heads = layer.len() / self.pairs.max(1);
-            before * heads..(before + pairs) * heads
+    fn add_window<'o>(
+        &mut self,
+        outputs: &'o Outputs<Vec<f32>>,
+        window: &TextWindow,
+        rows: &BatchRows,
+    ) {
+        let values = |(output, values): (Output, &'o Vec<f32>)| {
+            (output, rows.of_window(window, output, values))
         };
-        let layers = self.outputs.attentions.iter();
-        layers.map(|layer| &layer[of_layer(layer)]).collect()
+        let encoding = &window.text.encoding;
+        let window = WindowOutputs {
+            outputs: outputs.iter().map(values).collect(),
+            tokens: window.window.kept.clone(),
+            attended: encoding.attended,
+            text_tokens: encoding.tokens(),
+        };
+        self.unfinished.add(&window, self.options);
+    }
+
+    fn record(&mut self, text: Arc<TokenizedText>) -> Record {
+        let vectors = std::mem::take(&mut self.unfinished);
+        Record {
+            words: words_of(&text, &vectors, self.options),
+            text,
+            embedding: vectors.embedding(self.options),
+            merged_layers: vectors.merged_layers,
+            outputs: vectors.outputs,
+        }
     }
 }
 
-impl FinishedText {
-    /// The text's record.
-    pub(crate) fn record(&self, options: &VectorOptions) -> Record<'_> {
-        let Self { of, vectors } = self;
-        let layers: Vec<_> = vectors.hidden_states.iter().map(Vec::as_slice).collect();
-        Record {
-            text: &of.text,
-            encoding: &of.encoding,
-            hidden: options.hidden_size,
-            last_hidden_state: &vectors.last_hidden_state,
-            pooler_output: vectors.pooler_output.as_deref(),
-            hidden_states: match (options.merged_width, &layers[..]) {
-                (Some(width), [rows]) => LayerOutputs::Merged { rows, width },
-                _ => LayerOutputs::Apart(layers),
-            },
-            attentions: vectors.attentions.iter().map(Vec::as_slice).collect(),
-            embedding: vectors.embedding(options),
-            words: words_of(of, vectors, options),
+/// The rows in the windows of a batch and in those before the current one.
+#[derive(Default)]
+struct BatchRows {
+    all: RowCounts,
+    before: RowCounts,
+}
+
+/// The rows in some windows.
+#[derive(Default)]
+struct RowCounts {
+    tokens: usize,
+    sequences: usize,
+    token_pairs: usize,
+}
+
+impl RowCounts {
+    fn add(&mut self, window: &TextWindow) {
+        let tokens = window.tokens();
+        self.tokens += tokens;
+        self.sequences += 1;
+        self.token_pairs += tokens * tokens;
+    }
+
+    fn of(&self, output: Output) -> usize {
+        match output.row_per() {
+            RowPer::Token => self.tokens,
+            RowPer::Sequence => self.sequences,
+            RowPer::TokenPair => self.token_pairs,
         }
+    }
+}
+
+impl BatchRows {
+    /// The part of `values` that the text takes from the current window.
+    fn of_window<'a>(&self, window: &TextWindow, output: Output, values: &'a [f32]) -> &'a [f32] {
+        let width = values.len() / self.all.of(output);
+        let before = self.before.of(output);
+        let Range { start, end } = rows_taken(window, output);
+        &values[(before + start) * width..(before + end) * width]
+    }
+}
+
+/// The rows of `window` that the text takes.
+fn rows_taken(window: &TextWindow, output: Output) -> Range<usize> {
+    let (kept, first) = (&window.window.kept, window.window.rows.start);
+    match output.row_per() {
+        RowPer::Token => kept.start - first..kept.end - first,
+        RowPer::Sequence => 0..usize::from(window.window.is_first()),
+        // No text of several windows gets this far with them.
+        RowPer::TokenPair => 0..window.tokens() * window.tokens(),
     }
 }
 
 /// The words of a text with their vectors; none if they were not asked for.
-fn words_of(of: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) -> Vec<Word> {
-    let Some(how) = options.word_pooling else {
+fn words_of(text: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) -> Vec<Word> {
+    let rows = vectors.outputs.get(Output::LastHiddenState);
+    let Some((mode, rows)) = options.word_pooling.zip(rows) else {
         return Vec::new();
     };
-    let (rows, hidden) = (&vectors.last_hidden_state, options.hidden_size);
-    let vector = |tokens: &Range<usize>| {
-        let rows = &rows[tokens.start * hidden..tokens.end * hidden];
-        pool_word(how, rows, hidden)
-    };
-    let words = words(&of.text, &of.encoding).into_iter();
-    let with_vector = |of: WordSpan| Word {
-        vector: vector(&of.tokens),
-        of,
+    let hidden = options.hidden_size;
+    let words = words(&text.text, &text.encoding).into_iter();
+    let with_vector = |span: WordSpan| {
+        let rows = &rows[span.tokens.start * hidden..span.tokens.end * hidden];
+        Word {
+            vector: pool_rows(mode, rows, hidden),
+            span,
+        }
     };
     words.map(with_vector).collect()
 }

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::input::{Text, TextOrBad};
-use crate::pipeline::types::{QueuedText, TokenizedText};
+use crate::pipeline::types::QueuedText;
+use crate::record::TokenizedText;
 use crate::tokenize::{Encoding, OnLong, Padding, TokenOptions, Tokenizer};
 
 /// Turns texts into tokens.
@@ -31,16 +32,19 @@ impl TextTokenizer<'_> {
     /// The texts as tokens. An `Err` outside ends the run, one inside is the text's own.
     pub(crate) fn tokenize_all(
         self,
-        queued: Vec<Result<QueuedText>>,
-    ) -> Vec<Result<TextOrBad<TokenizedText>>> {
-        queued
-            .into_par_iter()
-            .map(|queued| self.tokenize(queued?))
-            .collect()
+        queued: Vec<Result<QueuedText<Text>>>,
+    ) -> Vec<Result<QueuedText<TokenizedText>>> {
+        let tokenize = |QueuedText { text, permit }| {
+            Ok(QueuedText {
+                text: self.tokenize(text)?,
+                permit,
+            })
+        };
+        let queued = queued.into_par_iter();
+        queued.map(|queued| tokenize(queued?)).collect()
     }
 
-    fn tokenize(self, queued: QueuedText) -> Result<TextOrBad<TokenizedText>> {
-        let QueuedText { text, permit } = queued;
+    fn tokenize(self, text: TextOrBad<Text>) -> Result<TextOrBad<TokenizedText>> {
         let with_prompt = |text: Text| match self.prompt {
             None => Ok(text),
             Some(prompt) => text.with_prompt(prompt.text),
@@ -67,11 +71,7 @@ impl TextTokenizer<'_> {
         if options.padding == Padding::MaxLength {
             self.tokenizer.pad(&mut encoding, options.max_length);
         }
-        Ok(Ok(TokenizedText {
-            text,
-            encoding,
-            _permit: (options.padding != Padding::Longest).then_some(permit),
-        }))
+        Ok(Ok(TokenizedText { text, encoding }))
     }
 
     /// Why the text's record is an error, if its length makes it one.

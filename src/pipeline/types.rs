@@ -1,70 +1,50 @@
 //! The types that travel between the threads, in the order of a text's way: [`QueuedText`],
-//! [`TokenizedText`], [`TextWindow`], [`EncodedBatch`], [`FinishedText`].
+//! [`TextWindow`], [`EncodedBatch`], [`FinishedBatch`].
 
 use std::sync::Arc;
 
-use crate::input::{Text, TextOrBad};
+use crate::input::TextOrBad;
 use crate::model::Outputs;
 use crate::pipeline::budget::BytePermit;
-use crate::tokenize::{Encoding, Window};
-use crate::vectors::TextVectors;
+use crate::record::{Record, TokenizedText};
+use crate::tokenize::Window;
 
-/// One text between the reader and the tokenizer.
-pub(crate) struct QueuedText {
-    /// The text as it was read.
-    pub(crate) text: TextOrBad<Text>,
+/// A text before or after the tokenizer.
+pub(crate) struct QueuedText<T> {
+    /// The text.
+    pub(crate) text: TextOrBad<T>,
     /// Its part of the bytes that may be in the pipeline.
     pub(crate) permit: BytePermit,
-}
-
-/// One text with its tokens.
-pub(crate) struct TokenizedText {
-    /// The text as it was read.
-    pub(crate) text: Text,
-    /// Its tokens, as the record shows them.
-    pub(crate) encoding: Encoding,
-    /// Held until the text has its record; `None` if all texts must be in memory at once.
-    pub(crate) _permit: Option<BytePermit>,
 }
 
 /// The part of a text that the encoder takes at once: all of it, or one window of a long text.
 pub(crate) struct TextWindow {
     /// The text.
-    pub(crate) of: Arc<TokenizedText>,
-    /// The rows of the text that the window covers.
+    pub(crate) text: Arc<TokenizedText>,
+    /// The tokens that the window covers.
     pub(crate) window: Window,
+    /// The text's permit, held by its last window; `None` if all texts must be in memory at once.
+    pub(crate) permit: Option<BytePermit>,
 }
 
 /// Windows of texts in input order, with the bad texts among them.
 pub(crate) type WindowBatch = Vec<TextOrBad<TextWindow>>;
 
-/// What the encoder computed for one batch, in host memory unless `T` says otherwise.
-#[derive(Default)]
-pub(crate) struct BatchOutputs<T = Vec<f32>> {
-    /// The first row of each window.
-    pub(crate) first_rows: Vec<usize>,
-    /// The pairs of tokens in the windows before each window.
-    pub(crate) pairs_before: Vec<usize>,
-    /// The pairs of tokens in all windows.
-    pub(crate) pairs: usize,
-    /// The outputs of the model, with a sequence for each window; none if there is no window.
-    pub(crate) outputs: Outputs<T>,
-}
-
-/// A batch with its outputs.
+/// A batch with its outputs in host memory.
 pub(crate) struct EncodedBatch {
     /// In input order.
     pub(crate) windows: WindowBatch,
-    /// Those of the good windows.
-    pub(crate) outputs: BatchOutputs,
+    /// One sequence for each good window; empty if there is none.
+    pub(crate) outputs: Outputs<Vec<f32>>,
 }
 
-/// One text with all its vectors.
-pub(crate) struct FinishedText {
-    /// The text.
-    pub(crate) of: Arc<TokenizedText>,
-    /// Its vectors.
-    pub(crate) vectors: TextVectors,
+/// The texts that a batch completes.
+#[derive(Default)]
+pub(crate) struct FinishedBatch {
+    /// In input order.
+    pub(crate) records: Vec<TextOrBad<Record>>,
+    /// The texts' permits, held until the records are written.
+    pub(crate) permits: Vec<BytePermit>,
 }
 
 impl TextWindow {
@@ -75,7 +55,7 @@ impl TextWindow {
 
     /// Whether the text is complete after this window.
     pub(crate) fn is_last(&self) -> bool {
-        self.window.kept.end == self.of.encoding.tokens()
+        self.window.kept.end == self.text.encoding.tokens()
     }
 }
 

@@ -3,12 +3,11 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use crate::error::{Error, Kind, Result};
-use crate::input::TextOrBad;
 use crate::output::{Destination, RecordWriter, SYNC_INTERVAL};
 use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
-use crate::pipeline::types::{EncodedBatch, FinishedText, batch_tokens};
-use crate::record::RunCounts;
+use crate::pipeline::types::{EncodedBatch, FinishedBatch, batch_tokens};
+use crate::record::{RecordOrBad, RunCounts};
 use crate::vectors::VectorOptions;
 use crate::weights::WeightGuard;
 
@@ -68,8 +67,12 @@ impl<'a> Writer<'a> {
     /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights
     /// changed.
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
-        let finished = self.stitcher.add(batch);
-        let mut rest = &finished[..];
+        // The texts give back their bytes when their records are written.
+        let FinishedBatch {
+            records,
+            permits: _permits,
+        } = self.stitcher.add(batch);
+        let mut rest = &records[..];
         while !rest.is_empty() {
             let (part, after) = rest.split_at(self.records_to_boundary(rest.len()));
             self.write_part(part)?;
@@ -87,16 +90,13 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn write_part(&mut self, finished: &[TextOrBad<FinishedText>]) -> Result<()> {
-        let mut records = Vec::with_capacity(finished.len());
-        for text in finished {
-            let text = text.as_ref();
-            self.counts
-                .count(text.map(|text| (&text.of.text, &text.of.encoding)));
-            records.push(text.map(|text| text.record(self.stitcher.options)));
+    fn write_part(&mut self, records: &[RecordOrBad]) -> Result<()> {
+        for record in records {
+            let record = record.as_ref();
+            self.counts.count(record.map(|record| &*record.text));
         }
         self.output
-            .write(&records, &mut self.destination)
+            .write(records, &mut self.destination)
             .map_err(|error| named(error, &self.destination))?;
         self.weights.check()?;
         self.keep(false)

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::TokenizedText;
 use crate::hex::hex;
-use crate::input::{BadText, Text};
-use crate::tokenize::Encoding;
+use crate::input::BadText;
 
 /// Counts of the records of one output, including those of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +30,10 @@ pub(crate) struct RunCounts {
 
 impl RunCounts {
     /// Counts the next text.
-    pub(crate) fn count(&mut self, text: Result<(&Text, &Encoding), &BadText>) {
+    pub(crate) fn count(&mut self, text: Result<&TokenizedText, &BadText>) {
         self.records += 1;
         let content = match text {
-            Ok((text, encoding)) => {
+            Ok(TokenizedText { text, encoding }) => {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
                 self.unknown_texts += u64::from(encoding.only_unknown);

@@ -14,5 +14,5 @@ pub(crate) use counts::RunCounts;
 pub(crate) use dimensions::{Dimensions, Totals};
 pub use field::Field;
 pub(crate) use field::{Element, Selection, Source};
-pub(crate) use record::{LayerOutputs, Record};
+pub(crate) use record::{Record, RecordOrBad, TokenizedText};
 pub(crate) use value::{Value, Word};

@@ -1,65 +1,66 @@
 //! One text with its vectors, and where the value of each field comes from.
 
+use std::sync::Arc;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Field, Value, Word};
 use crate::input::{BadText, Text};
+use crate::model::{Output, Outputs};
 use crate::tokenize::{Encoding, Tokenizer};
 
+/// One text with its tokens.
+pub(crate) struct TokenizedText {
+    /// The text as it was read.
+    pub(crate) text: Text,
+    /// Its tokens, as the record shows them.
+    pub(crate) encoding: Encoding,
+}
+
 /// One text with what was computed for it.
-pub(crate) struct Record<'a> {
-    /// The text as read.
-    pub text: &'a Text,
-    /// Its tokens.
-    pub encoding: &'a Encoding,
-    /// The model's hidden size.
-    pub hidden: usize,
-    /// `[tokens × hidden]`; empty if not asked for.
-    pub last_hidden_state: &'a [f32],
-    /// `[hidden]`; `None` if the checkpoint has no pooler.
-    pub pooler_output: Option<&'a [f32]>,
-    /// The layers asked for.
-    pub hidden_states: LayerOutputs<'a>,
-    /// `[layers][heads × tokens × tokens]`; empty if not asked for.
-    pub attentions: Vec<&'a [f32]>,
+pub(crate) struct Record {
+    /// The text and its tokens.
+    pub text: Arc<TokenizedText>,
+    /// The encoder's outputs for all of its tokens.
+    pub outputs: Outputs<Vec<f32>>,
+    /// `[tokens × width]`; `None` if no layers are merged.
+    pub merged_layers: Option<Vec<f32>>,
     /// `[embedding]`; empty if not asked for.
     pub embedding: Vec<f32>,
     /// Empty if not asked for.
     pub words: Vec<Word>,
 }
 
-/// The outputs of the layers asked for, merged or not.
-pub(crate) enum LayerOutputs<'a> {
-    /// `[layers][tokens × hidden]`
-    Apart(Vec<&'a [f32]>),
-    /// `[tokens × width]`
-    Merged {
-        /// The rows end to end.
-        rows: &'a [f32],
-        /// The width of a row.
-        width: usize,
-    },
-}
+/// A record, or the text that could not be embedded.
+pub(crate) type RecordOrBad = Result<Record, BadText>;
 
-impl<'a> Record<'a> {
+impl Record {
     /// The record before anything is computed for it.
     #[must_use]
-    pub(crate) fn without_numbers(text: &'a Text, encoding: &'a Encoding) -> Self {
+    pub(crate) fn without_vectors(text: TokenizedText) -> Self {
+        let pooler_output = (Output::PoolerOutput, Vec::new());
         Self {
-            text,
-            encoding,
-            hidden: 1,
-            last_hidden_state: &[],
-            pooler_output: Some(&[]),
-            hidden_states: LayerOutputs::Apart(Vec::new()),
-            attentions: Vec::new(),
+            text: Arc::new(text),
+            outputs: [pooler_output].into_iter().collect(),
+            merged_layers: None,
             embedding: Vec::new(),
             words: Vec::new(),
         }
     }
-}
 
-impl Record<'_> {
+    /// The tokens of the text.
+    #[must_use]
+    pub(crate) fn encoding(&self) -> &Encoding {
+        &self.text.encoding
+    }
+
+    /// The last layer's rows.
+    #[must_use]
+    pub(crate) fn last_hidden_state(&self) -> &[f32] {
+        let rows = self.outputs.get(Output::LastHiddenState);
+        rows.map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The record as JSON has it, with these fields in order.
     #[must_use]
     pub(crate) fn selected<'a>(
@@ -77,15 +78,17 @@ impl Record<'_> {
     /// The value of `field`; `None` if the record does not have it.
     #[must_use]
     pub(crate) fn value<'a>(&'a self, field: Field, tokenizer: &'a Tokenizer) -> Option<Value<'a>> {
-        let encoding = self.encoding;
+        let TokenizedText { text, encoding } = &*self.text;
         let list = |values: &'a [u32]| Value::Integers(values.into(), vec![values.len()]);
         let vector = |values: &'a [f32]| Value::Floats(values, vec![values.len()]);
+        let tokens = encoding.tokens();
+        let rows = |values: &'a [f32]| Value::Floats(values, vec![tokens, values.len() / tokens]);
         Some(match field {
-            Field::Index => Value::Number(self.text.place.index),
-            Field::Id => Value::Id(self.text.id.as_ref()?),
-            Field::Text => Value::Segment(&self.text.first),
-            Field::TextPair => Value::Text(self.text.pair.as_deref()?),
-            Field::Columns => Value::Json(self.text.columns.as_deref()?),
+            Field::Index => Value::Number(text.place.index),
+            Field::Id => Value::Id(text.id.as_ref()?),
+            Field::Text => Value::Segment(&text.first),
+            Field::TextPair => Value::Text(text.pair.as_deref()?),
+            Field::Columns => Value::Json(text.columns.as_deref()?),
             Field::Tokens => Value::Tokens(&encoding.input_ids, tokenizer),
             Field::InputIds => list(&encoding.input_ids),
             Field::TokenTypeIds => list(&encoding.token_type_ids),
@@ -99,33 +102,42 @@ impl Record<'_> {
                 Value::Integers(ends, vec![encoding.offset_mapping.len(), 2])
             }
             Field::WordIds => Value::NullableIntegers(&encoding.word_ids),
-            Field::LastHiddenState => rows(self.last_hidden_state, self.hidden),
-            Field::PoolerOutput => self.pooler_output.map_or(Value::Null, vector),
-            Field::HiddenStates => match &self.hidden_states {
-                LayerOutputs::Merged {
-                    rows: merged,
-                    width,
-                } => rows(merged, *width),
-                LayerOutputs::Apart(layers) => {
-                    Value::Layers(layers, vec![encoding.tokens(), self.hidden])
-                }
-            },
-            Field::Attentions => {
-                let tokens = encoding.tokens();
-                let numbers = self.attentions.first().map_or(0, |layer| layer.len());
-                let heads = numbers / (tokens * tokens).max(1);
-                Value::Layers(&self.attentions, vec![heads, tokens, tokens])
+            Field::LastHiddenState => rows(self.last_hidden_state()),
+            Field::PoolerOutput => {
+                let pooler_output = self.outputs.get(Output::PoolerOutput);
+                pooler_output.map_or(Value::Null, |values| vector(values))
             }
+            Field::HiddenStates => match &self.merged_layers {
+                Some(merged) => rows(merged),
+                None => self.layers(Output::hidden_state, |values| vec![tokens, values / tokens]),
+            },
+            Field::Attentions => self.layers(Output::attentions, |values| {
+                vec![values / (tokens * tokens), tokens, tokens]
+            }),
             Field::Embedding => vector(&self.embedding),
             Field::Words => Value::Words(&self.words),
             Field::DroppedTokens => Value::Number(encoding.dropped_tokens as u64),
         })
     }
+
+    /// The outputs that have a `layer`, in the order of `--layers`; `shape` makes the shape of one
+    /// from the number of its values.
+    fn layers(
+        &self,
+        layer: impl Fn(Output) -> Option<usize>,
+        shape: impl Fn(usize) -> Vec<usize>,
+    ) -> Value<'_> {
+        let outputs = self.outputs.iter();
+        let layers = outputs.filter(|(output, _)| layer(*output).is_some());
+        let layers: Vec<_> = layers.map(|(_, values)| &values[..]).collect();
+        let values = layers.first().map_or(0, |layer| layer.len());
+        Value::Layers(layers, shape(values))
+    }
 }
 
 /// The fields of a record that are printed.
 struct SelectedFields<'a> {
-    record: &'a Record<'a>,
+    record: &'a Record,
     fields: &'a [Field],
     tokenizer: &'a Tokenizer,
 }
@@ -147,11 +159,6 @@ fn flags(flags: impl Iterator<Item = bool>) -> Value<'static> {
     let values: Vec<_> = flags.map(u32::from).collect();
     let shape = vec![values.len()];
     Value::Integers(values.into(), shape)
-}
-
-/// Rows of `width` numbers.
-fn rows(values: &[f32], width: usize) -> Value<'_> {
-    Value::Floats(values, vec![values.len() / width, width])
 }
 
 /// The record of a text that could not be embedded.

@@ -13,7 +13,7 @@ use crate::tokenize::{Tokenizer, WordSpan};
 pub(crate) struct Word {
     /// The word itself.
     #[serde(flatten)]
-    pub of: WordSpan,
+    pub span: WordSpan,
     /// `[hidden]`
     pub vector: Vec<f32>,
 }
@@ -42,7 +42,7 @@ pub(crate) enum Value<'a> {
     /// A tensor of a shape.
     Floats(&'a [f32], Vec<usize>),
     /// A tensor in parts, one for each layer; the shape is that of a part.
-    Layers(&'a [&'a [f32]], Vec<usize>),
+    Layers(Vec<&'a [f32]>, Vec<usize>),
     /// One object a word.
     Words(&'a [Word]),
 }
@@ -104,7 +104,7 @@ mod tests {
             "[[1.0,2.0],[3.0,4.0]]"
         );
         assert_eq!(
-            json(Value::Layers(&[&first, &second], vec![1, 2, 2])),
+            json(Value::Layers(vec![&first, &second], vec![1, 2, 2])),
             "[[[[1.0,2.0],[3.0,4.0]]],[[[5.0,6.0],[7.0,8.0]]]]"
         );
         assert_eq!(json(Value::Floats(&[], vec![0, 8])), "[]");

@@ -9,7 +9,8 @@ mod sentence_transformer;
 mod text;
 
 pub(crate) use options::VectorOptions;
-pub use options::{LayerMerge, Pooling, WordPooling};
-pub(crate) use pooling::pool_word;
+pub use options::{LayerMerge, Pooling};
+pub(crate) use pooling::pool_rows;
+pub use sentence_transformer::PoolingMode;
 pub(crate) use sentence_transformer::{SentenceConfig, SentenceTransformer};
-pub(crate) use text::{TextVectors, WindowRows};
+pub(crate) use text::{TextVectors, WindowOutputs};

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::sentence_transformer::{PoolingMode, SentenceTransformer};
+use crate::model::Output;
 
 /// How the layers of `hidden_states` become one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
@@ -41,22 +42,6 @@ pub enum Pooling {
     Model,
 }
 
-/// How a word's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WordPooling {
-    /// The vector of its first token
-    First,
-    /// The vector of its last token
-    Last,
-    /// The mean over its tokens
-    Mean,
-    /// The largest value over its tokens
-    Max,
-    /// The sum over its tokens
-    Sum,
-}
-
 /// Which vectors are made from the encoder's outputs for one text.
 #[derive(Debug, Clone)]
 pub(crate) struct VectorOptions {
@@ -70,6 +55,8 @@ pub(crate) struct VectorOptions {
     pub merged_width: Option<usize>,
     /// How `embedding` is made.
     pub pooling: Option<Pooling>,
+    /// The output whose rows are pooled.
+    pub pooled: Option<Output>,
     /// What [`Pooling::Model`] does.
     pub sentence: Option<SentenceTransformer>,
     /// Tokens at the beginning of each text that are not pooled: a prompt's.
@@ -79,7 +66,7 @@ pub(crate) struct VectorOptions {
     /// Whether `embedding` is scaled to length 1.
     pub normalize: bool,
     /// How the vectors of `words` are made.
-    pub word_pooling: Option<WordPooling>,
+    pub word_pooling: Option<PoolingMode>,
 }
 
 impl VectorOptions {
@@ -87,11 +74,21 @@ impl VectorOptions {
     pub(super) fn pooling_modes(&self) -> &[PoolingMode] {
         match (self.pooling, &self.sentence) {
             (Some(Pooling::Model), Some(sentence)) => &sentence.pooling_modes,
-            // The pooler's vector is made of this row.
-            (Some(Pooling::Cls | Pooling::Pooler), _) => &[PoolingMode::Cls],
+            // The pooler's output has one row.
+            (Some(Pooling::Cls | Pooling::Pooler), _) => &[PoolingMode::First],
             (Some(Pooling::Mean), _) => &[PoolingMode::Mean],
             (Some(Pooling::Max), _) => &[PoolingMode::Max],
             (Some(Pooling::Model), None) | (None, _) => &[],
+        }
+    }
+
+    /// Whether a text keeps the rows of `output`, which may be needed for other vectors only.
+    pub(super) fn keeps(&self, output: Output) -> bool {
+        match output {
+            Output::LastHiddenState => self.keep_rows,
+            Output::FirstTokens => false,
+            Output::HiddenState(_) => self.layer_merge == LayerMerge::None,
+            Output::PoolerOutput | Output::Attentions(_) => true,
         }
     }
 

@@ -3,170 +3,98 @@
 //! Sums are taken in f64 and rounded once. The definitions are those of `Pooling` and `Normalize`
 //! in sentence-transformers.
 
-use super::options::{LayerMerge, WordPooling};
+use super::options::LayerMerge;
 use super::sentence_transformer::PoolingMode;
 
-/// Pools the rows of a text, which may come a few at a time. The vectors of several modes lie side
-/// by side.
+/// Pools rows of equal width, which may arrive a few at a time.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// How many of the next rows are not pooled.
+    mode: PoolingMode,
+    /// How many of the first rows are not pooled.
     skipped: usize,
-    hidden: usize,
-    modes: Vec<ModePool>,
-}
-
-/// What one mode keeps of the rows.
-#[derive(Debug)]
-enum ModePool {
-    /// `[hidden]`, empty before the first row.
-    First(Vec<f32>),
-    /// `[hidden]`, empty before the first row.
-    Last(Vec<f32>),
-    /// `[hidden]`
-    Max(Vec<f32>),
-    Sum(WeightedSum),
-}
-
-/// A sum of rows, to be divided by something that is known at the end.
-#[derive(Debug)]
-struct WeightedSum {
-    mode: SumMode,
-    /// `[hidden]`
-    sum: Vec<f64>,
-    /// The place of the next row, counted from 1.
-    place: usize,
+    /// The rows so far, skipped ones included.
+    rows: usize,
+    /// `[width]`, not yet divided; empty before the first row.
+    values: Vec<f64>,
+    /// The sum of the weights of the rows.
     weights: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SumMode {
-    /// Not divided.
-    Sum,
-    Mean,
-    /// Divided by the square root of the number of rows.
-    MeanSqrtLen,
-    /// Each row counts as often as its place says.
-    ByPlace,
-}
-
 impl Pool {
-    /// A pool for rows of `hidden` numbers that leaves the first `skipped` rows out.
-    pub(super) fn new(modes: &[PoolingMode], hidden: usize, skipped: usize) -> Self {
-        let sum = |mode| ModePool::Sum(WeightedSum::new(mode, hidden, skipped + 1));
-        let mode = |mode: &PoolingMode| match mode {
-            PoolingMode::Cls => ModePool::First(Vec::new()),
-            PoolingMode::LastToken => ModePool::Last(Vec::new()),
-            PoolingMode::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
-            PoolingMode::Mean => sum(SumMode::Mean),
-            PoolingMode::MeanSqrtLenTokens => sum(SumMode::MeanSqrtLen),
-            PoolingMode::WeightedMean => sum(SumMode::ByPlace),
-        };
-        Self {
-            skipped,
-            hidden,
-            modes: modes.iter().map(mode).collect(),
-        }
-    }
-
-    /// Adds the next rows, all of real tokens.
-    pub(super) fn add(&mut self, new: &[f32]) {
-        let left_out = self.skipped.min(new.len() / self.hidden);
-        self.skipped -= left_out;
-        let new = &new[left_out * self.hidden..];
-        for mode in &mut self.modes {
-            mode.add(new, self.hidden);
-        }
-    }
-
-    /// `[modes × hidden]`
-    pub(super) fn vector(&self) -> Vec<f32> {
-        self.modes.iter().flat_map(ModePool::vector).collect()
-    }
-}
-
-impl ModePool {
-    /// Adds rows of `hidden` numbers.
-    fn add(&mut self, new: &[f32], hidden: usize) {
-        let mut rows = new.chunks_exact(hidden);
-        match self {
-            Self::First(row) if row.is_empty() => row.extend(rows.next().into_iter().flatten()),
-            Self::First(_) => {}
-            Self::Last(last) => {
-                if let Some(row) = rows.next_back() {
-                    *last = row.to_vec();
-                }
-            }
-            Self::Max(largest) => {
-                for row in rows {
-                    for (largest, &value) in largest.iter_mut().zip(row) {
-                        *largest = largest.max(value);
-                    }
-                }
-            }
-            Self::Sum(sum) => sum.add(rows),
-        }
-    }
-
-    fn vector(&self) -> Vec<f32> {
-        match self {
-            Self::First(row) | Self::Last(row) | Self::Max(row) => row.clone(),
-            Self::Sum(sum) => sum.vector(),
-        }
-    }
-}
-
-impl WeightedSum {
-    /// No row yet; `width` is that of a row, and the first one has number `place`.
-    fn new(mode: SumMode, width: usize, place: usize) -> Self {
+    /// A pool that leaves out the first `skipped` rows.
+    pub(super) fn new(mode: PoolingMode, skipped: usize) -> Self {
         Self {
             mode,
-            sum: vec![0.0; width],
-            place,
+            skipped,
+            rows: 0,
+            values: Vec::new(),
             weights: 0.0,
         }
     }
 
-    fn add<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
+    /// Adds the next rows, all of real tokens.
+    pub(super) fn add<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
         for row in rows {
-            let weight = match self.mode {
-                SumMode::Sum | SumMode::Mean | SumMode::MeanSqrtLen => 1.0,
-                SumMode::ByPlace => self.place as f64,
-            };
-            for (sum, &value) in self.sum.iter_mut().zip(row) {
-                *sum += weight * f64::from(value);
+            self.rows += 1;
+            if self.rows > self.skipped {
+                self.add_row(row);
             }
-            self.place += 1;
-            self.weights += weight;
         }
     }
 
-    fn vector(&self) -> Vec<f32> {
-        let divisor = match self.mode {
-            SumMode::Sum => 1.0,
-            SumMode::Mean | SumMode::ByPlace => self.weights.max(1.0),
-            SumMode::MeanSqrtLen => self.weights.sqrt().max(1.0),
+    fn add_row(&mut self, row: &[f32]) {
+        let weight = match self.mode {
+            PoolingMode::WeightedMean => self.rows as f64,
+            PoolingMode::First
+            | PoolingMode::Last
+            | PoolingMode::Max
+            | PoolingMode::Mean
+            | PoolingMode::MeanSqrtLenTokens
+            | PoolingMode::Sum => 1.0,
         };
-        let sum = self.sum.iter();
-        sum.map(|value| (value / divisor) as f32).collect()
+        self.weights += weight;
+        match self.mode {
+            PoolingMode::First if !self.values.is_empty() => {}
+            PoolingMode::First | PoolingMode::Last => self.combine(row, 0.0, |_, new| new),
+            PoolingMode::Max => self.combine(row, f64::NEG_INFINITY, f64::max),
+            PoolingMode::Mean
+            | PoolingMode::MeanSqrtLenTokens
+            | PoolingMode::Sum
+            | PoolingMode::WeightedMean => self.combine(row, 0.0, |sum, new| sum + weight * new),
+        }
+    }
+
+    fn combine(&mut self, row: &[f32], start: f64, with: impl Fn(f64, f64) -> f64) {
+        self.values.resize(row.len(), start);
+        for (value, &new) in self.values.iter_mut().zip(row) {
+            *value = with(*value, f64::from(new));
+        }
+    }
+
+    /// `[width]`
+    pub(super) fn vector(&self) -> Vec<f32> {
+        let divisor = match self.mode {
+            PoolingMode::First | PoolingMode::Last | PoolingMode::Max | PoolingMode::Sum => 1.0,
+            PoolingMode::Mean | PoolingMode::WeightedMean => self.weights.max(1.0),
+            PoolingMode::MeanSqrtLenTokens => self.weights.sqrt().max(1.0),
+        };
+        let values = self.values.iter();
+        values.map(|value| (value / divisor) as f32).collect()
     }
 }
 
-/// One vector of a word's `rows`.
+/// One vector of `rows`, which has at least one.
 ///
 /// # Shapes
-/// `rows` `[tokens × hidden]`, at least one token → `[hidden]`
+/// `rows` `[tokens × width]` → `[width]`
 #[must_use]
-pub(crate) fn pool_word(how: WordPooling, rows: &[f32], hidden: usize) -> Vec<f32> {
-    let sum = |mode| ModePool::Sum(WeightedSum::new(mode, hidden, 1));
-    let mut pool = match how {
-        WordPooling::First => ModePool::First(Vec::new()),
-        WordPooling::Last => ModePool::Last(Vec::new()),
-        WordPooling::Max => ModePool::Max(vec![f32::NEG_INFINITY; hidden]),
-        WordPooling::Mean => sum(SumMode::Mean),
-        WordPooling::Sum => sum(SumMode::Sum),
-    };
-    pool.add(rows, hidden);
+pub(crate) fn pool_rows(mode: PoolingMode, rows: &[f32], width: usize) -> Vec<f32> {
+    pool(mode, rows.chunks_exact(width))
+}
+
+fn pool<'a>(mode: PoolingMode, rows: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+    let mut pool = Pool::new(mode, 0);
+    pool.add(rows);
     pool.vector()
 }
 
@@ -189,24 +117,21 @@ pub(super) fn normalize(vector: &mut [f32]) {
 /// # Shapes
 /// `layers` of `[tokens × hidden]` each → `[tokens × hidden]`, or for concat
 /// `[tokens × (layers × hidden)]`
-pub(super) fn merge(how: LayerMerge, layers: &[&[f32]], hidden: usize) -> Vec<f32> {
-    let numbers = layers.first().map_or(0, |layer| layer.len());
-    let mode = match how {
+pub(super) fn merge(how: LayerMerge, layers: &[&[f32]], tokens: usize) -> Vec<f32> {
+    match how {
+        LayerMerge::Mean => pool(PoolingMode::Mean, layers.iter().copied()),
+        LayerMerge::Sum => pool(PoolingMode::Sum, layers.iter().copied()),
         LayerMerge::None | LayerMerge::Concat => {
             let row = |token: usize| {
-                let of_token = token * hidden..(token + 1) * hidden;
-                layers
-                    .iter()
-                    .flat_map(move |layer| &layer[of_token.clone()])
+                let layers = layers.iter().copied();
+                layers.flat_map(move |layer| {
+                    let width = layer.len() / tokens;
+                    &layer[token * width..(token + 1) * width]
+                })
             };
-            return (0..numbers / hidden).flat_map(row).copied().collect();
+            (0..tokens).flat_map(row).copied().collect()
         }
-        LayerMerge::Mean => SumMode::Mean,
-        LayerMerge::Sum => SumMode::Sum,
-    };
-    let mut sum = WeightedSum::new(mode, numbers, 1);
-    sum.add(layers.iter().copied());
-    sum.vector()
+    }
 }
 
 #[cfg(test)]
@@ -217,17 +142,17 @@ mod tests {
     const ROWS: [f32; 6] = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0];
 
     fn pool(mode: PoolingMode, skipped: usize) -> Vec<f32> {
-        let mut pool = Pool::new(&[mode], 2, skipped);
-        pool.add(&ROWS);
+        let mut pool = Pool::new(mode, skipped);
+        pool.add(ROWS.chunks(2));
         pool.vector()
     }
 
     #[test]
     fn tokens_are_pooled_as_named() {
-        assert_eq!(pool(PoolingMode::Cls, 0), [1.0, -2.0]);
+        assert_eq!(pool(PoolingMode::First, 0), [1.0, -2.0]);
         assert_eq!(pool(PoolingMode::Mean, 0), [3.0, -4.0 / 3.0]);
         assert_eq!(pool(PoolingMode::Max, 0), [5.0, 4.0]);
-        assert_eq!(pool(PoolingMode::LastToken, 0), [5.0, -6.0]);
+        assert_eq!(pool(PoolingMode::Last, 0), [5.0, -6.0]);
         assert_eq!(
             pool(PoolingMode::WeightedMean, 0),
             [22.0 / 6.0, -12.0 / 6.0]
@@ -236,7 +161,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_skipped_keep_their_places() {
-        assert_eq!(pool(PoolingMode::Cls, 1), [3.0, 4.0]);
+        assert_eq!(pool(PoolingMode::First, 1), [3.0, 4.0]);
         assert_eq!(pool(PoolingMode::Mean, 1), [4.0, -1.0]);
         assert_eq!(
             pool(PoolingMode::WeightedMean, 1),
@@ -246,11 +171,11 @@ mod tests {
 
     #[test]
     fn a_words_tokens_are_pooled_as_named() {
-        assert_eq!(pool_word(WordPooling::First, &ROWS, 2), [1.0, -2.0]);
-        assert_eq!(pool_word(WordPooling::Last, &ROWS, 2), [5.0, -6.0]);
-        assert_eq!(pool_word(WordPooling::Mean, &ROWS, 2), [3.0, -4.0 / 3.0]);
-        assert_eq!(pool_word(WordPooling::Max, &ROWS, 2), [5.0, 4.0]);
-        assert_eq!(pool_word(WordPooling::Sum, &ROWS, 2), [9.0, -4.0]);
+        assert_eq!(pool_rows(PoolingMode::First, &ROWS, 2), [1.0, -2.0]);
+        assert_eq!(pool_rows(PoolingMode::Last, &ROWS, 2), [5.0, -6.0]);
+        assert_eq!(pool_rows(PoolingMode::Mean, &ROWS, 2), [3.0, -4.0 / 3.0]);
+        assert_eq!(pool_rows(PoolingMode::Max, &ROWS, 2), [5.0, 4.0]);
+        assert_eq!(pool_rows(PoolingMode::Sum, &ROWS, 2), [9.0, -4.0]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::input::Segment;
-use crate::output::{Context, Float, RecordOrBad};
-use crate::record::{Field, Value, Word};
+use crate::output::{Context, Float};
+use crate::record::{Field, RecordOrBad, Value, Word};
 
 /// One record's part of a column; lists have their lengths, outermost first, none of them 0.
 #[derive(Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Cell<'_> {
 
 /// The cells of a record: those of each field, which has `columns_of` columns, then `error`.
 pub(super) fn row<'a>(
-    record: &'a RecordOrBad<'a>,
+    record: &'a RecordOrBad,
     context: Context<'a>,
     columns_of: impl Fn(Field) -> usize,
 ) -> io::Result<Vec<Cell<'a>>> {
@@ -96,21 +96,21 @@ fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
         |of: fn(&Word) -> u32| Cell::Integers(vec![words.len()], words.iter().map(of).collect());
     let segments: Vec<_> = words
         .iter()
-        .map(|word| word.of.segment.map(u32::from))
+        .map(|word| word.span.segment.map(u32::from))
         .collect();
     let vectors = words.iter().flat_map(|word| &word.vector).copied();
     vec![
         Cell::Texts(
             words
                 .iter()
-                .map(|word| Cow::Borrowed(&*word.of.text))
+                .map(|word| Cow::Borrowed(&*word.span.text))
                 .collect(),
         ),
-        integers(|word| word.of.span.0),
-        integers(|word| word.of.span.1),
+        integers(|word| word.span.span.0),
+        integers(|word| word.span.span.1),
         Cell::Optional(segments.into()),
-        integers(|word| word.of.tokens.start as u32),
-        integers(|word| word.of.tokens.end as u32),
+        integers(|word| word.span.tokens.start as u32),
+        integers(|word| word.span.tokens.end as u32),
         Cell::Floats(vec![words.len(), words[0].vector.len()], vectors.collect()),
     ]
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::*;
 use crate::input::Text;
-use crate::pipeline::types::TokenizedText;
+use crate::record::TokenizedText;
 use crate::tokenize::{Encoding, Window};
 
 /// A device with room for so many tokens; it notes what it has begun and finished.
@@ -47,26 +47,26 @@ impl Device {
     }
 }
 
-impl Running for Batch<'_> {
-    fn is_done(&self) -> bool {
+impl PendingOutputs for Batch<'_> {
+    fn is_ready(&self) -> bool {
         self.is_done
     }
 
-    fn finish(self) -> Result<BatchOutputs> {
+    fn wait(self) -> Result<Outputs<Vec<f32>>> {
         *self.device.in_use.borrow_mut() -= self.tokens;
         let note = format!("finish {}", self.tokens);
         self.device.log.borrow_mut().push(note);
-        Ok(BatchOutputs::default())
+        Ok(Outputs::default())
     }
 }
 
 fn window(tokens: usize) -> TextWindow {
     TextWindow {
-        of: Arc::new(TokenizedText {
+        text: Arc::new(TokenizedText {
             text: Text::new(tokens.to_string()),
             encoding: Encoding::default(),
-            _permit: None,
         }),
+        permit: None,
         window: Window {
             rows: 0..tokens,
             kept: 0..tokens,

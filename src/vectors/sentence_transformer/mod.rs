@@ -7,7 +7,8 @@ mod reader;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 
@@ -86,20 +87,26 @@ impl SentenceConfig {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PoolingMode {
-    /// The first row.
-    Cls,
-    /// The largest value of each feature.
-    Max,
-    /// The mean.
+/// How the rows of some tokens become one vector. The command line has those that suit a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolingMode {
+    /// The vector of its first token
+    First,
+    /// The vector of its last token
+    Last,
+    /// The mean over its tokens
     Mean,
+    /// The largest value over its tokens
+    Max,
+    /// The sum over its tokens
+    Sum,
     /// The sum divided by the square root of the number of rows.
+    #[value(skip)]
     MeanSqrtLenTokens,
     /// The mean with weights 1, 2, 3, … by position.
+    #[value(skip)]
     WeightedMean,
-    /// The last row.
-    LastToken,
 }
 
 /// One module after the pooling.

@@ -52,12 +52,12 @@ enum Names {
 
 /// The modes by name, in the order of their vectors if each has a flag.
 const POOLING_MODES: [(&str, PoolingMode); 6] = [
-    ("cls", PoolingMode::Cls),
+    ("cls", PoolingMode::First),
     ("max", PoolingMode::Max),
     ("mean", PoolingMode::Mean),
     ("mean_sqrt_len_tokens", PoolingMode::MeanSqrtLenTokens),
     ("weightedmean", PoolingMode::WeightedMean),
-    ("lasttoken", PoolingMode::LastToken),
+    ("lasttoken", PoolingMode::Last),
 ];
 
 impl PoolingConfig {

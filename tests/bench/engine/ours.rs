@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 use bert_embed::checkpoint::Config;
-use bert_embed::model::{Batch, BertModel, OutputSelection, Outputs};
+use bert_embed::model::{Batch, BertModel, Output, Outputs};
 use bert_embed::ops::Precision;
 use bert_embed::ops::device::{self, Device};
 use bert_embed::weights::Tensors;
@@ -47,9 +47,7 @@ impl Ours {
     }
 
     fn encode(&self, batch: &Batch) -> Result<Outputs> {
-        Ok(self
-            .model
-            .forward(batch, &OutputSelection::last_and_pooler())?)
+        Ok(self.model.forward(batch, &Output::LAST_AND_POOLER)?)
     }
 }
 
@@ -65,7 +63,7 @@ impl Engine for Ours {
     fn last_hidden_state(&self, batch: &[Vec<u32>]) -> Result<Vec<f32>> {
         let mut rows = Vec::new();
         for outputs in self.forward(batch)? {
-            let states = outputs.last_hidden_state;
+            let states = outputs.into(Output::LastHiddenState);
             let states = states.context("the last hidden state was asked for")?;
             rows.extend(states.download()?.finish()?);
         }

@@ -15,7 +15,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("standard_streams", &["error"]),
     ("table", &[]),
     // A sentence-transformer's own files say how to pool, and its dense layers are weights.
-    ("vectors", &["checkpoint", "error", "weights"]),
+    ("vectors", &["checkpoint", "error", "model", "weights"]),
     (
         "input",
         &["error", "guard", "notes", "standard_streams", "table"],
@@ -26,7 +26,11 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("ops", &["error", "notes", "weights"]),
     ("model", &["checkpoint", "error", "ops", "weights"]),
     ("tokenize", &["checkpoint", "error", "guard", "input"]),
-    ("record", &["error", "hex", "input", "table", "tokenize"]),
+    // A record keeps the encoder's outputs under the encoder's names.
+    (
+        "record",
+        &["error", "hex", "input", "model", "table", "tokenize"],
+    ),
     (
         "output",
         &[
