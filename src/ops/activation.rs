@@ -3,7 +3,7 @@
 /// The function after a linear layer; names as in transformers' `ACT2FN`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Activation {
-    /// Nothing.
+    /// No function.
     #[default]
     None,
     /// `gelu`: `x * Φ(x)` with the normal distribution function itself.

@@ -35,22 +35,21 @@ pub(crate) struct NormTensors {
 
 /// The operations of the encoder on one kind of device.
 ///
-/// `load_…` brings parameters to the device in the precision that the backend was made for. The
-/// other functions compute. On a GPU they return before the numbers are computed.
+/// `load_…` brings parameters to the device in the precision of the backend. The other functions
+/// compute; on a GPU they return before the values are ready.
 ///
 /// # Errors
-/// [`crate::error::Kind::Device`] if the device fails, caused by [`super::OutOfMemory`] if its
-/// memory is too small.
+/// [`crate::error::Kind::Device`] if the device fails, caused by [`super::OutOfMemory`] if it has
+/// too little memory.
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// One vector per token, in a layout of the device.
+    /// One vector per token, in the device's layout.
     type HiddenStates;
     /// One or more projections of the same input, their outputs side by side.
     type Linear: Send + Sync;
-    /// A layer normalization.
     type LayerNorm: Send + Sync;
     /// The embedding tables with their normalization.
     type Embeddings: Send + Sync;
-    /// Where the sequences of a batch lie.
+    /// The sequences of a batch.
     type Sequences;
 
     /// Refuses a model that the device's kernels do not support.
@@ -70,7 +69,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
         norm: &NormTensors,
     ) -> Result<Self::Embeddings>;
 
-    /// The sequences of a batch, which must follow each other without gaps.
+    /// Uploads the sequences of a batch, which must follow each other without gaps.
     fn sequences(&self, sequences: &[Sequence], head_dim: usize) -> Result<Self::Sequences>;
 
     /// The normalized sum of each token's rows, added in the order of the tables.
@@ -105,8 +104,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
         heads: usize,
     ) -> Result<Self::HiddenStates>;
 
-    /// The context of the first token of each sequence, with the query, key and value projections
-    /// of `hidden`. It has the numbers of [`Backend::linear`] and [`Backend::attention`], for less
+    /// The context of the first token of each sequence, given the projections to query, key and
+    /// value. The values equal those of [`Backend::linear`] and [`Backend::attention`], for less
     /// work.
     ///
     /// # Shapes
@@ -122,8 +121,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// attends to has zero.
     ///
     /// # Shapes
-    /// `query_key_value` `[tokens, 3 × hidden]` → `[heads, tokens, tokens]` of one sequence after
-    /// the other
+    /// `query_key_value` `[tokens, 3 × hidden]` → `[heads, tokens, tokens]` for each sequence in
+    /// turn
     fn attention_probs(
         query_key_value: &Self::HiddenStates,
         sequences: &Self::Sequences,
@@ -133,8 +132,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The normalization of `x + residual`.
     ///
     /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the
-    /// squared distances, taken in a second pass: E[x²] − E[x]² loses digits if a row has a large
-    /// mean.
+    /// squared distances, computed in a second pass: E[x²] − E[x]² loses digits if a row has a
+    /// large mean.
     ///
     /// # Shapes
     /// `x`, `residual` `[tokens, hidden]` → `[tokens, hidden]`

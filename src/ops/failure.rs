@@ -1,8 +1,8 @@
-//! The only failure of a device that a run can survive: too little memory.
+//! The one failure of a device that a run can survive: too little memory.
 
 use std::fmt;
 
-/// The device has no memory for what was asked of it; a smaller batch may fit.
+/// The device has too little memory; a smaller batch may fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 

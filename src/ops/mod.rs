@@ -1,8 +1,8 @@
 //! The operations of the encoder, for every kind of device.
 //!
 //! `Backend` lists them; `cpu` and `cuda` implement it. The model is generic over the backend, so
-//! the device is chosen once, when the weights are loaded. The tokens of a batch lie end to end:
-//! no operation computes padding that nobody asked for.
+//! the device is chosen once, when the weights are loaded. The tokens of a batch follow each other
+//! without padding between them.
 
 mod activation;
 mod backend;

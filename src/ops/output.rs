@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 
-/// One result in f32; a GPU may not have computed it yet.
+/// One result in f32, which a GPU may not have computed yet.
 #[derive(Clone)]
 pub enum OutputTensor {
     /// In the host's memory, row-major.
@@ -16,10 +16,10 @@ impl OutputTensor {
     /// Starts the copy to the host. A GPU copies while it computes the next batch.
     ///
     /// # Errors
-    /// If the device fails or the host has no memory for the numbers.
+    /// If the device fails or the host has too little memory.
     pub fn download(self) -> Result<Download> {
         Ok(match self {
-            Self::Host(numbers) => Download::Host(numbers),
+            Self::Host(values) => Download::Host(values),
             #[cfg(feature = "cuda")]
             Self::Cuda(tensor) => Download::Cuda(super::cuda::CudaDownload::start(&tensor)?),
         })
@@ -28,7 +28,7 @@ impl OutputTensor {
 
 /// One result that is being copied to the host.
 pub enum Download {
-    /// It is there.
+    /// Already in the host's memory.
     Host(Vec<f32>),
     /// From a GPU.
     #[cfg(feature = "cuda")]
@@ -36,7 +36,7 @@ pub enum Download {
 }
 
 impl Download {
-    /// Whether the numbers are there; on the CPU they always are.
+    /// Whether [`finish`](Self::finish) returns at once, as it always does on the CPU.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -46,13 +46,13 @@ impl Download {
         }
     }
 
-    /// Waits for the numbers, row-major.
+    /// Waits for the values, row-major.
     ///
     /// # Errors
     /// If the device fails.
     pub fn finish(self) -> Result<Vec<f32>> {
         match self {
-            Self::Host(numbers) => Ok(numbers),
+            Self::Host(values) => Ok(values),
             #[cfg(feature = "cuda")]
             Self::Cuda(download) => download.finish(),
         }

@@ -39,8 +39,7 @@ impl Precision {
         }
     }
 
-    /// The type that numbers are rounded to if theirs is wider; integers are made from the weights
-    /// as they are.
+    /// The type to which wider parameters are rounded; integers are made from unrounded weights.
     #[must_use]
     pub fn dtype(self) -> Dtype {
         match self {

@@ -1,14 +1,14 @@
-//! Where the tokens of one text lie in a batch.
+//! The place of one text's tokens in a batch.
 
 /// Tokens that attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence {
     /// First token.
     pub start: usize,
-    /// Tokens, padding included.
+    /// How many tokens there are, padding included.
     pub tokens: usize,
-    /// Tokens that are attended to, the first ones; the others are padding. If it is zero, every
-    /// token attends to all equally, as transformers' eager attention does under such a mask; its
-    /// SDPA gives a context of zero instead.
+    /// How many tokens are attended to: the first ones, the others being padding. If zero, every
+    /// token attends to all equally, as in transformers' eager attention with such a mask (its SDPA
+    /// gives a context of zero).
     pub attended: usize,
 }

@@ -1,8 +1,8 @@
 //! The operations of the CPU: parameters where the checkpoint has them, vectors in panels.
 
 use super::buffer::{AlignedValues, written_by};
-use super::integer::{IntegerMatrix, IntegerWeight, Scheme};
-use super::weights::{Parameter, ProjectionParameters, table_rows};
+use super::linear::Scheme;
+use super::weights::{CpuProjection, Parameter, table_rows};
 use super::{NormParameters, PanelLayout, SharedOut};
 use crate::error::Result;
 use crate::ops::cpu as kernels;
@@ -29,7 +29,7 @@ impl Cpu {
     /// How the weights of a linear layer are quantized, if they are.
     ///
     /// int8 leaves query, key and value in int16: this lowers its largest error by two fifths
-    /// (`integer/mod.rs`). The pooler would gain nothing: it computes one vector per text.
+    /// (`linear/integers/mod.rs`). The pooler would gain nothing: it computes one vector per text.
     fn scheme(&self, role: LinearRole) -> Option<Scheme> {
         match (self.precision, role) {
             (Precision::F32 | Precision::F16 | Precision::Bf16, _) | (_, LinearRole::Pooler) => {
@@ -42,72 +42,7 @@ impl Cpu {
     }
 }
 
-/// One or more projections of the same input.
-pub(crate) enum CpuLinear {
-    Floats(Vec<ProjectionParameters>),
-    Integers(Vec<IntegerProjection>),
-}
-
-/// Some projections of a [`CpuLinear`].
-#[derive(Clone, Copy)]
-enum Projections<'a> {
-    Floats(&'a [ProjectionParameters]),
-    Integers(&'a [IntegerProjection]),
-}
-
-impl CpuLinear {
-    fn all(&self) -> Projections<'_> {
-        match self {
-            Self::Floats(projections) => Projections::Floats(projections),
-            Self::Integers(projections) => Projections::Integers(projections),
-        }
-    }
-
-    /// The first projection, and the others.
-    fn split_first(&self) -> (Projections<'_>, Projections<'_>) {
-        match self {
-            Self::Floats(projections) => {
-                let (first, others) = projections.split_at(1);
-                (Projections::Floats(first), Projections::Floats(others))
-            }
-            Self::Integers(projections) => {
-                let (first, others) = projections.split_at(1);
-                (Projections::Integers(first), Projections::Integers(others))
-            }
-        }
-    }
-}
-
-/// A quantized weight with its bias.
-pub(crate) struct IntegerProjection {
-    weight: IntegerWeight,
-    bias: Parameter,
-}
-
-impl IntegerProjection {
-    fn load(projection: &Projection, scheme: Scheme, dtype: Dtype) -> Self {
-        let view = &projection.weight;
-        let in_features = view.shape().last().copied().unwrap_or_default();
-        let quantize = |weight: &[f32]| IntegerWeight::quantize(weight, in_features, scheme);
-        let weight = view
-            .as_f32()
-            .map_or_else(|| quantize(&view.to_f32()), quantize);
-        view.release();
-        Self {
-            weight,
-            bias: Parameter::load(&projection.bias, dtype),
-        }
-    }
-
-    fn get(&self) -> IntegerMatrix<'_> {
-        IntegerMatrix {
-            weight: &self.weight,
-            bias: Some(self.bias.values()),
-        }
-    }
-}
-
-/// One vector a token, in panels (`panel.rs`).
+/// One vector per token, in panels (`panel.rs`).
 pub(crate) struct PanelStates {
     values: AlignedValues,
     layout: PanelLayout,
@@ -124,7 +59,7 @@ impl PanelStates {
         Self { values, layout }
     }
 
-    /// Part number `part` of `parts` equal parts of the features.
+    /// Part `part` of `parts` equal parts of the features.
     fn part(&self, part: usize, parts: usize) -> kernels::PanelSlice<'_> {
         let features = self.layout.features / parts;
         kernels::PanelSlice {
@@ -153,7 +88,7 @@ impl CpuLayerNorm {
     }
 }
 
-/// The embedding tables in the checkpoint; few of their rows are ever read.
+/// The embedding tables in the checkpoint, of which few rows are ever read.
 pub(crate) struct CpuEmbeddings {
     tables: Vec<TensorView>,
     layer_norm: CpuLayerNorm,
@@ -163,23 +98,18 @@ pub(crate) struct CpuEmbeddings {
 
 impl Backend for Cpu {
     type HiddenStates = PanelStates;
-    type Linear = CpuLinear;
+    type Linear = Vec<CpuProjection>;
     type LayerNorm = CpuLayerNorm;
     type Embeddings = CpuEmbeddings;
     type Sequences = Vec<Sequence>;
 
-    fn load_linear(&self, projections: &[Projection], role: LinearRole) -> Result<CpuLinear> {
-        let projections = projections.iter();
-        Ok(match self.scheme(role) {
-            None => {
-                let load = |it| ProjectionParameters::load(it, self.dtype);
-                CpuLinear::Floats(projections.map(load).collect())
-            }
-            Some(scheme) => {
-                let load = |it| IntegerProjection::load(it, scheme, self.dtype);
-                CpuLinear::Integers(projections.map(load).collect())
-            }
-        })
+    fn load_linear(
+        &self,
+        projections: &[Projection],
+        role: LinearRole,
+    ) -> Result<Vec<CpuProjection>> {
+        let load = |projection| CpuProjection::load(projection, self.scheme(role), self.dtype);
+        Ok(projections.iter().map(load).collect())
     }
 
     fn load_layer_norm(&self, norm: &NormTensors) -> Result<CpuLayerNorm> {
@@ -217,11 +147,11 @@ impl Backend for Cpu {
     }
 
     fn linear(
-        linear: &Self::Linear,
+        linear: &Vec<CpuProjection>,
         x: &PanelStates,
         activation: Activation,
     ) -> Result<PanelStates> {
-        Ok(project(linear.all(), x, activation))
+        Ok(project(linear, x, activation))
     }
 
     fn attention(
@@ -239,12 +169,12 @@ impl Backend for Cpu {
     }
 
     fn first_token_attention(
-        query_key_value: &Self::Linear,
+        query_key_value: &Vec<CpuProjection>,
         hidden: &PanelStates,
         sequences: &Vec<Sequence>,
         heads: usize,
     ) -> Result<PanelStates> {
-        let (query, key_value) = query_key_value.split_first();
+        let (query, key_value) = query_key_value.split_at(1);
         let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
         let query = project(
             query,
@@ -327,29 +257,17 @@ impl Backend for Cpu {
 }
 
 /// The projections of `x` side by side.
-fn project(projections: Projections, x: &PanelStates, activation: Activation) -> PanelStates {
-    let layout = |features| PanelLayout {
+fn project(projections: &[CpuProjection], x: &PanelStates, activation: Activation) -> PanelStates {
+    let matrices: Vec<_> = projections.iter().map(CpuProjection::matrix).collect();
+    let layout = PanelLayout {
         tokens: x.layout.tokens,
-        features,
+        features: matrices.iter().map(|it| it.out_features).sum(),
     };
-    // SAFETY: the kernels write every output of every panel.
+    // SAFETY: the kernel writes every output of every panel.
     unsafe {
-        match projections {
-            Projections::Floats(projections) => {
-                let weights: Vec<_> = projections.iter().map(ProjectionParameters::get).collect();
-                let features = weights.iter().map(|it| it.out_features).sum();
-                PanelStates::written_by(layout(features), |out| {
-                    kernels::linear(&x.values, x.layout, &weights, activation, out);
-                })
-            }
-            Projections::Integers(projections) => {
-                let weights: Vec<_> = projections.iter().map(IntegerProjection::get).collect();
-                let features = weights.iter().map(|it| it.weight.out_features()).sum();
-                PanelStates::written_by(layout(features), |out| {
-                    kernels::integer_linear(&x.values, x.layout, &weights, activation, out);
-                })
-            }
-        }
+        PanelStates::written_by(layout, |out| {
+            kernels::linear(&x.values, x.layout, &matrices, activation, out);
+        })
     }
 }
 

@@ -1,15 +1,15 @@
-//! Outputs of the kernels: memory that a kernel fills, without clearing it before.
+//! Outputs of the kernels: memory that a kernel fills, not cleared first.
 
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 use super::threads::SharedOut;
 
-/// f32 values in a cache line. Outputs begin at one, because a register that spans two lines takes
-/// twice the time.
+/// f32 values in a cache line. Outputs start on one, because a register that straddles two lines
+/// takes twice the time.
 const LINE: usize = 16;
 
-/// f32 values that begin on a cache line.
+/// f32 values that start on a cache line.
 pub(crate) struct AlignedValues {
     allocated: Vec<f32>,
     start: usize,
@@ -30,7 +30,7 @@ impl AlignedValues {
         let end = start + size;
         room[..start].fill(MaybeUninit::new(0.0));
         kernel(SharedOut::new(&mut room[start..end]));
-        // SAFETY: what comes before is filled, and the rest by the caller's promise.
+        // SAFETY: the values before `start` are filled, the others by the caller's promise.
         unsafe { allocated.set_len(end) }
         Self { allocated, start }
     }
@@ -44,7 +44,7 @@ impl Deref for AlignedValues {
     }
 }
 
-/// `size` values that `kernel` writes, beginning anywhere.
+/// `size` values that `kernel` writes, with any alignment.
 ///
 /// # Safety
 /// `kernel` must write every value.

@@ -63,8 +63,6 @@ struct Lookup<'a> {
 }
 
 impl Kernel for Lookup<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let hidden = self.panels.features;

@@ -5,18 +5,17 @@
 
 use super::panel::{Panel, PanelLayout};
 use super::simd::{Kernel, Level, Simd, dispatch};
-use super::threads::{SharedOut, for_each_unit};
+use super::threads::{SharedOut, for_each_item};
 
-/// Below this many values a second thread costs more than it saves: about 10 µs of work.
+/// Below this many values, about 10 µs of work, a second thread costs more than it saves.
 const MIN_PARALLEL: usize = 32 * 1024;
 
-/// Features that are summed from zero before they join the total, to reduce the rounding error.
+/// Features that are summed from zero before they join the total, which reduces the rounding error.
 const FEATURE_BLOCK: usize = 32;
 
-/// Most lanes of a panel.
+/// The most lanes of a panel.
 const MAX_WIDTH: usize = 32;
 
-/// Scale, shift and epsilon of a layer norm.
 #[derive(Clone, Copy)]
 pub(crate) struct NormParameters<'a> {
     /// `LayerNorm.weight`, `[hidden]`
@@ -58,7 +57,7 @@ pub(crate) fn add_layer_norm(
 }
 
 impl NormParameters<'_> {
-    /// The panels of this many tokens.
+    /// The layout of `tokens` tokens.
     ///
     /// # Panics
     /// If gamma and beta differ in size or are empty.
@@ -72,16 +71,16 @@ impl NormParameters<'_> {
     }
 }
 
-/// Calls `work(panel)` for each of [`MAX_WIDTH`] tokens, in parallel if it pays.
+/// Calls `work(part)` for each part of [`MAX_WIDTH`] tokens, in parallel if it pays.
 pub(super) fn for_each_part(panels: PanelLayout, work: impl Fn(usize) + Sync) {
     let count = panels.tokens.div_ceil(MAX_WIDTH);
     if panels.size() < MIN_PARALLEL {
         return (0..count).for_each(work);
     }
-    for_each_unit(count, || (), |(), index| work(index));
+    for_each_item(count, || (), |(), index| work(index));
 }
 
-/// The panels of the level that lie in part `index` of [`MAX_WIDTH`] tokens.
+/// The level's panels in part `index` of [`MAX_WIDTH`] tokens.
 #[inline(always)]
 pub(super) fn panels_of_part<S: Simd>(
     panels: PanelLayout,
@@ -102,8 +101,6 @@ struct AddNorm<'a> {
 }
 
 impl Kernel for AddNorm<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let [x, residual] = self.terms;
@@ -120,7 +117,7 @@ impl Kernel for AddNorm<'_> {
                 // alone.
                 unsafe { simd.store(sum, to.add(at)) }
             }
-            // SAFETY: all of it is written, and nobody else looks at it.
+            // SAFETY: all of it is written, and the panel belongs to this work item alone.
             let out = unsafe { std::slice::from_raw_parts_mut(to, size) };
             normalize(simd, self.norm, out, panel.width);
         }
@@ -129,8 +126,8 @@ impl Kernel for AddNorm<'_> {
 
 /// Normalizes the tokens of one panel in place.
 ///
-/// The first mean is only a guess to subtract; the second pass finds how far it is off and corrects
-/// mean and variance, so both are exact to about one rounding, however large the token's offset.
+/// The first mean is only a guess; the second pass finds its error and corrects mean and variance.
+/// Both are then exact to about one rounding, however large the token's offset.
 #[inline(always)]
 pub(super) fn normalize<S: Simd>(
     simd: S,
@@ -153,8 +150,8 @@ pub(super) fn normalize<S: Simd>(
     }
 }
 
-/// The mean of each token from `lane` on in two parts, and the reciprocal of its standard
-/// deviation.
+/// For each token of the register at `lane`: its mean in two parts, and the reciprocal of its
+/// standard deviation.
 #[inline(always)]
 fn moments<S: Simd>(
     simd: S,
@@ -171,7 +168,7 @@ fn moments<S: Simd>(
     let (mut lefts, mut scales) = ([0.0; MAX_WIDTH], [0.0; MAX_WIDTH]);
     simd.store_slice(left, &mut lefts);
     simd.store_slice(squares, &mut scales);
-    // Each lane in f64, because an error here reaches all values of the token.
+    // In f64, because an error here affects all values of the token.
     for (left, scale) in lefts.iter_mut().zip(&mut scales).take(S::LANES) {
         let mean = f64::from(*left) / size;
         let variance = (f64::from(*scale) / size - mean * mean).max(0.0);

@@ -1,8 +1,8 @@
 //! Elementary functions on lanes, and the activations.
 //!
-//! Polynomials are weighted minimax fits of our own (Lawson's iteration, in float64); the errors
-//! named here were measured against float64 and are asserted by the tests. The bound comes first in
-//! every `min` and `max`, so that NaN stays NaN and the caller sees it.
+//! The polynomials are our weighted minimax fits (Lawson's iteration, in float64); the errors named
+//! here were measured against float64 and are asserted by the tests. The bound is the first argument
+//! of every `min` and `max`, so that NaN stays NaN and the caller sees it.
 
 use super::simd::{EXPONENT_MAGIC, Simd};
 
@@ -38,7 +38,7 @@ const EXP: [f32; 7] = [
     0.001_381_456_7,
 ];
 
-/// `-log2(1 - Φ(t))` for t in [0, 6.5]; t * (1 - Φ(t)) comes out within 3.4e-8.
+/// `-log2(1 - Φ(t))` for t in [0, 6.5]; the error of t * (1 - Φ(t)) is below 3.4e-8.
 const MINUS_LOG2_TAIL: [f32; 11] = [
     1.0,
     1.151_109_1,
@@ -53,7 +53,7 @@ const MINUS_LOG2_TAIL: [f32; 11] = [
     1.718_448_8e-8,
 ];
 
-/// `(tanh(x) - x) / x^3` in x², for |x| <= 0.625; tanh comes out within a relative 7e-9 before
+/// `(tanh(x) - x) / x^3` in x², for |x| <= 0.625; the relative error of tanh is 7e-9 before
 /// rounding.
 const TANH_SMALL: [f32; 5] = [
     -0.333_332_6,
@@ -66,7 +66,7 @@ const TANH_SMALL: [f32; 5] = [
 /// `e^x` for x <= 88, relative error below 1.3e-7; below -87 it stays at `e^-87` (1.6e-38).
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    // ln(2) in two parts, the first of so few bits that its multiples are exact.
+    // ln(2) in two parts, the first with so few bits that its multiples are exact.
     const MINUS_LN_2_HIGH: f32 = -0.693_359_4;
     const MINUS_LN_2_LOW: f32 = 2.121_944_4e-4;
     let magic = simd.splat(EXPONENT_MAGIC);

@@ -1,10 +1,10 @@
 //! Panels: the layout of all tensors between the kernels, tokens side by side in lanes.
 //!
 //! A panel holds the features of up to two registers' worth of tokens, feature after feature,
-//! `[features, width]`; the panels of a batch follow each other, and only the last one may be
-//! narrower: one register, or two, with zero in the lanes that have no token. The next kernel reads
-//! what one has written in the same order, whole cache lines at a time. With rows `[tokens,
-//! features]`, which lie pages apart, the multiplication spent a quarter of its time on packing and
+//! `[features, width]`. The panels of a batch follow each other, and only the last one may be
+//! narrower: one register, or two, with zero in the lanes that have no token. Each kernel reads
+//! whole cache lines in the order in which the previous one wrote them. With rows `[tokens,
+//! features]`, which are pages apart, the multiplication spent a quarter of its time on packing and
 //! storing them.
 
 use super::simd::{Level, Simd};
@@ -17,7 +17,7 @@ pub(crate) const fn panel_tokens<S: Simd>() -> usize {
     PANEL_VECTORS * S::LANES
 }
 
-/// How many tokens a panel of `tokens` is padded to: one register or two.
+/// The lanes of a panel of `tokens` tokens: one register or two.
 pub(crate) const fn padded_tokens<S: Simd>(tokens: usize) -> usize {
     tokens.next_multiple_of(S::LANES)
 }
@@ -47,11 +47,11 @@ pub(crate) struct Panel {
 /// Some neighbouring tokens of one panel.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenSpan {
-    /// Where the first one's feature 0 lies in the batch.
+    /// The index of the first one's feature 0 in the batch.
     pub(crate) start: usize,
-    /// From one feature to the next.
+    /// The distance from one feature to the next.
     pub(crate) width: usize,
-    /// How many tokens come before it in the sequence of spans.
+    /// How many tokens precede it in the sequence of spans.
     pub(crate) before: usize,
     pub(crate) tokens: usize,
 }
@@ -62,7 +62,7 @@ impl PanelLayout {
         self.tokens.next_multiple_of(Level::current().lanes()) * self.features
     }
 
-    /// How many panels there are.
+    /// The number of panels.
     #[inline(always)]
     pub(crate) fn count<S: Simd>(self) -> usize {
         self.tokens.div_ceil(panel_tokens::<S>())

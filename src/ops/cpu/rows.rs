@@ -1,4 +1,4 @@
-//! From panels to rows, for the outputs of the encoder, and the choice of the pooler's tokens.
+//! From panels to rows, for the outputs of the encoder, and the selection of the pooler's tokens.
 
 use super::layer_norm::{for_each_part, panels_of_part};
 use super::panel::{PanelLayout, unpack};
@@ -38,8 +38,6 @@ struct Unpack<'a> {
 }
 
 impl Kernel for Unpack<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let features = self.panels.features;
@@ -62,7 +60,7 @@ impl Kernel for Unpack<'_> {
     }
 }
 
-/// Writes the tokens that `chosen` names.
+/// Writes the tokens `chosen`, in their order.
 ///
 /// # Shapes
 /// `x`: panels of `[tokens, features]`, `out`: panels of `[chosen, features]`
@@ -78,7 +76,7 @@ pub(crate) fn select(x: &[f32], from: PanelLayout, chosen: &[usize], out: Shared
     assert_eq!(out.size(), to.size(), "out is [chosen, features]");
     assert!(
         chosen.iter().all(|token| *token < from.tokens),
-        "every token is there"
+        "every token exists"
     );
     let kernel = Select {
         x,
@@ -99,8 +97,6 @@ struct Select<'a> {
 }
 
 impl Kernel for Select<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let features = self.from.features;

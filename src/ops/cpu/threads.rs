@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Calls `work(scratch, unit)` once for each of `units` work items.
+/// Calls `work(scratch, item)` for each of `items` work items.
 ///
 /// A free thread takes the next work item, so a thread that is slowed down takes fewer. `scratch`
 /// makes the memory of each thread. A single work item stays on the calling thread.
-pub(crate) fn for_each_unit<T>(
-    units: usize,
+pub(crate) fn for_each_item<T>(
+    items: usize,
     scratch: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, usize) + Sync,
 ) {
@@ -17,14 +17,14 @@ pub(crate) fn for_each_unit<T>(
     let worker = || {
         let mut scratch = scratch();
         loop {
-            let unit = next.fetch_add(1, Ordering::Relaxed);
-            if unit >= units {
+            let item = next.fetch_add(1, Ordering::Relaxed);
+            if item >= items {
                 break;
             }
-            work(&mut scratch, unit);
+            work(&mut scratch, item);
         }
     };
-    fan_out(rayon::current_num_threads().min(units), &worker);
+    fan_out(rayon::current_num_threads().min(items), &worker);
 }
 
 fn fan_out(workers: usize, worker: &(impl Fn() + Sync)) {
@@ -57,15 +57,15 @@ impl<'a> SharedOut<'a> {
         }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub(crate) fn size(self) -> usize {
         self.size
     }
 
-    /// Where value `first` is written.
+    /// A pointer to value `first`.
     ///
     /// # Panics
-    /// If the `count` values from there on are not all inside the output.
+    /// If the `count` values from there on are not all in the output.
     #[inline(always)]
     pub(crate) fn at(self, first: usize, count: usize) -> *mut f32 {
         assert!(

@@ -1,9 +1,9 @@
 //! The register tile that linear and attention share.
 //!
-//! Lanes run along the tokens of a panel. The other operand is read where it lies, one value at a
-//! time, and broadcast to all tokens. So weights need neither a transposed copy nor alignment
-//! (four-byte loads never straddle a cache line), and one order of summation, k upwards from zero,
-//! serves every number of tokens.
+//! Lanes run along the tokens of a panel. The other operand is read in place, one value at a time,
+//! and broadcast to all tokens. So weights need neither a transposed copy nor alignment (four-byte
+//! loads never straddle a cache line), and the order of summation, k upwards from zero, is the same
+//! for every number of tokens.
 
 use super::panel::panel_tokens;
 use super::simd::Simd;
@@ -14,17 +14,17 @@ const UNROLL: usize = 4;
 /// f32 values in a cache line.
 const LINE: usize = 16;
 
-/// Which values of an operand lie side by side.
+/// Which values of an operand are adjacent.
 ///
-/// A type, so that the compiler knows the distance 1: with two distances from memory it computed
-/// all addresses of four steps first, and had no registers left for the sums. Attention over 512
-/// tokens took 1.3 times as long (`perf record`, one core of a Zen 4).
+/// A type parameter, so that the stride 1 is a compile-time constant: with both strides loaded at
+/// run time, the compiler computed the addresses of four steps first and spilled the sums.
+/// Attention over 512 tokens took 1.3 times as long (`perf record`, one core of a Zen 4).
 pub(crate) trait Strides: Copy {
-    /// Where `value(output, k)` lies, from the first value on.
+    /// The distance of `value(output, k)` from the first value.
     fn offset(self, output: usize, k: usize) -> usize;
 }
 
-/// An output's values lie side by side; the number is the distance to the next output's.
+/// An output's values are adjacent; the field is the distance to the next output's.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputStride(pub(crate) usize);
 
@@ -35,7 +35,7 @@ impl Strides for OutputStride {
     }
 }
 
-/// All outputs' values of one k lie side by side; the number is the distance to the next k's.
+/// All outputs' values of one k are adjacent; the field is the distance to the next k's.
 #[derive(Clone, Copy)]
 pub(crate) struct KStride(pub(crate) usize);
 
@@ -51,12 +51,11 @@ impl Strides for KStride {
 pub(crate) struct StridedOperand<T> {
     pub(crate) start: *const f32,
     pub(crate) strides: T,
-    /// Distance from each value to one that will be read soon and is brought into L2; zero for
-    /// none.
+    /// Distance from each value to one that is prefetched into L2; zero for none.
     pub(crate) prefetch: usize,
 }
 
-/// Some of the steps of k, whose values lie in a place of their own.
+/// Some steps of k, whose values are stored together.
 #[derive(Clone, Copy)]
 pub(crate) struct TileSegment<T> {
     pub(crate) operand: StridedOperand<T>,
@@ -235,10 +234,10 @@ unsafe fn accumulate<S: Simd, T: Strides, const VECTORS: usize, const OUTPUTS: u
 
 /// Adds the products of step `k` to every accumulator.
 ///
-/// A function and no closure: closures are not always inlined, and lose the target features then.
+/// A function rather than a closure: a closure that is not inlined loses the target features.
 ///
 /// # Safety
-/// As [`accumulate`], `k` being below what is left of its depth at `panel` and `thirds`.
+/// As [`accumulate`]; `panel` and `thirds` must have more than `k` steps left.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -270,11 +269,11 @@ unsafe fn step<S: Simd, T: Strides, const VECTORS: usize, const OUTPUTS: usize>(
 
 /// Hides the origin of `pointer` from the compiler.
 ///
-/// With a pointer for every third output, x86's scaled addressing reaches the others. Left alone,
-/// the compiler computes all of them again and spills accumulators.
+/// With a pointer for every third output, x86's scaled addressing reaches the others. Otherwise the
+/// compiler computes all the pointers and spills accumulators.
 #[inline(always)]
 pub(crate) fn opaque<T>(mut pointer: *const T) -> *const T {
-    // SAFETY: no instruction.
+    // SAFETY: the asm block contains no instructions.
     unsafe {
         std::arch::asm!(
             "/* {} */",

@@ -9,11 +9,11 @@ use super::super::tile::tiles;
 use super::slice::{HeadSlice, Segments, copy, whole_panel};
 use super::{AttentionInput, PanelSlice, QueryRun};
 
-/// Keys whose products are summed from zero before they join the total, to halve the rounding
+/// Keys whose products are summed from zero before they join the total, which halves the rounding
 /// error.
 const KEY_BLOCK: usize = 128;
 
-/// Memory of one thread: the scores, and copies of what does not lie in panels of its own.
+/// Memory of one thread: the scores, and copies of what is not a whole panel.
 #[derive(Default)]
 pub(super) struct AttentionBuffers {
     queries: Scratch,
@@ -35,8 +35,6 @@ pub(super) struct HeadContext<'a> {
 }
 
 impl Kernel for HeadContext<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self {
@@ -67,7 +65,8 @@ impl Kernel for HeadContext<'_> {
             let in_place = target.in_place::<S>(size);
             let buffer = buffers.context.floats(size).as_mut_ptr();
             let context = in_place.unwrap_or(buffer);
-            // SAFETY: both places have `size` values, the item's own, and mix writes all of them.
+            // SAFETY: both places have `size` values, which belong to this work item alone, and mix
+            // writes all of them.
             let context = unsafe {
                 mix(simd, scores, width, value, head_dim, context);
                 std::slice::from_raw_parts_mut(context, size)
@@ -87,14 +86,12 @@ pub(super) struct HeadProbabilities<'a> {
     pub(super) item: QueryRun,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
-    /// Where the sequence's probabilities begin, `[heads, tokens, tokens]`.
+    /// Where the sequence's probabilities start, `[heads, tokens, tokens]`.
     pub(super) start: usize,
     pub(super) buffers: &'a mut AttentionBuffers,
 }
 
 impl Kernel for HeadProbabilities<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self {
@@ -115,8 +112,8 @@ impl Kernel for HeadProbabilities<'_> {
             scale_columns(simd, scores, width, scales);
             let row = item.head * tokens + (first - item.sequence.start);
             let to = self.out.at(self.start + row * tokens, count * tokens);
-            // SAFETY: at() checked the end, and these rows are this item's own. Keys that nobody
-            // attends to stay zero.
+            // SAFETY: at() checked the end, and these rows belong to this work item alone. Keys that
+            // are not attended to stay zero.
             unsafe {
                 to.write_bytes(0, count * tokens);
                 unpack(simd, scores, width, count, key.tokens, to, tokens);
@@ -126,7 +123,7 @@ impl Kernel for HeadProbabilities<'_> {
 }
 
 impl QueryRun {
-    /// The item's head of `of`, for the keys that its queries mix.
+    /// The keys that the queries attend to: the head's part of `of`.
     fn keys_of<'a>(&self, of: PanelSlice<'a>, head_dim: usize) -> HeadSlice<'a> {
         let sequence = self.sequence;
         let keys = match sequence.attended {
@@ -136,7 +133,7 @@ impl QueryRun {
         of.head(self.head, head_dim, sequence.start, keys)
     }
 
-    /// The item's queries in panels: the first query of each, and how many.
+    /// The queries in panels: for each its first query, and how many there are.
     #[inline(always)]
     fn panels<S: Simd>(self) -> impl Iterator<Item = (usize, usize)> {
         let each = panel_tokens::<S>();
@@ -188,8 +185,8 @@ unsafe fn mix<S: Simd>(
     }
 }
 
-/// Replaces scores by `e^((score - max) / √head_dim)` down each column, and returns what the
-/// columns must be multiplied by to have the sum 1.
+/// Replaces scores by `e^((score - max) / √head_dim)` down each column, and returns the factors
+/// that make each column's sum 1.
 ///
 /// # Shapes
 /// `scores`: `[keys, width]`, width being one register's lanes or two
@@ -205,8 +202,7 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], width: usize, head_dim: usize) 
     }
 }
 
-/// Like [`softmax`], but for all columns of a row at once, so that their additions do not wait for
-/// each other.
+/// [`softmax`] for all columns of a row at once, so that their additions do not wait for each other.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -244,7 +240,7 @@ fn softmax_columns<S: Simd, const VECTORS: usize>(
 }
 
 /// The largest score of each column. Two sets of maxima take turns, because each step waits for the
-/// one before it.
+/// previous one of its set.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -286,7 +282,7 @@ fn scale_columns<S: Simd>(simd: S, rows: &mut [f32], width: usize, scales: [S::V
     }
 }
 
-/// Where a head's context of some queries goes in the panels of the batch.
+/// The place of some queries' context of one head in the panels of the batch.
 #[derive(Clone, Copy)]
 struct ContextTarget<'a> {
     out: SharedOut<'a>,
@@ -297,7 +293,7 @@ struct ContextTarget<'a> {
 }
 
 impl ContextTarget<'_> {
-    /// The place itself, if the queries are all tokens of one panel: `size` values, including the
+    /// The place itself if the queries are all tokens of one panel: `size` values, including the
     /// lanes without a token.
     #[inline(always)]
     fn in_place<S: Simd>(self, size: usize) -> Option<*mut f32> {
@@ -305,7 +301,7 @@ impl ContextTarget<'_> {
         Some(self.out.at(span.start + self.feature * span.width, size))
     }
 
-    /// Copies `context` to its place, also if the queries lie in several panels.
+    /// Copies `context` to its place, which may span several panels.
     ///
     /// # Shapes
     /// `context`: `[head_dim, width]`
@@ -314,8 +310,8 @@ impl ContextTarget<'_> {
         for span in self.layout.spans::<S>(self.token, self.tokens) {
             for (feature, context) in (self.feature..).zip(context.chunks_exact(width)) {
                 let at = self.out.at(span.start + feature * span.width, span.tokens);
-                // SAFETY: at() checked the end; the tokens of the head are this item's own. What
-                // was there is not read.
+                // SAFETY: at() checked the end; this head of the tokens belongs to this work item
+                // alone. What was there is not read.
                 let to = unsafe { std::slice::from_raw_parts_mut(at, span.tokens) };
                 copy(simd, &context[span.before..][..span.tokens], to);
             }

@@ -1,17 +1,17 @@
-//! Scaled dot-product attention over tokens that lie end to end.
+//! Scaled dot-product attention over sequences that follow each other.
 //!
 //! A work item is some queries of one head of one sequence. Lanes run along queries; scores,
 //! probabilities and context are `[key, query]` and `[head_dim, query]`, so that softmax runs down
-//! columns without crossing lanes. Keys and values are read in the batch's panels. A sequence may
-//! begin at any lane, and its vectors must not depend on which: every sum follows the order of the
-//! keys, even if they lie in several panels. The source is `eager_attention_forward` of
-//! transformers' BERT.
+//! columns without crossing lanes. Keys and values are read in place from the batch's panels. A
+//! sequence may start at any lane, and its vectors must not depend on which: every sum follows the
+//! order of the keys, even across panels. The source is `eager_attention_forward` of transformers'
+//! BERT.
 
 use self::head::{AttentionBuffers, HeadContext, HeadProbabilities};
 pub(crate) use self::slice::PanelSlice;
 use super::panel::PanelLayout;
 use super::simd::{Kernel, Level, Simd, dispatch};
-use super::threads::{SharedOut, for_each_unit};
+use super::threads::{SharedOut, for_each_item};
 use crate::ops::Sequence;
 
 mod head;
@@ -23,7 +23,7 @@ const ITEMS_A_THREAD: usize = 4;
 /// The fewest queries of a work item, a multiple of every level's panel.
 const MIN_QUERIES: usize = 32;
 
-/// Where the queries, keys and values of all heads lie.
+/// The queries, keys and values of all heads.
 #[derive(Clone, Copy)]
 pub(crate) struct AttentionInput<'a> {
     pub(crate) queries: PanelSlice<'a>,
@@ -34,13 +34,11 @@ pub(crate) struct AttentionInput<'a> {
 /// Which tokens are queries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryTokens {
-    /// All of them.
     All,
-    /// The first one of each sequence; the queries' panels have no others.
+    /// The first one of each sequence; the queries' panels hold no others.
     First,
 }
 
-/// The heads of the attention.
 #[derive(Clone, Copy)]
 pub(crate) struct Heads {
     pub(crate) count: usize,
@@ -85,7 +83,7 @@ pub(crate) fn attention(
         QueryTokens::First => first_queries(sequences, heads.count),
     };
     let level = Level::current();
-    for_each_unit(items.len(), AttentionBuffers::default, |buffers, item| {
+    for_each_item(items.len(), AttentionBuffers::default, |buffers, item| {
         let context = HeadContext {
             input,
             item: items[item],
@@ -103,7 +101,7 @@ pub(crate) fn attention(
 /// for keys that are not attended to.
 ///
 /// # Shapes
-/// `out`: `[heads, tokens, tokens]` of one sequence after the other
+/// `out`: `[heads, tokens, tokens]` for each sequence in turn
 ///
 /// # Panics
 /// As [`attention`].
@@ -127,7 +125,7 @@ pub(crate) fn attention_probs(
     }
     assert_eq!(out.size(), size, "out is [heads, tokens, tokens]");
     let level = Level::current();
-    for_each_unit(items.len(), AttentionBuffers::default, |buffers, item| {
+    for_each_item(items.len(), AttentionBuffers::default, |buffers, item| {
         let probabilities = HeadProbabilities {
             queries,
             keys,
@@ -162,8 +160,6 @@ struct ClearPadding<'a> {
 }
 
 impl Kernel for ClearPadding<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let Some(last) = self.panels.count::<S>().checked_sub(1) else {
@@ -185,12 +181,12 @@ impl Kernel for ClearPadding<'_> {
 struct QueryRun {
     sequence: Sequence,
     head: usize,
-    /// The first query among all.
+    /// The first query's token in the queries' panels.
     first: usize,
     count: usize,
 }
 
-/// Cuts the work by sequence and head, and long sequences by queries if threads would idle.
+/// Divides the work by sequence and head, and long sequences by queries if threads would idle.
 fn work_items(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
     let wanted = ITEMS_A_THREAD * rayon::current_num_threads();
     let parts = wanted.div_ceil((sequences.len() * heads).max(1));

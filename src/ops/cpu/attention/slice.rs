@@ -1,22 +1,22 @@
-//! One head's queries, keys or values, read where they lie in a batch's panels.
+//! One head's queries, keys or values, read in place from a batch's panels.
 
 use super::super::panel::{PanelLayout, TokenSpan, padded_tokens, panel_tokens};
 use super::super::scratch::Scratch;
 use super::super::simd::Simd;
 use super::super::tile::{KStride, OutputStride, StridedOperand, TileSegment};
 
-/// The queries, keys or values of all heads: some neighbouring features of a batch's panels.
+/// The queries, keys or values of all heads: adjacent features of a batch's panels.
 #[derive(Clone, Copy)]
 pub(crate) struct PanelSlice<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) layout: PanelLayout,
-    /// The first of the features.
+    /// The first feature.
     pub(crate) feature: usize,
-    /// How many there are.
+    /// How many features there are.
     pub(crate) features: usize,
 }
 
-/// One head's part of a [`PanelSlice`], for some neighbouring tokens.
+/// One head's part of a [`PanelSlice`], for some consecutive tokens.
 #[derive(Clone, Copy)]
 pub(super) struct HeadSlice<'a> {
     values: &'a [f32],
@@ -27,7 +27,7 @@ pub(super) struct HeadSlice<'a> {
     /// The first token.
     token: usize,
     pub(super) tokens: usize,
-    /// The distance from one feature to the next, if this is a copy that is not in panels.
+    /// If this is a copy outside the panels, the distance from one feature to the next.
     copied: Option<usize>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct HeadSlice<'a> {
 const LINE: usize = 16;
 
 impl<'a> PanelSlice<'a> {
-    /// The part of head number `head` for `tokens` tokens from `token` on.
+    /// The part of head `head` for `tokens` tokens from `token` on.
     pub(super) fn head(
         self,
         head: usize,
@@ -56,7 +56,7 @@ impl<'a> PanelSlice<'a> {
 }
 
 impl<'a> HeadSlice<'a> {
-    /// The parts that lie together, each starting at the head's first feature.
+    /// The contiguous parts, each starting at the head's first feature.
     #[inline(always)]
     fn spans<S: Simd>(self) -> impl Iterator<Item = TokenSpan> {
         let whole = self.copied.map(|width| TokenSpan {
@@ -74,8 +74,8 @@ impl<'a> HeadSlice<'a> {
         whole.into_iter().chain(spans.map(of_head))
     }
 
-    /// The same tokens, in place if they begin at a register, otherwise copied together: spans of
-    /// odd sizes would leave tiles with few outputs.
+    /// The same tokens, in place if they start at a register boundary, otherwise copied together:
+    /// spans of odd sizes would leave tiles with few outputs.
     #[inline(always)]
     pub(super) fn aligned<S: Simd>(self, simd: S, buffer: &'a mut Scratch) -> Self {
         if self.token.is_multiple_of(S::LANES) {
@@ -98,8 +98,8 @@ impl<'a> HeadSlice<'a> {
         }
     }
 
-    /// The tokens as a panel of their own, and its width: the panel itself if it holds no other
-    /// tokens, otherwise a copy. Lanes beyond the tokens hold whatever was there before.
+    /// The tokens as one panel, and its width: the batch's panel if it holds no other tokens,
+    /// otherwise a copy. Lanes beyond the tokens have unspecified values.
     ///
     /// # Shapes
     /// `[head_dim, width]`
@@ -122,8 +122,8 @@ impl<'a> HeadSlice<'a> {
         (&values[..self.head_dim * width], width)
     }
 
-    /// Copies one feature of a span, and what follows it up to a whole register. `to` is written
-    /// from its beginning to its end, so the next copy overwrites the surplus.
+    /// Copies one feature of a span, and the values after it up to a whole register. `to` is written
+    /// front to back, so the next copy overwrites the surplus.
     #[inline(always)]
     fn copy_feature<S: Simd>(self, simd: S, span: TokenSpan, feature: usize, to: &mut [f32]) {
         let from = &self.values[span.start + feature * span.width..];
@@ -133,7 +133,7 @@ impl<'a> HeadSlice<'a> {
         }
     }
 
-    /// For each span of the tokens, taken as keys: the tokens before it, how many it has, and the
+    /// The spans of the tokens as keys: for each the tokens before it, how many it has, and the
     /// operand whose outputs are its keys and whose k is the feature.
     #[inline(always)]
     pub(super) fn as_keys<S: Simd>(
@@ -152,8 +152,8 @@ impl<'a> HeadSlice<'a> {
         })
     }
 
-    /// Tokens `first` to `first + count`, taken as values: the segments whose outputs are the
-    /// features and whose k is the token.
+    /// Tokens `first` to `first + count` as values: the segments whose outputs are the features and
+    /// whose k is the token.
     #[inline(always)]
     pub(super) fn as_values<S: Simd>(self, first: usize, count: usize, segments: &mut Segments) {
         segments.count = 0;
@@ -183,7 +183,7 @@ pub(super) struct Segments {
     count: usize,
 }
 
-/// A block of 128 keys in the smallest panels, of 8 tokens, and one more if it begins inside one.
+/// A block of 128 keys in the smallest panels, of 8 tokens, and one more if it starts inside one.
 const MAX_SEGMENTS: usize = 17;
 
 impl Segments {

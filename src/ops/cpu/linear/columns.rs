@@ -1,29 +1,29 @@
 //! How the outputs of a linear layer are divided among threads.
 
 /// The fewest work items for each thread, so that a delayed thread costs little.
-const UNITS_A_THREAD: usize = 6;
+const ITEMS_A_THREAD: usize = 6;
 
 /// The columns of a work item are a multiple of every level's tile.
 const COLUMNS_MULTIPLE: usize = 12;
 
 /// A run of output columns of one projection.
 #[derive(Clone, Copy)]
-pub(crate) struct Columns {
-    /// Which projection.
-    pub(crate) projection: usize,
+pub(super) struct Columns {
+    /// The index of the projection.
+    pub(super) projection: usize,
     /// First column in the projection.
-    pub(crate) first: usize,
-    pub(crate) count: usize,
+    pub(super) first: usize,
+    pub(super) count: usize,
     /// First column in the output.
-    pub(crate) out_column: usize,
+    pub(super) out_column: usize,
 }
 
 /// Cuts projections of these sizes into runs of columns, enough for all threads but no more.
-pub(crate) fn column_blocks(
+pub(super) fn column_blocks(
     out_features: impl Iterator<Item = usize> + Clone,
     token_blocks: usize,
 ) -> Vec<Columns> {
-    let runs = (UNITS_A_THREAD * rayon::current_num_threads()).div_ceil(token_blocks.max(1));
+    let runs = (ITEMS_A_THREAD * rayon::current_num_threads()).div_ceil(token_blocks.max(1));
     let all: usize = out_features.clone().sum();
     let size = all.div_ceil(runs).next_multiple_of(COLUMNS_MULTIPLE);
     let mut blocks = Vec::new();

@@ -1,69 +1,68 @@
-//! `y = activation(x · Wᵀ + b)`, with the weights where the checkpoint has them.
+//! `y = activation(x · Wᵀ + b)`, in f32 or in integers.
 //!
 //! Several projections of the same `x`, such as query, key and value, run in one pass. A work item
-//! multiplies a block of panels, which stays in L2, by a run of output columns, whose weights pass
-//! through L1 one tile at a time for all panels of the block. The source is
+//! multiplies a block of panels, which stays in L2, by a run of output columns. The source is
 //! `torch.nn.functional.linear`.
 
-use half::{bf16, f16};
+use std::cell::OnceCell;
 
-pub(crate) use self::columns::{Columns, column_blocks};
+use self::columns::{Columns, column_blocks};
+use self::floats::FloatProduct;
+pub(crate) use self::floats::FloatWeight;
+use self::integers::{IntegerInput, IntegerProduct};
+pub(crate) use self::integers::{IntegerWeight, Scheme};
 use self::work_item::WorkItem;
-pub(crate) use self::work_item::finish;
 use super::panel::PanelLayout;
 use super::scratch::Scratch;
-use super::simd::{Level, dispatch};
-use super::threads::{SharedOut, for_each_unit};
+use super::simd::{Level, dispatch, dispatch_integers};
+use super::threads::{SharedOut, for_each_item};
 use crate::ops::Activation;
 
 mod columns;
+mod floats;
+mod integers;
 mod work_item;
 
-/// f32 values of `x` in the panels of a work item: 768 KB, within the L2 of Cascade Lake (1 MB).
-const PANELS_FLOATS: usize = 192 * 1024;
+/// Values of `x` in the panels of a work item, f32 or words of integers: 768 KB, within the L2 of
+/// Cascade Lake (1 MB).
+const PANELS_VALUES: usize = 192 * 1024;
 
-/// Weights as the checkpoint stores them. The multiplication is in f32, which holds every f16 and
-/// bf16 exactly; narrow weights save time only if most of it goes into reading them.
+/// A weight matrix as the kernels read it.
 #[derive(Clone, Copy)]
 pub(crate) enum Weight<'a> {
-    F32(&'a [f32]),
-    F16(&'a [f16]),
-    Bf16(&'a [bf16]),
+    Floats(FloatWeight<'a>),
+    Integers(&'a IntegerWeight),
 }
 
-impl Weight<'_> {
-    /// Numbers of the matrix.
-    pub(crate) fn size(self) -> usize {
-        match self {
-            Self::F32(weight) => weight.len(),
-            Self::F16(weight) => weight.len(),
-            Self::Bf16(weight) => weight.len(),
-        }
-    }
-}
-
-/// One weight matrix and its bias.
+/// A weight matrix and its bias.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightMatrix<'a> {
-    /// `[out_features, in_features]`, row-major.
+    /// `[out_features, in_features]`
     pub(crate) weight: Weight<'a>,
     /// `[out_features]`
     pub(crate) bias: Option<&'a [f32]>,
-    /// Rows of `weight`.
     pub(crate) out_features: usize,
+}
+
+/// The operands of one projection.
+#[derive(Clone, Copy)]
+enum Product<'a> {
+    Floats(FloatWeight<'a>),
+    Integers(&'a IntegerInput, &'a IntegerWeight),
 }
 
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
-/// Every output is summed over k in blocks of 128 from zero, the blocks added in order, then the
-/// bias. This order does not depend on the number of tokens or threads, so equal tokens give equal
-/// bits.
+/// Every output is summed over k in blocks (in f32) or groups (in integers), which are added in
+/// order, and the bias last. This order does not depend on the number of tokens or threads, so equal
+/// tokens give equal bits.
 ///
 /// # Shapes
 /// `x`: panels of `[tokens, in_features]`, `out`: panels of `[tokens, sum of out_features]`
 ///
 /// # Panics
-/// If the size of a slice does not match its shape.
+/// If the length of a slice does not match its shape. In integers also if the weights do not all
+/// have the same format, or the level in use has changed since they were quantized.
 pub(crate) fn linear(
     x: &[f32],
     from: PanelLayout,
@@ -71,57 +70,94 @@ pub(crate) fn linear(
     activation: Activation,
     out: SharedOut<'_>,
 ) {
-    let PanelLayout {
-        tokens,
-        features: in_features,
-    } = from;
+    let sizes = projections.iter().map(|it| it.out_features);
     let to = PanelLayout {
-        tokens,
-        features: projections.iter().map(|it| it.out_features).sum(),
+        tokens: from.tokens,
+        features: sizes.clone().sum(),
     };
-    assert!(in_features > 0, "in_features is positive");
+    assert!(from.features > 0, "in_features is positive");
     assert_eq!(x.len(), from.size(), "x is [tokens, in_features]");
     assert_eq!(out.size(), to.size(), "out is [tokens, out_features]");
-    for projection in projections {
-        assert_eq!(
-            projection.weight.size(),
-            projection.out_features * in_features,
-            "weight is [out, in]"
-        );
-        assert!(
-            projection
-                .bias
-                .is_none_or(|bias| bias.len() == projection.out_features),
-            "bias is [out]"
-        );
-    }
-    let block_tokens = block_tokens(in_features);
-    let blocks = tokens.div_ceil(block_tokens);
-    let sizes = projections.iter().map(|it| it.out_features);
+    let quantized = OnceCell::new();
+    let products: Vec<_> = projections
+        .iter()
+        .map(|projection| projection.product(x, from, &quantized))
+        .collect();
+    let block_tokens = block_tokens(
+        quantized
+            .get()
+            .map_or(from.features, IntegerInput::row_words),
+    );
+    let blocks = from.tokens.div_ceil(block_tokens);
     let columns = column_blocks(sizes, blocks);
     let level = Level::current();
-    for_each_unit(blocks * columns.len(), Scratch::default, |wide, unit| {
-        let first_token = unit / columns.len() * block_tokens;
-        let columns = columns[unit % columns.len()];
-        let unit = WorkItem {
-            x,
-            from,
+    for_each_item(blocks * columns.len(), Scratch::default, |wide, index| {
+        let first_token = index / columns.len() * block_tokens;
+        let columns = columns[index % columns.len()];
+        let item = WorkItem {
             first_token,
-            tokens: block_tokens.min(tokens - first_token),
-            projection: &projections[columns.projection],
+            tokens: block_tokens.min(from.tokens - first_token),
             columns,
+            bias: projections[columns.projection].bias,
             activation,
             out,
             to,
-            wide,
         };
-        dispatch(level, unit);
+        match products[columns.projection] {
+            Product::Floats(weight) => {
+                let product = FloatProduct {
+                    item,
+                    x,
+                    from,
+                    weight,
+                    wide,
+                };
+                dispatch(level, product);
+            }
+            Product::Integers(input, weight) => {
+                let product = IntegerProduct {
+                    item,
+                    input,
+                    weight,
+                };
+                dispatch_integers(weight.format().packing(), product);
+            }
+        }
     });
+}
+
+impl<'a> WeightMatrix<'a> {
+    /// The operands of this projection of `x`, which is quantized once for all projections.
+    fn product(
+        &self,
+        x: &[f32],
+        from: PanelLayout,
+        quantized: &'a OnceCell<IntegerInput>,
+    ) -> Product<'a> {
+        let bias_size = self.bias.map_or(self.out_features, <[f32]>::len);
+        assert_eq!(bias_size, self.out_features, "bias is [out]");
+        match self.weight {
+            Weight::Floats(weight) => {
+                let size = self.out_features * from.features;
+                assert_eq!(weight.size(), size, "weight is [out, in]");
+                Product::Floats(weight)
+            }
+            Weight::Integers(weight) => {
+                let shape = (weight.out_features(), weight.in_features());
+                let expected = (self.out_features, from.features);
+                assert_eq!(shape, expected, "weight is [out, in]");
+                let quantize = || IntegerInput::quantize(x, from, weight.format());
+                let input = quantized.get_or_init(quantize);
+                assert_eq!(weight.format(), input.format, "all weights have one format");
+                Product::Integers(input, weight)
+            }
+        }
+    }
 }
 
 /// Tokens of a work item: as many whole panels as fit, but at least two, so that weights are read
 /// for 64 tokens.
-fn block_tokens(in_features: usize) -> usize {
+fn block_tokens(row_values: usize) -> usize {
     // 32 tokens are a multiple of every level's panel.
-    (PANELS_FLOATS / in_features.max(1) / 32).clamp(2, 8) * 32
+    (PANELS_VALUES / row_values.max(1) / 32).clamp(2, 8) * 32
 }

@@ -1,8 +1,8 @@
-//! The integer schemes as their definitions read: one number after the other, sums in i64.
+//! The integer schemes as they are defined: one value after the other, sums in i64.
 
-use super::super::integer::Scheme;
+use super::super::linear::Scheme;
 
-/// The integers of a group, less their zero point, and what one of them is worth.
+/// The integers of a group, less their zero point, and their scale.
 type Group = (Vec<i64>, f32);
 
 /// `x · weightᵀ + bias` in integers.
@@ -68,13 +68,13 @@ fn int16_x(values: &[f32]) -> Group {
     )
 }
 
-/// As large as 8191 times the sum of their absolute values stays in i32.
+/// As large as possible while 8191 times the sum of their absolute values stays in i32.
 fn int16_weight(values: &[f32]) -> Group {
     let largest = largest(values);
     if largest == 0.0 {
         return (vec![0; values.len()], 0.0);
     }
-    // Every sixteenth number first, then the sixteen sums.
+    // Every sixteenth value first, then the sixteen sums.
     let lane = |lane| {
         values
             .iter()
@@ -91,7 +91,7 @@ fn int16_weight(values: &[f32]) -> Group {
     (values.iter().map(integer).collect(), largest / most)
 }
 
-/// 255 steps from the smallest number or zero to the largest or zero.
+/// 255 steps from the smallest value or zero to the largest or zero.
 fn int8(values: &[f32]) -> Group {
     let lowest = values
         .iter()
@@ -110,8 +110,8 @@ fn int8(values: &[f32]) -> Group {
     (values.iter().map(integer).collect(), range * (1.0 / 255.0))
 }
 
-/// How far the product of two rows can be off: each number by half a step, with a zero point by a
-/// whole one, and f32's rounding.
+/// The largest error of the product of two rows: half a step for each value, a whole one with a
+/// zero point, and f32's rounding.
 pub(crate) fn largest_error(x: &[f32], weight: &[f32], scheme: Scheme) -> f64 {
     let steps = |values: &[f32], quantize: fn(&[f32]) -> Group| {
         let (_, scale) = quantize(values);

@@ -1,4 +1,4 @@
-//! The kernels written as their definitions, in f64; the tests compare with them.
+//! The kernels as they are defined, in f64; the tests compare with them.
 
 pub(crate) mod integers;
 
@@ -70,7 +70,7 @@ pub(crate) fn attention(
     out
 }
 
-/// The probabilities, `[heads, tokens, tokens]` of one sequence after the other.
+/// The probabilities, `[heads, tokens, tokens]` for each sequence in turn.
 pub(crate) fn attention_probs(
     qkv: &[f32],
     sequences: &[Sequence],

@@ -1,8 +1,11 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
-#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are unique"
+)]
 #![allow(
     clippy::unused_self,
-    reason = "self is the proof that the intrinsics may run"
+    reason = "self proves that the intrinsics may run"
 )]
 #![allow(
     clippy::needless_range_loop,
@@ -11,30 +14,17 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{
+    FusedBytes, FusedPairs, Instructions, IntegerKernel, Kernel, Packing, Pairs, Products, Simd,
+};
 
 /// Proof that the machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
+instructions!(Avx2: ["avx2" "fma"], VNNI: "avxvnni");
+
 impl Avx2 {
-    /// The proof, if the machine and its system allow it.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
-    }
-
-    /// Compiles and runs `kernel` with the level's features.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
-        fn inner<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: self exists only if detect() found the features.
-        unsafe { inner(self, kernel) }
-    }
-
     /// A mask of the first `count` lanes for masked loads and stores.
     #[inline(always)]
     fn mask(self, count: usize) -> __m256i {

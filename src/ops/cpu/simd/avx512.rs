@@ -1,8 +1,11 @@
 //! AVX-512 F and BW: 16 lanes, 32 registers.
-#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are unique"
+)]
 #![allow(
     clippy::unused_self,
-    reason = "self is the proof that the intrinsics may run"
+    reason = "self proves that the intrinsics may run"
 )]
 #![allow(
     clippy::needless_range_loop,
@@ -11,34 +14,15 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{
+    FusedBytes, FusedPairs, Instructions, IntegerKernel, Kernel, Packing, Pairs, Products, Simd,
+};
 
 /// Proof that the machine has AVX-512 F and BW (and AVX2 with FMA, which every such machine has).
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
-impl Avx512 {
-    /// The proof, if the machine and its system allow it.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma");
-        has.then_some(Self(()))
-    }
-
-    /// Compiles and runs `kernel` with the level's features.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
-        fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: self exists only if detect() found the features.
-        unsafe { inner(self, kernel) }
-    }
-}
+instructions!(Avx512: ["avx512f" "avx512bw" "avx2" "fma"], VNNI: "avx512vnni");
 
 impl Simd for Avx512 {
     type Vector = __m512;

@@ -1,12 +1,13 @@
 //! Vector lanes behind one trait, chosen at run time.
 //!
-//! [`Level`] says which instructions are used. The kernels are written once over [`Simd`] and
-//! instantiated here for AVX-512, AVX2 with FMA, and the baseline of the target.
+//! The kernels are written once over [`Simd`] and compiled for each [`Level`]: AVX-512, AVX2 with
+//! FMA, and the baseline of the target. A level is a file here, a file in `integers`, and a row of
+//! the table below.
 //!
 //! The bits of a result may differ between levels (other lane counts, fused or unfused
 //! multiply-add), never within one.
 
-/// Calls intrinsics on behalf of a method of a level.
+/// Calls intrinsics in a method of a level.
 #[cfg(target_arch = "x86_64")]
 macro_rules! intrinsic {
     ($call:expr) => {
@@ -27,6 +28,58 @@ macro_rules! intrinsics {
     )*};
 }
 
+/// Implements [`Instructions`]: detects the features and compiles kernels with them.
+#[cfg(target_arch = "x86_64")]
+macro_rules! instructions {
+    ($level:ident: [$($feature:tt)*], VNNI: $vnni:tt) => {
+        impl Instructions for $level {
+            #[inline]
+            fn detect() -> Option<Self> {
+                ($(is_x86_feature_detected!($feature))&&*).then_some(Self(()))
+            }
+
+            fn detects_vnni() -> bool {
+                is_x86_feature_detected!($vnni)
+            }
+
+            #[inline]
+            fn run<K: Kernel>(self, kernel: K) {
+                #[target_feature($(enable = $feature),*)]
+                fn compiled<K: Kernel>(level: $level, kernel: K) {
+                    kernel.run(level);
+                }
+                // SAFETY: self exists only if detect() found the features.
+                unsafe { compiled(self, kernel) }
+            }
+
+            #[inline]
+            fn run_integers<K: IntegerKernel>(self, packing: Packing, kernel: K) {
+                #[target_feature($(enable = $feature),*)]
+                fn plain<K: IntegerKernel>(level: $level, kernel: K) {
+                    kernel.run(level, Pairs);
+                }
+                #[target_feature($(enable = $feature,)* enable = $vnni)]
+                fn fused<K: IntegerKernel, P: Products<$level>>(
+                    level: $level,
+                    products: P,
+                    kernel: K,
+                ) {
+                    kernel.run(level, products);
+                }
+                // SAFETY: self exists only if detect() found the features, and VNNI is used only if
+                // the machine has it.
+                unsafe {
+                    match packing {
+                        _ if !Self::uses_vnni() => plain(self, kernel),
+                        Packing::Pairs => fused(self, FusedPairs(()), kernel),
+                        Packing::Bytes => fused(self, FusedBytes(()), kernel),
+                    }
+                }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -34,95 +87,154 @@ mod avx512;
 mod integers;
 mod portable;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(test)]
 pub(crate) use integers::forbid_vnni;
+use integers::{FusedBytes, FusedPairs, Pairs};
 pub(crate) use integers::{
     IntegerKernel, Integers, Packing, Products, WORDS_STEP, dispatch_integers, has_vnni,
 };
 
-/// The instruction set that the kernels run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Level {
-    /// The target's baseline: SSE2 on x86-64, NEON on aarch64.
-    Portable = 1,
-    /// AVX2 with FMA and F16C: Haswell and later, Zen.
-    Avx2 = 2,
-    /// AVX-512 F: Skylake-X and later, Zen 4.
-    Avx512 = 3,
+/// Defines [`Level`] from a table of the levels, slowest first: for each its name, the type of its
+/// instructions, and the targets that have them.
+macro_rules! levels {
+    ($($(#[doc = $doc:literal])* $level:ident = $instructions:ty, $targets:meta;)*) => {
+        /// The instruction set that the kernels run on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Level {
+            $($(#[doc = $doc])* #[cfg($targets)] $level,)*
+        }
+
+        impl Level {
+            const ALL: &[Self] = &[$(#[cfg($targets)] Self::$level,)*];
+
+            /// Does `work` with the level's instructions, or with the baseline's if the machine
+            /// lacks them.
+            #[inline]
+            fn with<W: LevelWork>(self, work: W) -> W::Output {
+                match self {
+                    $(
+                        #[cfg($targets)]
+                        Self::$level => if let Some(instructions) = <$instructions>::detect() {
+                            return work.run(instructions);
+                        },
+                    )*
+                }
+                work.run(portable::Portable)
+            }
+
+            fn is_available(self) -> bool {
+                match self {
+                    $(#[cfg($targets)] Self::$level => <$instructions>::detect().is_some(),)*
+                }
+            }
+        }
+    };
 }
 
-/// The level forced by [`Level::force`]; 0 is none.
-static FORCED: AtomicU8 = AtomicU8::new(0);
+levels! {
+    /// The target's baseline: SSE2 on x86-64, NEON on aarch64.
+    Portable = portable::Portable, all();
+    /// AVX2 with FMA: Haswell and later, Zen.
+    Avx2 = avx2::Avx2, target_arch = "x86_64";
+    /// AVX-512 F and BW: Skylake-X and later, Zen 4.
+    Avx512 = avx512::Avx512, target_arch = "x86_64";
+}
+
+/// The index of the level set by [`Level::force`]; none if there is no such level.
+static FORCED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Level {
     /// Every level this machine can run, slowest first.
-    #[cfg(test)]
-    pub(crate) fn available() -> Vec<Self> {
-        [Self::Portable, Self::Avx2, Self::Avx512]
-            .into_iter()
-            .filter(|level| *level <= Self::best())
-            .collect()
+    pub(crate) fn available() -> impl DoubleEndedIterator<Item = Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(|level| level.is_available())
     }
 
-    /// The fastest level this machine can run.
-    #[must_use]
-    pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if avx512::Avx512::detect().is_some() {
-                return Self::Avx512;
-            }
-            if avx2::Avx2::detect().is_some() {
-                return Self::Avx2;
-            }
-        }
-        Self::Portable
-    }
-
-    /// The level in use: the forced one, else the best.
+    /// The level in use: the forced one, else the fastest this machine can run.
     #[must_use]
     pub(crate) fn current() -> Self {
-        match FORCED.load(Ordering::Relaxed) {
-            1 => Self::Portable,
-            2 => Self::Avx2,
-            3 => Self::Avx512,
-            _ => Self::best(),
-        }
+        let forced = Self::ALL.get(FORCED.load(Ordering::Relaxed)).copied();
+        forced
+            .or_else(|| Self::available().next_back())
+            .unwrap_or(Self::Portable)
     }
 
     /// f32 values in one register.
     #[must_use]
     pub(crate) fn lanes(self) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 if avx512::Avx512::detect().is_some() => avx512::Avx512::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 if avx2::Avx2::detect().is_some() => avx2::Avx2::LANES,
-            _ => portable::Portable::LANES,
-        }
+        self.with(Describe).lanes
     }
 
     /// Outputs of the register tile.
     #[must_use]
     pub(crate) fn tile_outputs(self) -> usize {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 if avx512::Avx512::detect().is_some() => avx512::Avx512::TILE_OUTPUTS,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 if avx2::Avx2::detect().is_some() => avx2::Avx2::TILE_OUTPUTS,
-            _ => portable::Portable::TILE_OUTPUTS,
-        }
+        self.with(Describe).tile_outputs
     }
 
-    /// Makes every kernel of the process run on `level` (or on the best again, with `None`).
-    ///
-    /// If the machine lacks the level, the baseline runs.
+    /// Makes every kernel of the process run on `level`, or on the best again with `None`.
     #[cfg(test)]
     pub(crate) fn force(level: Option<Self>) {
-        FORCED.store(level.map_or(0, |level| level as u8), Ordering::Relaxed);
+        let index = level.map_or(usize::MAX, |level| level as usize);
+        FORCED.store(index, Ordering::Relaxed);
+    }
+}
+
+/// Work that is compiled for each level.
+trait LevelWork {
+    type Output;
+    fn run<I: Instructions>(self, instructions: I) -> Self::Output;
+}
+
+/// What a level adds to its lanes.
+trait Instructions: Integers {
+    /// A value of the type, which proves that the machine has the instructions.
+    fn detect() -> Option<Self>;
+
+    /// Whether the machine multiplies and adds packed integers in one instruction of this level.
+    fn detects_vnni() -> bool {
+        false
+    }
+
+    /// The same, unless a test forbids it.
+    fn uses_vnni() -> bool {
+        integers::allows_vnni() && Self::detects_vnni()
+    }
+
+    /// Runs `kernel`, compiled with the level's features.
+    #[inline]
+    fn run<K: Kernel>(self, kernel: K) {
+        kernel.run(self);
+    }
+
+    /// Runs `kernel` on words of `packing`, compiled with the level's features.
+    #[inline]
+    fn run_integers<K: IntegerKernel>(self, _packing: Packing, kernel: K) {
+        kernel.run(self, Pairs);
+    }
+}
+
+/// A level's constants.
+struct Described {
+    lanes: usize,
+    tile_outputs: usize,
+    uses_vnni: bool,
+}
+
+/// Asks a level for its constants.
+struct Describe;
+
+impl LevelWork for Describe {
+    type Output = Described;
+
+    #[inline]
+    fn run<I: Instructions>(self, _: I) -> Described {
+        Described {
+            lanes: I::LANES,
+            tile_outputs: I::TILE_OUTPUTS,
+            uses_vnni: I::uses_vnni(),
+        }
     }
 }
 
@@ -130,32 +242,25 @@ impl Level {
 ///
 /// `run` must be `#[inline(always)]`, so that its body takes on the level's target features.
 pub(crate) trait Kernel {
-    /// What the work returns.
-    type Output;
     /// Does the work with the lanes of `simd`.
-    fn run<S: Simd>(self, simd: S) -> Self::Output;
+    fn run<S: Simd>(self, simd: S);
 }
 
 /// Runs `kernel` on `level`, or on the baseline if the machine lacks it.
 #[inline]
-pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
-    #[cfg(target_arch = "x86_64")]
-    match level {
-        Level::Avx512 => {
-            if let Some(simd) = avx512::Avx512::detect() {
-                return simd.run(kernel);
-            }
-        }
-        Level::Avx2 => {
-            if let Some(simd) = avx2::Avx2::detect() {
-                return simd.run(kernel);
-            }
-        }
-        Level::Portable => {}
+pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) {
+    level.with(Run(kernel));
+}
+
+struct Run<K>(K);
+
+impl<K: Kernel> LevelWork for Run<K> {
+    type Output = ();
+
+    #[inline]
+    fn run<I: Instructions>(self, instructions: I) {
+        instructions.run(self.0);
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = level;
-    kernel.run(portable::Portable)
 }
 
 /// Lanes of f32 and the operations on them; a value of the type proves that the machine has them.
@@ -184,7 +289,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `to` must be writable for `count < LANES` values.
     unsafe fn store_partial(self, vector: Self::Vector, to: *mut f32, count: usize);
-    /// Asks for the cache line at `address`, which need not be readable.
+    /// Prefetches the cache line at `address`, which need not be readable.
     fn prefetch(self, address: *const f32);
 
     /// `a + b`
@@ -213,7 +318,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     ) -> Self::Vector;
     /// `value * 2^exponent` for `value` in [0.5, 2) and whole exponents from -125 to 126.
     ///
-    /// `biased` is the exponent plus [`EXPONENT_MAGIC`], as the rounding by addition leaves it.
+    /// `biased` is the exponent plus [`EXPONENT_MAGIC`].
     fn scale(self, value: Self::Vector, biased: Self::Vector) -> Self::Vector;
 
     /// Writes the `LANES` columns of a block of `LANES` rows as rows.
@@ -226,7 +331,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     #[inline(always)]
     fn load_slice(self, from: &[f32]) -> Self::Vector {
         if from.len() >= Self::LANES {
-            // SAFETY: the slice has LANES values at least.
+            // SAFETY: the slice has at least LANES values.
             unsafe { self.load(from.as_ptr()) }
         } else {
             // SAFETY: the slice has from.len() < LANES values.
@@ -238,7 +343,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     #[inline(always)]
     fn store_slice(self, vector: Self::Vector, to: &mut [f32]) {
         if to.len() >= Self::LANES {
-            // SAFETY: the slice has LANES values at least.
+            // SAFETY: the slice has at least LANES values.
             unsafe { self.store(vector, to.as_mut_ptr()) }
         } else {
             // SAFETY: the slice has to.len() < LANES values.

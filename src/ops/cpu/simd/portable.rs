@@ -1,6 +1,6 @@
 //! The baseline: four lanes as an array, which the compiler turns into SSE2 or NEON.
 
-use super::Simd;
+use super::{Instructions, Simd};
 
 /// Runs on every machine.
 #[derive(Clone, Copy)]
@@ -8,13 +8,19 @@ pub(crate) struct Portable;
 
 const LANES: usize = 4;
 
+impl Instructions for Portable {
+    #[inline]
+    fn detect() -> Option<Self> {
+        Some(Self)
+    }
+}
+
 #[inline(always)]
 fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
     std::array::from_fn(|lane| f(a[lane], b[lane]))
 }
 
-/// `a * b + c`: fused if the baseline has the instruction, because the library call is 50 times
-/// slower.
+/// `a * b + c`, fused only if the baseline has the instruction: the library call is 50 times slower.
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
@@ -27,7 +33,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 impl Simd for Portable {
     type Vector = [f32; LANES];
     const LANES: usize = LANES;
-    // The two registers of a product without FMA come on top of the accumulators.
+    // Without FMA, products need two registers in addition to the accumulators.
     const TILE_OUTPUTS: usize = if cfg!(target_arch = "aarch64") { 12 } else { 4 };
 
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! `integer_linear`: bit for bit what its definition gives, on every level, and close to f64.
+//! `linear` in integers: bit for bit what its definition gives, on every level, and close to f64.
 
-use super::super::integer::{IntegerMatrix, IntegerWeight, Scheme, integer_linear};
+use super::super::linear::{IntegerWeight, Scheme, Weight, WeightMatrix, linear};
 use super::super::oracle::{self, integers, values};
 use super::super::panel::PanelLayout;
 use super::super::simd::{Level, forbid_vnni, has_vnni};
@@ -43,34 +43,38 @@ fn quantized(
     scheme: Scheme,
 ) -> Vec<f32> {
     let weight = IntegerWeight::quantize(weight, in_features, scheme);
-    let matrix = IntegerMatrix {
-        weight: &weight,
-        bias: Some(bias),
-    };
-    projected(x, in_features, &[matrix])
+    projected(x, in_features, &[matrix(&weight, Some(bias))])
 }
 
-fn projected(x: &[f32], in_features: usize, projections: &[IntegerMatrix<'_>]) -> Vec<f32> {
+fn matrix<'a>(weight: &'a IntegerWeight, bias: Option<&'a [f32]>) -> WeightMatrix<'a> {
+    WeightMatrix {
+        weight: Weight::Integers(weight),
+        bias,
+        out_features: weight.out_features(),
+    }
+}
+
+fn projected(x: &[f32], in_features: usize, projections: &[WeightMatrix<'_>]) -> Vec<f32> {
     let from = PanelLayout {
         tokens: x.len() / in_features,
         features: in_features,
     };
-    let out_features = projections.iter().map(|it| it.weight.out_features()).sum();
+    let out_features = projections.iter().map(|it| it.out_features).sum();
     let panels = to_panels(x, in_features);
     let out = written(from.tokens, out_features, |out| {
-        integer_linear(&panels, from, projections, Activation::None, out);
+        linear(&panels, from, projections, Activation::None, out);
     });
     to_rows(&out, from.tokens, out_features)
 }
 
-/// x and weights of one kind.
+/// `x` and weights of one kind.
 struct Numbers {
     name: &'static str,
     x: Vec<f32>,
     weight: Vec<f32>,
 }
 
-/// Even ones, an outlier feature, zeros, constant rows, and the largest sums there can be.
+/// Even values, an outlier feature, zeros, constant rows, and the largest possible sums.
 fn numbers(rows: usize, in_features: usize, outputs: usize) -> [Numbers; 5] {
     let x = values(rows * in_features, 1);
     let weight = values(outputs * in_features, 2);
@@ -203,12 +207,12 @@ fn integer_projections_side_by_side_equal_single_ones() {
                     scheme,
                 )
             });
-            let matrix = |weight| IntegerMatrix { weight, bias: None };
-            let all = projected(&x, in_features, &weights.each_ref().map(matrix));
+            let matrices = weights.each_ref().map(|weight| matrix(weight, None));
+            let all = projected(&x, in_features, &matrices);
             let mut offset = 0;
-            for weight in &weights {
-                let size = weight.out_features();
-                let one = projected(&x, in_features, &[matrix(weight)]);
+            for matrix in matrices {
+                let size = matrix.out_features;
+                let one = projected(&x, in_features, &[matrix]);
                 for (row, one) in one.chunks_exact(size).enumerate() {
                     let part = &all[row * 61 + offset..][..size];
                     assert_eq!(bits(part), bits(one), "{level} {scheme:?} row {row}");
@@ -235,15 +239,12 @@ fn a_number_that_is_not_finite_is_never_hidden() {
                 };
                 let run = |x: &[f32], weight: &[f32]| {
                     let weight = IntegerWeight::quantize(weight, in_features, scheme);
-                    let matrix = IntegerMatrix {
-                        weight: &weight,
-                        bias: Some(&bias),
-                    };
+                    let matrix = matrix(&weight, Some(&bias));
                     let panels = to_panels(x, in_features);
                     let size = 5_usize.next_multiple_of(Level::current().lanes()) * outputs;
                     let mut out = vec![std::mem::MaybeUninit::new(0.0); size];
                     let shared = super::super::threads::SharedOut::new(&mut out);
-                    integer_linear(&panels, from, &[matrix], Activation::None, shared);
+                    linear(&panels, from, &[matrix], Activation::None, shared);
                     // SAFETY: it was all initialized.
                     let out: Vec<f32> = out
                         .into_iter()

@@ -1,8 +1,8 @@
-//! `linear`.
+//! `linear` in f32.
 
 use half::{bf16, f16};
 
-use super::super::linear::{Weight, WeightMatrix, linear};
+use super::super::linear::{FloatWeight, Weight, WeightMatrix, linear};
 use super::super::oracle::{self, values};
 use super::super::panel::PanelLayout;
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
@@ -16,7 +16,7 @@ fn one_linear(
     activation: Activation,
 ) -> Vec<f32> {
     let projection = WeightMatrix {
-        weight: Weight::F32(weight),
+        weight: Weight::Floats(FloatWeight::F32(weight)),
         bias: Some(bias),
         out_features: bias.len(),
     };
@@ -127,7 +127,7 @@ fn projections_side_by_side_equal_single_ones() {
             .iter()
             .zip(sizes)
             .map(|(weight, out_features)| WeightMatrix {
-                weight: Weight::F32(weight),
+                weight: Weight::Floats(FloatWeight::F32(weight)),
                 bias: None,
                 out_features,
             })
@@ -157,15 +157,15 @@ fn narrow_weights_give_the_bits_of_the_same_numbers_in_f32() {
         let widened_brain: Vec<_> = brain.iter().map(|it| it.to_f32()).collect();
         let run = |weight| {
             let projection = WeightMatrix {
-                weight,
+                weight: Weight::Floats(weight),
                 bias: None,
                 out_features: outputs,
             };
             bits(&projected(&x, in_features, &[projection], Activation::Gelu))
         };
         let pairs = [
-            (Weight::F16(&half), Weight::F32(&widened_half)),
-            (Weight::Bf16(&brain), Weight::F32(&widened_brain)),
+            (FloatWeight::F16(&half), FloatWeight::F32(&widened_half)),
+            (FloatWeight::Bf16(&brain), FloatWeight::F32(&widened_brain)),
         ];
         for (narrow, wide) in pairs {
             assert_eq!(run(narrow), run(wide), "{level:?}");

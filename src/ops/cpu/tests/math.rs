@@ -8,7 +8,6 @@ use super::at_each_level;
 struct Apply<'a>(&'a str, &'a mut [f32]);
 
 impl Kernel for Apply<'_> {
-    type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         for values in self.1.chunks_mut(S::LANES) {

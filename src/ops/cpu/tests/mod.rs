@@ -1,5 +1,5 @@
 //! Every kernel against its f64 oracle, at every level that the machine has, and bit for bit
-//! against itself over rows, neighbours and threads.
+//! against itself with other rows, neighbours and numbers of threads.
 
 use std::mem::MaybeUninit;
 
@@ -13,7 +13,7 @@ mod math;
 mod norm;
 mod rows;
 
-/// Runs `test` at every level, one test at a time, since the level is the process's.
+/// Runs `test` at every level, one test at a time, because the level is global.
 fn at_each_level(test: impl Fn(Level)) {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _guard = ONE_AT_A_TIME
@@ -46,7 +46,7 @@ fn largest_error(got: &[f32], expected: &[f64]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// The same values in panels of the level in use, by the definition of the layout.
+/// `rows` in panels of the level in use, by the definition of the layout.
 fn to_panels(rows: &[f32], features: usize) -> Vec<f32> {
     let tokens = rows.len() / features;
     let lanes = Level::current().lanes();
@@ -86,12 +86,12 @@ fn to_rows(panels: &[f32], tokens: usize, features: usize) -> Vec<f32> {
     rows
 }
 
-/// What `kernel` writes where there was NaN; every value of it must be written.
+/// The output of `kernel`, which must overwrite the NaN in every value.
 fn written(tokens: usize, features: usize, kernel: impl FnOnce(SharedOut)) -> Vec<f32> {
     let size = tokens.next_multiple_of(Level::current().lanes()) * features;
     let mut out = vec![MaybeUninit::new(f32::NAN); size];
     kernel(SharedOut::new(&mut out));
-    // SAFETY: it was all initialized.
+    // SAFETY: every value was initialized.
     let out: Vec<f32> = out
         .into_iter()
         .map(|it| unsafe { it.assume_init() })

@@ -12,12 +12,12 @@ fn rows_are_the_tokens_in_order_and_select_takes_some() {
             let expected = values(tokens * features, 1);
             let x = to_panels(&expected, features);
             let panels = PanelLayout { tokens, features };
-            // Rows have no padding; what `written` has too much stays as it is.
+            // `written` would add padding, which rows do not have.
             let mut out = vec![std::mem::MaybeUninit::new(f32::NAN); tokens * features];
             with_threads(3, || {
                 rows(&x, panels, super::SharedOut::new(&mut out));
             });
-            // SAFETY: it was all initialized.
+            // SAFETY: every value was initialized.
             let out: Vec<f32> = out
                 .into_iter()
                 .map(|it| unsafe { it.assume_init() })

@@ -1,5 +1,9 @@
-//! AVX2: eight words; products with `vpmaddwd`, or with AVX-VNNI.
-#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+//! AVX2: eight words; products with `vpmaddwd`, or with AVX-VNNI (Alder Lake, Sapphire Rapids and
+//! later, Zen 5).
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are unique"
+)]
 #![allow(
     clippy::inline_always,
     reason = "a function takes on its caller's target features only if it is inlined"
@@ -9,35 +13,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::super::avx2::Avx2;
-use super::{FusedBytes, FusedPairs, IntegerKernel, Integers, Packing, Pairs, Products};
-
-/// Whether the machine has AVX-VNNI: Alder Lake, Sapphire Rapids and later, Zen 5.
-pub(super) fn has_vnni() -> bool {
-    is_x86_feature_detected!("avxvnni")
-}
-
-impl Avx2 {
-    /// Compiles and runs `kernel` with the level's features, and VNNI if the machine has it.
-    #[inline]
-    pub(super) fn run_integers<K: IntegerKernel>(self, vnni: bool, packing: Packing, kernel: K) {
-        #[target_feature(enable = "avx2,fma")]
-        fn plain<K: IntegerKernel>(simd: Avx2, kernel: K) {
-            kernel.run(simd, Pairs);
-        }
-        #[target_feature(enable = "avx2,fma,avxvnni")]
-        fn fused<K: IntegerKernel, P: Products<Avx2>>(simd: Avx2, products: P, kernel: K) {
-            kernel.run(simd, products);
-        }
-        // SAFETY: self exists only if detect() found the features, and `vnni` tells the last one.
-        unsafe {
-            match packing {
-                _ if !vnni => plain(self, kernel),
-                Packing::Pairs => fused(self, FusedPairs(()), kernel),
-                Packing::Bytes => fused(self, FusedBytes(()), kernel),
-            }
-        }
-    }
-}
+use super::{FusedBytes, FusedPairs, Integers, Products};
 
 impl Products<Avx2> for FusedPairs {
     const PACKED: usize = 2;
@@ -61,8 +37,8 @@ impl Products<Avx2> for FusedBytes {
 
 /// `sums + a * b` of pairs, in one instruction.
 ///
-/// By name: from the intrinsic the compiler makes two instructions for three words of four, for a
-/// shorter chain of sums, which are not what the tile waits for.
+/// Inline assembly: for three of four words the compiler turns the intrinsic into two instructions,
+/// to shorten the chain of sums, which is not what the tile waits for.
 #[target_feature(enable = "avx2,avxvnni")]
 #[inline]
 fn fused_pairs(mut sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
@@ -81,7 +57,8 @@ fn fused_pairs(mut sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
 
 /// `sums + a * b` of pairs, in two instructions.
 ///
-/// By name: the compiler moves the products apart from the sums, and has not enough registers then.
+/// Inline assembly: otherwise the compiler hoists the multiplications away from the additions and
+/// runs out of registers.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn pairs(mut sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
@@ -128,8 +105,8 @@ macro_rules! word {
 /// Adds the products of `steps` times four words to the sums of six outputs and two registers of
 /// tokens.
 ///
-/// By name as a whole: sums, tokens and products fill the sixteen registers, and the compiler keeps
-/// one or two sums in memory.
+/// Inline assembly as a whole: sums, tokens and products fill the sixteen registers, and the
+/// compiler would keep one or two sums in memory.
 ///
 /// # Safety
 /// As [`Integers::pairs_loop`].
@@ -208,7 +185,7 @@ impl Integers for Avx2 {
     }
     #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m256i) -> __m256i {
-        // The intrinsic's constant is of another type at each level; by a register it costs the
+        // The constant of the immediate form has another type at each level; a register costs the
         // same.
         intrinsic!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
     }
@@ -228,7 +205,7 @@ impl Integers for Avx2 {
         if VECTORS != 2 || OUTPUTS != 6 || steps == 0 {
             return false;
         }
-        // SAFETY: the sizes are equal; the rest by the caller's promise.
+        // SAFETY: the arrays have the same size; the rest is the caller's promise.
         unsafe {
             let sums = &mut *std::ptr::from_mut(sums).cast();
             pairs_loop(sums, panel, weights, steps, prefetch);

@@ -1,5 +1,9 @@
-//! AVX-512: sixteen words; products with `vpmaddwd`, or with AVX512-VNNI.
-#![allow(clippy::wildcard_imports, reason = "the intrinsics name themselves")]
+//! AVX-512: sixteen words; products with `vpmaddwd`, or with AVX512-VNNI (Cascade Lake and later,
+//! Zen 4).
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are unique"
+)]
 #![allow(
     clippy::inline_always,
     reason = "a function takes on its caller's target features only if it is inlined"
@@ -9,35 +13,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::super::avx512::Avx512;
-use super::{FusedBytes, FusedPairs, IntegerKernel, Integers, Packing, Pairs, Products};
-
-/// Whether the machine has AVX512-VNNI: Cascade Lake and later, Zen 4.
-pub(super) fn has_vnni() -> bool {
-    is_x86_feature_detected!("avx512vnni")
-}
-
-impl Avx512 {
-    /// Compiles and runs `kernel` with the level's features, and VNNI if the machine has it.
-    #[inline]
-    pub(super) fn run_integers<K: IntegerKernel>(self, vnni: bool, packing: Packing, kernel: K) {
-        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
-        fn plain<K: IntegerKernel>(simd: Avx512, kernel: K) {
-            kernel.run(simd, Pairs);
-        }
-        #[target_feature(enable = "avx512f,avx512bw,avx2,fma,avx512vnni")]
-        fn fused<K: IntegerKernel, P: Products<Avx512>>(simd: Avx512, products: P, kernel: K) {
-            kernel.run(simd, products);
-        }
-        // SAFETY: self exists only if detect() found the features, and `vnni` tells the last one.
-        unsafe {
-            match packing {
-                _ if !vnni => plain(self, kernel),
-                Packing::Pairs => fused(self, FusedPairs(()), kernel),
-                Packing::Bytes => fused(self, FusedBytes(()), kernel),
-            }
-        }
-    }
-}
+use super::{FusedBytes, FusedPairs, Integers, Products};
 
 impl Products<Avx512> for FusedPairs {
     const PACKED: usize = 2;
@@ -85,8 +61,8 @@ impl Products<Avx512> for FusedBytes {
 
 /// `sums + a * b` of pairs, in one instruction.
 ///
-/// By name: from the intrinsic the compiler makes two instructions for three words of four, for a
-/// shorter chain of sums, which are not what the tile waits for.
+/// Inline assembly: for three of four words the compiler turns the intrinsic into two instructions,
+/// to shorten the chain of sums, which is not what the tile waits for.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
 fn fused_pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
@@ -104,8 +80,8 @@ fn fused_pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
 }
 
 /// Defines `sums + a * b` in one instruction that reads and broadcasts `b`: word `WORD` of output
-/// `OUTPUT` at `words`, `[words, OUTPUTS]`. With a broadcast of its own for each product, a
-/// loop of nothing else takes 1.37 times as long on a Zen 4.
+/// `OUTPUT` at `words`, `[words, OUTPUTS]`. With a separate broadcast for each product, a loop of
+/// nothing else takes 1.37 times as long on a Zen 4.
 macro_rules! fused_at {
     ($name:ident, $instruction:literal) => {
         /// # Safety
@@ -138,7 +114,8 @@ fused_at!(fused_bytes_at, "vpdpbusd");
 
 /// `sums + a * b` of pairs, in two instructions.
 ///
-/// By name: the compiler moves the products apart from the sums, and has not enough registers then.
+/// Inline assembly: otherwise the compiler hoists the multiplications away from the additions and
+/// runs out of registers.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
@@ -184,7 +161,7 @@ impl Integers for Avx512 {
     }
     #[inline(always)]
     fn shift_left<const N: u32>(self, a: __m512i) -> __m512i {
-        // The intrinsic's constant is of another type at each level; by a register it costs the
+        // The constant of the immediate form has another type at each level; a register costs the
         // same.
         intrinsic!(_mm512_sll_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
     }

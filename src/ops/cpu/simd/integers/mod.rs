@@ -1,7 +1,7 @@
 //! Integers in lanes, and the instructions that multiply packed ones, chosen at run time.
 //!
 //! A word is 32 bits of one token: two i16 or four u8 that follow each other along k. All levels
-//! give the same words, so integer sums do not depend on the machine.
+//! compute the same words, so integer sums do not depend on the machine.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,7 +11,7 @@ mod portable;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{EXPONENT_MAGIC, Level, Simd};
+use super::{Describe, EXPONENT_MAGIC, Instructions, Level, LevelWork, Simd};
 
 /// Words that the loops take at a time; a row of words is padded to a multiple of them.
 pub(crate) const WORDS_STEP: usize = 4;
@@ -33,15 +33,15 @@ pub(crate) trait Integers: Simd {
     fn add_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// `a - b`, which wraps.
     fn sub_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// The bits that `a` and `b` share.
+    /// `a & b`
     fn and(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// The bits of `a` and those of `b`.
+    /// `a | b`
     fn or(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// `a * 2^N`, which wraps.
     fn shift_left<const N: u32>(self, a: Self::Words) -> Self::Words;
     /// The larger of each pair.
     fn max_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// The larger of each pair, as numbers without a sign.
+    /// The larger of each pair as u32.
     fn max_unsigned(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The bits of `a`.
     fn as_words(self, a: Self::Vector) -> Self::Words;
@@ -58,15 +58,14 @@ pub(crate) trait Integers: Simd {
         self.add_words(sum, self.multiply_pairs(a, b))
     }
 
-    /// Adds the products of `steps` times [`WORDS_STEP`] words to the sums, if the level has a loop
-    /// of its own for that; whether it has. The words at `prefetch` from each one are brought into
-    /// L2.
+    /// If the level has a special loop for it, adds the products of `steps` times [`WORDS_STEP`]
+    /// words to the sums and returns true. Prefetches the words `prefetch` words further into L2.
     ///
     /// # Shapes
     /// `panel`: `[words, VECTORS * LANES]`, `weights`: `[words, OUTPUTS]`, of pairs
     ///
     /// # Safety
-    /// The words must be readable; those to prefetch need not be.
+    /// The words must be readable; the prefetched ones need not be.
     #[inline(always)]
     unsafe fn pairs_loop<const VECTORS: usize, const OUTPUTS: usize>(
         self,
@@ -79,7 +78,7 @@ pub(crate) trait Integers: Simd {
         false
     }
 
-    /// The whole number closest to each value, the even one of two; for values below 2^22.
+    /// Each value rounded to a whole number, ties to even; for values below 2^22.
     #[inline(always)]
     fn round(self, a: Self::Vector) -> Self::Words {
         let biased = self.as_words(self.add(a, self.splat(EXPONENT_MAGIC)));
@@ -92,10 +91,10 @@ pub(crate) trait Integers: Simd {
 
 /// Multiplies words and adds up the products.
 pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
-    /// Numbers in a word.
+    /// Integers in a word.
     const PACKED: usize;
 
-    /// `sum + Σ x * weight` over the numbers of each word.
+    /// `sum + Σ x * weight` over the integers of each word.
     fn add_products(self, simd: S, sum: S::Words, x: S::Words, weight: S::Words) -> S::Words;
 
     /// The same with word `WORD` of output `OUTPUT`, which is read and broadcast.
@@ -118,7 +117,7 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
         self.add_products(simd, sum, x, simd.splat_word(weight))
     }
 
-    /// As [`Integers::pairs_loop`], for the numbers of this packing.
+    /// As [`Integers::pairs_loop`], for words of this packing.
     ///
     /// # Safety
     /// As there.
@@ -165,11 +164,11 @@ impl<S: Integers> Products<S> for Pairs {
 
 /// i16 by i16 in one instruction (VNNI).
 #[derive(Clone, Copy)]
-pub(crate) struct FusedPairs(());
+pub(crate) struct FusedPairs(pub(super) ());
 
 /// u8 by i8 in one instruction (VNNI).
 #[derive(Clone, Copy)]
-pub(crate) struct FusedBytes(());
+pub(crate) struct FusedBytes(pub(super) ());
 
 /// Work written over words; [`dispatch_integers`] compiles it for each level and instruction.
 ///
@@ -189,7 +188,7 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// Numbers in a word.
+    /// Integers in a word.
     pub(crate) fn packed(self) -> usize {
         match self {
             Self::Pairs => 2,
@@ -198,27 +197,22 @@ impl Packing {
     }
 }
 
-/// Keeps the kernels from using VNNI.
+/// Keeps the kernels from using VNNI, for tests.
 static WITHOUT_VNNI: AtomicBool = AtomicBool::new(false);
 
-/// Whether [`Level::current`] multiplies and adds packed integers in one instruction.
-pub(crate) fn has_vnni() -> bool {
-    if WITHOUT_VNNI.load(Ordering::Relaxed) {
-        return false;
-    }
-    match Level::current() {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512::has_vnni(),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => avx2::has_vnni(),
-        _ => false,
-    }
+pub(super) fn allows_vnni() -> bool {
+    !WITHOUT_VNNI.load(Ordering::Relaxed)
 }
 
-/// Has the kernels do without VNNI, or use it again if the machine has it. For tests.
+/// Makes the kernels do without VNNI, or use it again if the machine has it.
 #[cfg(test)]
 pub(crate) fn forbid_vnni(forbid: bool) {
     WITHOUT_VNNI.store(forbid, Ordering::Relaxed);
+}
+
+/// Whether the level in use multiplies and adds packed integers in one instruction.
+pub(crate) fn has_vnni() -> bool {
+    Level::current().with(Describe).uses_vnni
 }
 
 /// Runs `kernel` on the level in use with words of `packing`.
@@ -227,24 +221,20 @@ pub(crate) fn forbid_vnni(forbid: bool) {
 /// If the words are bytes and the level cannot multiply them ([`has_vnni`]).
 #[inline]
 pub(crate) fn dispatch_integers<K: IntegerKernel>(packing: Packing, kernel: K) {
-    let vnni = has_vnni();
     assert!(
-        vnni || packing == Packing::Pairs,
-        "bytes are multiplied with VNNI only"
+        packing == Packing::Pairs || has_vnni(),
+        "bytes are multiplied only with VNNI"
     );
-    #[cfg(target_arch = "x86_64")]
-    match Level::current() {
-        Level::Avx512 => {
-            if let Some(simd) = super::avx512::Avx512::detect() {
-                return simd.run_integers(vnni, packing, kernel);
-            }
-        }
-        Level::Avx2 => {
-            if let Some(simd) = super::avx2::Avx2::detect() {
-                return simd.run_integers(vnni, packing, kernel);
-            }
-        }
-        Level::Portable => {}
+    Level::current().with(RunIntegers(packing, kernel));
+}
+
+struct RunIntegers<K>(Packing, K);
+
+impl<K: IntegerKernel> LevelWork for RunIntegers<K> {
+    type Output = ();
+
+    #[inline]
+    fn run<I: Instructions>(self, instructions: I) {
+        instructions.run_integers(self.0, self.1);
     }
-    kernel.run(super::portable::Portable, Pairs);
 }

@@ -1,50 +1,37 @@
 //! The register tile in integers: some outputs by one panel of tokens, group after group.
 //!
-//! As in f32 (`../tile.rs`) lanes run along tokens and a word of the weights is broadcast. The sums
+//! As in f32 (`cpu/tile.rs`), lanes run along tokens and a word of the weights is broadcast. The sums
 //! of a group stay in registers; at its end they are scaled and added to what is in memory.
 
-use super::super::panel::panel_tokens;
-use super::super::simd::{Integers, Products, WORDS_STEP};
-use super::super::tile::{opaque, tile_outputs};
 use super::group::WeightScale;
+use super::input::IntegerPanel;
+use crate::ops::cpu::panel::panel_tokens;
+use crate::ops::cpu::simd::{Integers, Products, WORDS_STEP};
+use crate::ops::cpu::tile::{opaque, tile_outputs};
 
 /// Words in a cache line.
 const LINE: usize = 16;
 
-/// Some groups of one panel.
-#[derive(Clone, Copy)]
-pub(super) struct PanelGroups<'a> {
-    /// `[words, width]`
-    pub(super) words: &'a [f32],
-    /// `[groups, width]`
-    pub(super) scales: &'a [f32],
-    /// Of bytes: `[groups, width]`
-    pub(super) corrections: &'a [f32],
-    /// Lanes: one register's or two.
-    pub(super) width: usize,
-}
-
-/// The same groups of some outputs: one tile, or several small ones.
+/// Some groups of some outputs: one tile, or several small ones.
 #[derive(Clone, Copy)]
 pub(super) struct WeightGroups<'a> {
     /// From the first tile on, `[row_words, outputs]` each.
     pub(super) words: &'a [i32],
     pub(super) row_words: usize,
-    /// The groups' first word.
+    /// The first group's first word in a row.
     pub(super) first_word: usize,
     /// From the first tile on, `[row_groups, outputs]` each.
     pub(super) scales: &'a [WeightScale],
     pub(super) row_groups: usize,
     pub(super) first_group: usize,
     pub(super) outputs: usize,
-    /// Words of a group; the last one may have less.
+    /// Words of a group; the last one may have fewer.
     pub(super) group_words: usize,
-    /// Whether the same words of the next tile are brought into L2.
+    /// Whether to prefetch the same words of the next tile into L2.
     pub(super) prefetch: bool,
 }
 
-/// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to what
-/// is there unless `first`.
+/// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to what is there unless `first`.
 ///
 /// # Shapes
 /// `sums`: `[outputs, width]`
@@ -58,7 +45,7 @@ pub(super) struct WeightGroups<'a> {
 pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
     simd: S,
     products: P,
-    panel: PanelGroups<'_>,
+    panel: IntegerPanel<'_>,
     weights: WeightGroups<'_>,
     first: bool,
     sums: *mut f32,
@@ -107,7 +94,7 @@ pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
 
 #[derive(Clone, Copy)]
 struct IntegerTile<'a> {
-    panel: PanelGroups<'a>,
+    panel: IntegerPanel<'a>,
     weights: WeightGroups<'a>,
     words: usize,
     groups: usize,
@@ -167,7 +154,7 @@ impl IntegerTile<'_> {
     /// Adds the products of some words to the sums.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`]; there must be so many `words` left at `panel` and `weights`.
+    /// As [`IntegerTile::run`]; `panel` and `weights` must have `words` words left.
     #[inline(always)]
     unsafe fn multiply<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
         self,
@@ -206,10 +193,10 @@ impl IntegerTile<'_> {
         }
     }
 
-    /// What the products of a group are added to: zero, or what the zero points of bytes take away.
+    /// What the products of a group are added to: zero, or minus the part of the zero points of bytes.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`], `group` being below `groups`.
+    /// As [`IntegerTile::run`]; `group` must be below `groups`.
     #[inline(always)]
     #[allow(
         clippy::needless_range_loop,
@@ -249,7 +236,7 @@ impl IntegerTile<'_> {
     /// Scales the sums of a group and adds them to `sums`.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`], `group` being below `groups`.
+    /// As [`IntegerTile::run`]; `group` must be below `groups`.
     #[inline(always)]
     #[allow(
         clippy::needless_range_loop,
@@ -285,7 +272,7 @@ impl IntegerTile<'_> {
                 // SAFETY: output < OUTPUTS and vector < VECTORS, in bounds by the caller's promise.
                 unsafe {
                     let to = sums.add(output * width + vector * S::LANES);
-                    // No fused multiply-add: not every level has it.
+                    // Not fused: not every level has a fused multiply-add.
                     simd.store(
                         if first {
                             sum
@@ -300,10 +287,10 @@ impl IntegerTile<'_> {
     }
 }
 
-/// Adds the products of word number `WORD` to every sum.
+/// Adds the products of word `WORD` to every sum.
 ///
 /// # Safety
-/// As [`IntegerTile::run`], `WORD` being below what is left of the group at `panel` and `weights`.
+/// As [`IntegerTile::run`]; `panel` and `weights` must have more than `WORD` words left.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
@@ -328,11 +315,12 @@ unsafe fn step<
         tokens[vector] =
             unsafe { simd.load_words(panel.add((WORD * VECTORS + vector) * S::LANES)) };
     }
-    // No loop: the compiler leaves one with so much assembly as it is, and the sums in memory.
+    // Unrolled by a macro: LLVM does not unroll a loop with this much assembly, and would keep the
+    // sums in memory.
     macro_rules! outputs {
         ($($output:literal)*) => { $(
             if $output < OUTPUTS && VECTORS == 1 {
-                // SAFETY: the output is there, and the word in the group, by the caller's promise.
+                // SAFETY: the output and the word exist, by the caller's promise.
                 integers[$output][0] = unsafe {
                     products.add_products_at::<OUTPUTS, WORD, $output>(
                         simd,

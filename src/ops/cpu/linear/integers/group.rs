@@ -1,7 +1,7 @@
-//! How a group of numbers becomes integers and a scale.
+//! How a group of values becomes integers and a scale.
 
-use super::super::simd::{EXPONENT_MAGIC, Packing};
-use super::format::{Format, GROUP_INT16, Scheme};
+use super::format::{Format, MAX_GROUP, Scheme};
+use crate::ops::cpu::simd::{EXPONENT_MAGIC, Packing};
 
 /// The largest |x| of a group as an integer, in int16: 14 bits with the sign. The weights take the
 /// rest of i32, see [`int16`].
@@ -10,27 +10,27 @@ pub(super) const LARGEST_X: f32 = 8191.0;
 /// Partial sums of a group's absolute values.
 const PARTIAL_SUMS: usize = 16;
 
-/// Steps between the smallest and the largest number of a group in int8.
+/// Steps between the smallest and the largest value of a group in int8.
 pub(super) const STEPS: f32 = 255.0;
 
-/// A group without a number above this is all zeros: scales would leave f32.
+/// A group whose values are all below this becomes zeros: scales would leave the range of f32.
 pub(super) const TINY: f32 = 1e-30;
 
 /// What turns the sum of a group's products into f32.
 #[derive(Clone, Copy, Default)]
 pub(super) struct WeightScale {
     pub(super) scale: f32,
-    /// Of bytes: minus the sum of the group's in the lower half of a word, minus their zero point
-    /// in the upper half.
+    /// For bytes: minus the sum of the group's bytes in the lower half of a word, minus their zero
+    /// point in the upper half.
     pub(super) correction: i32,
 }
 
 /// Quantizes one group into its words.
 #[inline(always)]
 pub(super) fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightScale {
-    let mut room = [0; GROUP_INT16];
+    let mut room = [0; MAX_GROUP];
     let integers = &mut room[..values.len()];
-    let (scale, correction) = match (format.scheme(), format.packing()) {
+    let (scale, correction) = match (format.scheme, format.packing()) {
         (Scheme::Int16, _) => {
             let scale = int16(values, integers);
             pack_pairs(integers, words);
@@ -44,7 +44,7 @@ pub(super) fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) 
         }
         (Scheme::Int8, Packing::Bytes) => {
             let (scale, zero) = int8(values, integers);
-            // i8: half of the range below zero, the zero point with it.
+            // To the range of i8; the zero point moves along.
             shift(integers, 128);
             pack_bytes(integers, words);
             let sum: i32 = integers.iter().sum();
@@ -54,7 +54,7 @@ pub(super) fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) 
     WeightScale { scale, correction }
 }
 
-/// Integers without a zero point; gives the scale.
+/// Integers without a zero point; returns the scale.
 ///
 /// They are as large as i32 allows: the sum of a group's products stays below 2^31 for every x of
 /// at most [`LARGEST_X`] if the integers' absolute values add up to 2^31 / `LARGEST_X`. Normally
@@ -73,8 +73,8 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
         }
     }
     let total: f32 = sums.iter().sum();
-    // Rounding adds half to each number at most, and the f32 arithmetic here far less than 1000.
-    let budget = 2_147_483_648.0 / LARGEST_X - 0.5 * GROUP_INT16 as f32 - 1000.0;
+    // Rounding adds at most half to each value, and the f32 arithmetic here far less than 1000.
+    let budget = 2_147_483_648.0 / LARGEST_X - 0.5 * MAX_GROUP as f32 - 1000.0;
     let most = (budget * (largest / total)).floor().min(32767.0);
     let inverse = most / largest;
     for (integer, value) in integers.iter_mut().zip(values) {
@@ -83,15 +83,15 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     largest / most
 }
 
-/// Integers from 0 to 255; gives the scale and the integer that stands for zero.
+/// Integers from 0 to 255; returns the scale and the zero point, the integer that means zero.
 #[inline(always)]
 fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
     if !largest_absolute(values).is_finite() {
-        // A scale of NaN makes the results NaN, and those are refused.
+        // A scale of NaN makes the results NaN, which the encoder refuses.
         return (f32::NAN, 0);
     }
-    // Read as u32, negative numbers come above positive ones, the most negative last. Read as i32,
-    // they come below.
+    // The bits of negative values are above those of positive ones as u32, the most negative being
+    // the largest, and below them as i32.
     let bits = values.iter().map(|value| value.to_bits());
     let lowest = f32::from_bits(bits.max().unwrap_or_default()).min(0.0);
     let bits = values.iter().map(|value| value.to_bits().cast_signed());
@@ -111,7 +111,7 @@ fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
 /// The largest absolute value; NaN if one of the values is.
 #[inline(always)]
 fn largest_absolute(values: &[f32]) -> f32 {
-    // As bits absolute values have their own order, and NaN comes last.
+    // The bits of absolute values have the order of the values, with NaN above all.
     let bits = values.iter().map(|value| value.abs().to_bits());
     f32::from_bits(bits.max().unwrap_or_default())
 }
@@ -123,7 +123,7 @@ fn round(value: f32) -> i32 {
     biased.wrapping_sub(EXPONENT_MAGIC.to_bits().cast_signed())
 }
 
-/// Takes `by` from every integer.
+/// Subtracts `by` from every integer.
 #[inline(always)]
 fn shift(integers: &mut [i32], by: i32) {
     for integer in integers {

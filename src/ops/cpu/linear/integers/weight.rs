@@ -3,23 +3,23 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
-use super::super::simd::{Kernel, Level, Simd, dispatch};
-use super::super::tile::tile_outputs;
-use super::format::{Format, GROUP_INT16, Scheme};
+use super::format::{Format, MAX_GROUP, Scheme};
 use super::group::{WeightScale, quantize_group};
+use crate::ops::cpu::simd::{Kernel, Level, Simd, dispatch};
+use crate::ops::cpu::tile::tile_outputs;
 
 /// A quantized weight matrix, in tiles of outputs as the kernel takes them (`tile_outputs`).
 ///
-/// The tiles follow each other. A tile's words lie in the order in which they are multiplied, the
-/// outputs of one word side by side, and so do its scales.
+/// The tiles follow each other. A tile's words are in the order in which they are multiplied, the
+/// outputs of one word side by side, and so are its scales.
 ///
-/// It takes 2 bytes a number in int16 and 1 in int8, 2 if the machine has no VNNI, and 8 bytes a
-/// group.
+/// It takes 2 bytes per value in int16 and 1 in int8 (2 if the machine has no VNNI), and 8 bytes
+/// per group.
 pub(crate) struct IntegerWeight {
     format: Format,
     in_features: usize,
     out_features: usize,
-    /// `[row_words, outputs]` of each tile, zero past the last number.
+    /// `[row_words, outputs]` of each tile, zero past the last value.
     words: Vec<i32>,
     /// `[groups, outputs]` of each tile.
     scales: Vec<WeightScale>,
@@ -32,7 +32,7 @@ impl IntegerWeight {
     /// `weight`: `[out_features, in_features]`
     ///
     /// # Panics
-    /// If `weight` has not as many numbers.
+    /// If `in_features` is 0 or does not divide `weight.len()`.
     pub(crate) fn quantize(weight: &[f32], in_features: usize, scheme: Scheme) -> Self {
         let format = Format::new(scheme);
         assert!(in_features > 0, "in_features is positive");
@@ -99,7 +99,7 @@ impl IntegerWeight {
     }
 }
 
-/// Quantizes one tile. A kernel, so that the compiler may use the level's instructions.
+/// Quantizes one tile; a kernel, so that the compiler may use the level's instructions.
 struct WeightTile<'a> {
     /// `[outputs, in_features]`
     rows: &'a [f32],
@@ -113,16 +113,16 @@ struct WeightTile<'a> {
 }
 
 impl Kernel for WeightTile<'_> {
-    type Output = ();
-
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let format = self.format;
-        let mut room = [0; GROUP_INT16 / 2];
+        let mut room = [0; MAX_GROUP / 2];
         for (output, row) in self.rows.chunks_exact(self.in_features).enumerate() {
             let words = self.words.chunks_mut(format.group_words() * self.outputs);
             let scales = self.scales.chunks_exact_mut(self.outputs);
-            for ((values, words), scales) in row.chunks(format.group()).zip(words).zip(scales) {
+            for ((values, words), scales) in
+                row.chunks(format.scheme.group()).zip(words).zip(scales)
+            {
                 let quantized = &mut room[..words.len() / self.outputs];
                 quantized.fill(0);
                 scales[output] = quantize_group(values, format, quantized);

@@ -1,19 +1,19 @@
-//! x as integers: quantized once for all outputs, per token and group of k.
+//! `x` as integers: quantized once for all outputs, per token and group of k.
 
-use super::super::buffer::AlignedValues;
-use super::super::panel::{Panel, PanelLayout, panel_tokens};
-use super::super::simd::{IntegerKernel, Integers, Level, Packing, Products, dispatch_integers};
-use super::super::threads::{SharedOut, for_each_unit};
 use super::format::{Format, Scheme};
 use super::group::{LARGEST_X, STEPS, TINY};
+use crate::ops::cpu::buffer::AlignedValues;
+use crate::ops::cpu::panel::{PanelLayout, panel_tokens};
+use crate::ops::cpu::simd::{IntegerKernel, Integers, Level, Packing, Products, dispatch_integers};
+use crate::ops::cpu::threads::{SharedOut, for_each_item};
 
 /// The tokens of a batch as integers, in panels.
 ///
 /// A panel holds its words `[row_words, width]`, then the scales `[groups, width]`, then, if the
 /// words are bytes, the corrections `[groups, width]`: each token's zero point in the lower half of
 /// a word, and the sum of the group's integers less their zero point in the upper half.
-pub(super) struct IntegerInput {
-    pub(super) format: Format,
+pub(crate) struct IntegerInput {
+    pub(crate) format: Format,
     /// Values of each token before they were quantized.
     pub(super) features: usize,
     layout: PanelLayout,
@@ -21,21 +21,23 @@ pub(super) struct IntegerInput {
     values: AlignedValues,
 }
 
-/// One panel of an [`IntegerInput`].
+/// Some groups of one panel.
 #[derive(Clone, Copy)]
 pub(super) struct IntegerPanel<'a> {
-    /// `[row_words, width]`
+    /// `[words, width]`
     pub(super) words: &'a [f32],
     /// `[groups, width]`
     pub(super) scales: &'a [f32],
-    /// `[groups, width]`, or nothing.
+    /// For bytes: `[groups, width]`
     pub(super) corrections: &'a [f32],
+    /// Lanes: one register's or two.
+    pub(super) width: usize,
 }
 
 impl IntegerInput {
     /// # Shapes
     /// `x`: panels of `[tokens, features]`
-    pub(super) fn quantize(x: &[f32], from: PanelLayout, format: Format) -> Self {
+    pub(crate) fn quantize(x: &[f32], from: PanelLayout, format: Format) -> Self {
         let PanelLayout { tokens, features } = from;
         let parts = match format.packing() {
             Packing::Pairs => 1,
@@ -47,21 +49,18 @@ impl IntegerInput {
         };
         let kernel = |out: SharedOut| {
             let panels = tokens.div_ceil(2 * Level::current().lanes());
-            for_each_unit(
-                panels,
-                || (),
-                |(), index| {
-                    let kernel = Quantize {
-                        x,
-                        from,
-                        format,
-                        index,
-                        out,
-                        to: layout,
-                    };
-                    dispatch_integers(format.packing(), kernel);
-                },
-            );
+            let nothing = || ();
+            for_each_item(panels, nothing, |(), index| {
+                let kernel = Quantize {
+                    x,
+                    from,
+                    format,
+                    index,
+                    out,
+                    to: layout,
+                };
+                dispatch_integers(format.packing(), kernel);
+            });
         };
         // SAFETY: the kernel writes every word, scale and correction of every panel.
         let values = unsafe { AlignedValues::written_by(layout.size(), kernel) };
@@ -73,20 +72,25 @@ impl IntegerInput {
         }
     }
 
-    /// The panel that begins at token `index * panel_tokens`, and where it lies in a batch.
+    /// Words of one token.
+    pub(crate) fn row_words(&self) -> usize {
+        self.format.row_words(self.features)
+    }
+
+    /// All groups of the panel `index`.
     #[inline(always)]
-    pub(super) fn panel<S: Integers>(&self, index: usize) -> (Panel, IntegerPanel<'_>) {
+    pub(super) fn panel<S: Integers>(&self, index: usize) -> IntegerPanel<'_> {
         let panel = self.layout.panel::<S>(index);
-        let size = self.layout.features * panel.width;
-        let values = &self.values[panel.start..][..size];
-        let (words, rest) = values.split_at(self.format.row_words(self.features) * panel.width);
-        let (scales, corrections) = rest.split_at(self.format.groups(self.features) * panel.width);
-        let parts = IntegerPanel {
+        let width = panel.width;
+        let values = &self.values[panel.start..][..self.layout.features * width];
+        let (words, rest) = values.split_at(self.row_words() * width);
+        let (scales, corrections) = rest.split_at(self.format.groups(self.features) * width);
+        IntegerPanel {
             words,
             scales,
             corrections,
-        };
-        (panel, parts)
+            width,
+        }
     }
 }
 
@@ -114,12 +118,12 @@ impl IntegerKernel for Quantize<'_> {
         let row_words = self.format.row_words(features);
         for lane in (0..width).step_by(S::LANES) {
             for group in 0..self.format.groups(features) {
-                let first = group * self.format.group();
+                let first = group * self.format.scheme.group();
                 let first_word = group * self.format.group_words();
                 let values = GroupValues {
                     x: &self.x[from.start + first * width + lane..],
                     width,
-                    count: self.format.group().min(features - first),
+                    count: self.format.scheme.group().min(features - first),
                 };
                 // SAFETY: the words of the group, its scale and its correction are in this panel.
                 unsafe {
@@ -129,7 +133,7 @@ impl IntegerKernel for Quantize<'_> {
                         count: self.format.group_words().min(row_words - first_word),
                     };
                     let scale = words.add((row_words + group) * width + lane);
-                    match (self.format.scheme(), self.format.packing()) {
+                    match (self.format.scheme, self.format.packing()) {
                         (Scheme::Int16, _) => values.int16(simd, to, scale),
                         (Scheme::Int8, Packing::Pairs) => values.int8_pairs(simd, to, scale),
                         (Scheme::Int8, Packing::Bytes) => {
@@ -165,18 +169,18 @@ impl GroupWords {
 /// The values of a group, for one register of tokens.
 #[derive(Clone, Copy)]
 struct GroupValues<'a> {
-    /// From the first value of the first token on.
+    /// From the first token's first value on.
     x: &'a [f32],
     /// From one k to the next.
     width: usize,
     count: usize,
 }
 
-/// Zero point and scale of each token.
+/// How the values of each token become steps from 0 to 255.
 struct Steps<S: Integers> {
-    /// 1 by the scale.
+    /// 1 / scale
     inverse: S::Vector,
-    /// The whole number that stands for zero.
+    /// The zero point, a whole number.
     zero: S::Vector,
 }
 
@@ -200,7 +204,7 @@ impl GroupValues<'_> {
         let sign = simd.splat_word(i32::MAX);
         let mut largest = simd.splat_word(0);
         for k in 0..self.count {
-            // As bits absolute values have their own order, and NaN comes last.
+            // The bits of absolute values have the order of the values, with NaN above all.
             let absolute = simd.and(simd.as_words(self.get(simd, k)), sign);
             largest = simd.max_words(largest, absolute);
         }
@@ -209,7 +213,6 @@ impl GroupValues<'_> {
         // SAFETY: the caller's promise.
         unsafe { simd.store(simd.mul(largest, simd.splat(1.0 / LARGEST_X)), scale) }
         for word in 0..to.count {
-            // No closure: one that is not inlined loses the target features.
             let low = simd.round(simd.mul(self.get(simd, 2 * word), inverse));
             let high = simd.round(simd.mul(self.get(simd, 2 * word + 1), inverse));
             let pair = pair(simd, low, high);
@@ -218,7 +221,7 @@ impl GroupValues<'_> {
         }
     }
 
-    /// Writes the scales of int8; gives what the integers are made with.
+    /// Writes the scales of int8; returns what makes the integers.
     ///
     /// # Safety
     /// `scale` must be writable for a register.
@@ -226,8 +229,8 @@ impl GroupValues<'_> {
     unsafe fn steps<S: Integers>(self, simd: S, scale: *mut f32) -> Steps<S> {
         let (mut highest, mut lowest) = (simd.splat_word(0), simd.splat_word(0));
         for k in 0..self.count {
-            // As bits positive numbers have their own order; negative ones are above them and in
-            // reverse order if the sign counts as a bit. NaN comes last in both.
+            // The bits of positive values have the order of the values; as unsigned integers, those
+            // of negative values are above them, in reverse order. NaN is above all in both.
             let bits = simd.as_words(self.get(simd, k));
             highest = simd.max_words(highest, bits);
             lowest = simd.max_unsigned(lowest, bits);
@@ -286,7 +289,7 @@ impl GroupValues<'_> {
         let (mut sum, mut zeros) = (simd.splat_word(0), simd.splat_word(0));
         let four_zeros = simd.shift_left::<2>(zero);
         for word in 0..to.count {
-            // No closure: one that is not inlined loses the target features.
+            // Written out: a closure that is not inlined loses the target features.
             let a = self.byte(simd, &steps, 4 * word);
             let b = self.byte(simd, &steps, 4 * word + 1);
             let c = self.byte(simd, &steps, 4 * word + 2);
@@ -305,7 +308,7 @@ impl GroupValues<'_> {
     }
 }
 
-/// `steps / range`, and zero if the range is.
+/// `steps / range`, or zero if the range is.
 #[inline(always)]
 fn inverse<S: Integers>(simd: S, steps: f32, range: S::Vector) -> S::Vector {
     let quotient = simd.div(simd.splat(steps), range);

@@ -1,8 +1,8 @@
-//! How the integers of a linear layer lie in memory, weights and x alike.
+//! How the integers of a linear layer are stored, in the weights and in `x` alike.
 
-use super::super::simd::{Level, Packing, WORDS_STEP, has_vnni};
+use crate::ops::cpu::simd::{Level, Packing, WORDS_STEP, has_vnni};
 
-/// How numbers become integers.
+/// How values become integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     /// i16 by i16, no zero points.
@@ -11,17 +11,26 @@ pub(crate) enum Scheme {
     Int8,
 }
 
-/// Values of k that share a scale, in int16. The largest of 128 uses few bits less than that of 64,
-/// and the sums are converted to f32 half as often.
-pub(super) const GROUP_INT16: usize = 128;
+impl Scheme {
+    /// Values of k that share a scale and, in int8, a zero point.
+    ///
+    /// In int16 the largest of 128 uses few bits less than the largest of 64, and the sums are
+    /// converted to f32 half as often.
+    pub(super) const fn group(self) -> usize {
+        match self {
+            Self::Int16 => 128,
+            Self::Int8 => 32,
+        }
+    }
+}
 
-/// Values of k that share a scale and a zero point, in int8.
-const GROUP_INT8: usize = 32;
+/// The most values of k in a group.
+pub(super) const MAX_GROUP: usize = Scheme::Int16.group();
 
-/// How the integers of a linear layer lie in memory.
+/// How the integers of a linear layer are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
-    scheme: Scheme,
+    pub(super) scheme: Scheme,
     packing: Packing,
     /// The most outputs of a tile.
     pub(super) tile_outputs: usize,
@@ -40,24 +49,12 @@ impl Format {
         }
     }
 
-    pub(crate) fn scheme(self) -> Scheme {
-        self.scheme
-    }
-
     pub(crate) fn packing(self) -> Packing {
         self.packing
     }
 
-    /// Values of k in a group.
-    pub(crate) fn group(self) -> usize {
-        match self.scheme {
-            Scheme::Int16 => GROUP_INT16,
-            Scheme::Int8 => GROUP_INT8,
-        }
-    }
-
     pub(super) fn group_words(self) -> usize {
-        self.group() / self.packing.packed()
+        self.scheme.group() / self.packing.packed()
     }
 
     /// Words of one token or output.
@@ -67,6 +64,6 @@ impl Format {
     }
 
     pub(super) fn groups(self, features: usize) -> usize {
-        features.div_ceil(self.group())
+        features.div_ceil(self.scheme.group())
     }
 }
