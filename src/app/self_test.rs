@@ -286,7 +286,8 @@ impl SelfTest<'_> {
 }
 
 /// The smallest allowed cosine between a token's vector in `dtype` and in f32. Trained weights give
-/// more (`ops/cpu/integer/mod.rs`), but the checkpoint may be any; a wrong formula gives far less.
+/// more (`ops/cpu/linear/integers/mod.rs`), but the checkpoint may be any; a wrong formula gives
+/// far less.
 fn least_cosine(dtype: Precision) -> Option<f64> {
     match dtype {
         Precision::F32 => None,

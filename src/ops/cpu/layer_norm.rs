@@ -92,7 +92,6 @@ pub(super) fn panels_of_part<S: Simd>(
 }
 
 struct AddNorm<'a> {
-    /// `x` and the residual.
     terms: [&'a [f32]; 2],
     norm: NormParameters<'a>,
     panels: PanelLayout,

@@ -1,8 +1,8 @@
 //! Elementary functions on lanes, and the activations.
 //!
 //! The polynomials are our weighted minimax fits (Lawson's iteration, in float64); the errors named
-//! here were measured against float64 and are asserted by the tests. The bound is the first argument
-//! of every `min` and `max`, so that NaN stays NaN and the caller sees it.
+//! here were measured against float64 and are asserted by the tests. The bound is the first
+//! argument of every `min` and `max`, so that NaN stays NaN and the caller sees it.
 
 use super::simd::{EXPONENT_MAGIC, Simd};
 

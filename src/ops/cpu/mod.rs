@@ -25,6 +25,10 @@
     clippy::inline_always,
     reason = "a function takes on its caller's target features only if it is inlined"
 )]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "iterators pass closures, which lose the target features, and registers through memory"
+)]
 
 mod attention;
 mod backend;

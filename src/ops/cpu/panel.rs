@@ -34,11 +34,10 @@ pub(crate) struct PanelLayout {
 /// One panel of a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
-    /// Its first value in the batch.
+    /// The index of its first value.
     pub(crate) start: usize,
-    /// Its first token in the batch.
+    /// Its first token.
     pub(crate) first: usize,
-    /// Its tokens.
     pub(crate) tokens: usize,
     /// Lanes: its tokens, padded to whole registers.
     pub(crate) width: usize,
@@ -62,7 +61,6 @@ impl PanelLayout {
         self.tokens.next_multiple_of(Level::current().lanes()) * self.features
     }
 
-    /// The number of panels.
     #[inline(always)]
     pub(crate) fn count<S: Simd>(self) -> usize {
         self.tokens.div_ceil(panel_tokens::<S>())

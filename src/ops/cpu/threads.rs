@@ -57,7 +57,6 @@ impl<'a> SharedOut<'a> {
         }
     }
 
-    /// The number of values.
     pub(crate) fn size(self) -> usize {
         self.size
     }

@@ -88,26 +88,71 @@ pub(crate) unsafe fn tiles<S: Simd, T: Strides>(
         panel.len() == depth * width,
         "a row of the panel for every k"
     );
+    let tile = Tile {
+        panel: panel.as_ptr(),
+        segments,
+        first,
+        sums,
+    };
+    // SAFETY: depth * width values of the panel exist; sums and values by the caller's promise.
+    unsafe { for_each_tile(simd, tile, outputs, width) }
+}
+
+/// Work on one register tile, compiled for each size.
+pub(crate) trait TileKernel<S: Simd>: Copy {
+    /// Does the work for OUTPUTS outputs from `output` on and VECTORS registers of tokens.
+    ///
+    /// # Safety
+    /// The implementation's operands must have these outputs and registers.
+    unsafe fn run<const VECTORS: usize, const OUTPUTS: usize>(self, simd: S, output: usize);
+}
+
+/// Runs `tile` for `outputs` outputs and a panel of `width` lanes.
+///
+/// # Safety
+/// The tile's operands must have `outputs` outputs and `width` lanes.
+#[inline(always)]
+pub(crate) unsafe fn for_each_tile<S: Simd, T: TileKernel<S>>(
+    simd: S,
+    tile: T,
+    outputs: usize,
+    width: usize,
+) {
     let mut output = 0;
     while output < outputs {
         let count = tile_outputs(outputs - output, S::TILE_OUTPUTS);
-        let tile = Tile {
-            panel: panel.as_ptr(),
-            segments,
-            output,
-            first,
-        };
-        // SAFETY: depth * width values of the panel exist; sums and values by the caller's promise.
+        // SAFETY: passed on from the caller.
         unsafe {
-            let sums = sums.add(output * width);
             if width == S::LANES {
-                tile.run_outputs::<S, 1>(simd, count, sums);
+                run_outputs::<S, T, 1>(simd, tile, output, count);
             } else {
                 assert!(width == panel_tokens::<S>());
-                tile.run_outputs::<S, 2>(simd, count, sums);
+                run_outputs::<S, T, 2>(simd, tile, output, count);
             }
         }
         output += count;
+    }
+}
+
+/// # Safety
+/// As [`TileKernel::run`], for `outputs` outputs, which must be one of the compiled sizes.
+#[inline(always)]
+unsafe fn run_outputs<S: Simd, T: TileKernel<S>, const VECTORS: usize>(
+    simd: S,
+    tile: T,
+    output: usize,
+    outputs: usize,
+) {
+    // SAFETY: passed on from the caller. The sizes above TILE_OUTPUTS are never compiled in.
+    unsafe {
+        match outputs {
+            12 if S::TILE_OUTPUTS >= 12 => tile.run::<VECTORS, 12>(simd, output),
+            8 if S::TILE_OUTPUTS >= 8 => tile.run::<VECTORS, 8>(simd, output),
+            6 if S::TILE_OUTPUTS >= 6 => tile.run::<VECTORS, 6>(simd, output),
+            4 => tile.run::<VECTORS, 4>(simd, output),
+            2 => tile.run::<VECTORS, 2>(simd, output),
+            _ => tile.run::<VECTORS, 1>(simd, output),
+        }
     }
 }
 
@@ -121,59 +166,32 @@ pub(crate) fn tile_outputs(outputs: usize, most: usize) -> usize {
         .unwrap_or(1)
 }
 
+#[derive(Clone, Copy)]
 struct Tile<'a, T> {
+    /// `[depth of all segments, width]`
     panel: *const f32,
     segments: &'a [TileSegment<T>],
-    /// The tile's first output.
-    output: usize,
     first: bool,
+    /// `[outputs, width]`
+    sums: *mut f32,
 }
 
-impl<T: Strides> Tile<'_, T> {
-    /// # Safety
-    /// As [`Tile::run`], for `outputs` outputs, which must be one of the compiled sizes.
+impl<S: Simd, T: Strides> TileKernel<S> for Tile<'_, T> {
     #[inline(always)]
-    unsafe fn run_outputs<S: Simd, const VECTORS: usize>(
-        self,
-        simd: S,
-        outputs: usize,
-        sums: *mut f32,
-    ) {
-        // SAFETY: passed on from the caller. The sizes above TILE_OUTPUTS are never compiled in.
-        unsafe {
-            match outputs {
-                12 if S::TILE_OUTPUTS >= 12 => self.run::<S, VECTORS, 12>(simd, sums),
-                8 if S::TILE_OUTPUTS >= 8 => self.run::<S, VECTORS, 8>(simd, sums),
-                6 if S::TILE_OUTPUTS >= 6 => self.run::<S, VECTORS, 6>(simd, sums),
-                4 => self.run::<S, VECTORS, 4>(simd, sums),
-                2 => self.run::<S, VECTORS, 2>(simd, sums),
-                _ => self.run::<S, VECTORS, 1>(simd, sums),
-            }
-        }
-    }
-
-    /// # Safety
-    /// The panel must hold `VECTORS * LANES` values for every k, `sums` `OUTPUTS * VECTORS *
-    /// LANES`, and the operands must be readable for OUTPUTS outputs from the first one on.
-    #[inline(always)]
-    unsafe fn run<S: Simd, const VECTORS: usize, const OUTPUTS: usize>(
-        self,
-        simd: S,
-        sums: *mut f32,
-    ) {
+    unsafe fn run<const VECTORS: usize, const OUTPUTS: usize>(self, simd: S, output: usize) {
         let width = VECTORS * S::LANES;
         let mut accumulators = [[simd.splat(0.0); VECTORS]; OUTPUTS];
         let mut panel = self.panel;
         for segment in self.segments {
             // SAFETY: passed on from the caller.
-            unsafe { accumulate(simd, &mut accumulators, panel, *segment, self.output) };
+            unsafe { accumulate(simd, &mut accumulators, panel, *segment, output) };
             panel = panel.wrapping_add(segment.depth * width);
         }
-        for (output, row) in accumulators.iter().enumerate() {
+        for (output, row) in (output..).zip(&accumulators) {
             for (v, accumulator) in row.iter().enumerate() {
-                // SAFETY: output < OUTPUTS and v < VECTORS, in bounds by the caller's promise.
+                // SAFETY: the output and the register exist, by the caller's promise.
                 unsafe {
-                    let to = sums.add(output * width + v * S::LANES);
+                    let to = self.sums.add(output * width + v * S::LANES);
                     simd.store(
                         if self.first {
                             *accumulator
@@ -191,7 +209,7 @@ impl<T: Strides> Tile<'_, T> {
 /// Adds the products of all steps of a segment, in order, for the outputs from `output` on.
 ///
 /// # Safety
-/// As [`Tile::run`], for this segment and its rows at `panel`.
+/// As [`TileKernel::run`], for this segment and its rows at `panel`.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, T: Strides, const VECTORS: usize, const OUTPUTS: usize>(
     simd: S,
@@ -239,10 +257,6 @@ unsafe fn accumulate<S: Simd, T: Strides, const VECTORS: usize, const OUTPUTS: u
 /// # Safety
 /// As [`accumulate`]; `panel` and `thirds` must have more than `k` steps left.
 #[inline(always)]
-#[allow(
-    clippy::needless_range_loop,
-    reason = "an iterator over registers by value goes through memory"
-)]
 unsafe fn step<S: Simd, T: Strides, const VECTORS: usize, const OUTPUTS: usize>(
     simd: S,
     accumulators: &mut [[S::Vector; VECTORS]; OUTPUTS],

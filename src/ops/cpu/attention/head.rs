@@ -37,13 +37,8 @@ pub(super) struct HeadContext<'a> {
 impl Kernel for HeadContext<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            input,
-            item,
-            head_dim,
-            buffers,
-            ..
-        } = self;
+        let (input, item, head_dim) = (self.input, self.item, self.head_dim);
+        let buffers = self.buffers;
         let key = item.keys_of(input.keys, head_dim);
         let key = key.aligned(simd, &mut buffers.keys);
         let value = item.keys_of(input.values, head_dim);
@@ -94,12 +89,7 @@ pub(super) struct HeadProbabilities<'a> {
 impl Kernel for HeadProbabilities<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            item,
-            head_dim,
-            buffers,
-            ..
-        } = self;
+        let (item, head_dim, buffers) = (self.item, self.head_dim, self.buffers);
         let tokens = item.sequence.tokens;
         let key = item.keys_of(self.keys, head_dim);
         let key = key.aligned(simd, &mut buffers.keys);
@@ -112,8 +102,8 @@ impl Kernel for HeadProbabilities<'_> {
             scale_columns(simd, scores, width, scales);
             let row = item.head * tokens + (first - item.sequence.start);
             let to = self.out.at(self.start + row * tokens, count * tokens);
-            // SAFETY: at() checked the end, and these rows belong to this work item alone. Keys that
-            // are not attended to stay zero.
+            // SAFETY: at() checked the end, and these rows belong to this work item alone. Keys
+            // that are not attended to stay zero.
             unsafe {
                 to.write_bytes(0, count * tokens);
                 unpack(simd, scores, width, count, key.tokens, to, tokens);
@@ -202,12 +192,9 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], width: usize, head_dim: usize) 
     }
 }
 
-/// [`softmax`] for all columns of a row at once, so that their additions do not wait for each other.
+/// [`softmax`] for all columns of a row at once, so that their additions do not wait for each
+/// other.
 #[inline(always)]
-#[allow(
-    clippy::needless_range_loop,
-    reason = "an iterator over registers by value goes through memory"
-)]
 fn softmax_columns<S: Simd, const VECTORS: usize>(
     simd: S,
     scores: &mut [f32],
@@ -242,10 +229,6 @@ fn softmax_columns<S: Simd, const VECTORS: usize>(
 /// The largest score of each column. Two sets of maxima take turns, because each step waits for the
 /// previous one of its set.
 #[inline(always)]
-#[allow(
-    clippy::needless_range_loop,
-    reason = "an iterator over registers by value goes through memory"
-)]
 fn column_maxima<S: Simd, const VECTORS: usize>(simd: S, scores: &[f32]) -> [S::Vector; VECTORS] {
     let width = VECTORS * S::LANES;
     let mut maxima = [[simd.splat(f32::NEG_INFINITY); VECTORS]; 2];

@@ -31,7 +31,6 @@ pub(crate) struct AttentionInput<'a> {
     pub(crate) values: PanelSlice<'a>,
 }
 
-/// Which tokens are queries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryTokens {
     All,

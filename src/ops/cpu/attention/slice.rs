@@ -21,10 +21,9 @@ pub(crate) struct PanelSlice<'a> {
 pub(super) struct HeadSlice<'a> {
     values: &'a [f32],
     layout: PanelLayout,
-    /// The head's first feature.
+    /// The first feature.
     feature: usize,
     head_dim: usize,
-    /// The first token.
     token: usize,
     pub(super) tokens: usize,
     /// If this is a copy outside the panels, the distance from one feature to the next.
@@ -122,8 +121,8 @@ impl<'a> HeadSlice<'a> {
         (&values[..self.head_dim * width], width)
     }
 
-    /// Copies one feature of a span, and the values after it up to a whole register. `to` is written
-    /// front to back, so the next copy overwrites the surplus.
+    /// Copies one feature of a span, and the values after it up to a whole register. `to` is
+    /// written front to back, so the next copy overwrites the surplus.
     #[inline(always)]
     fn copy_feature<S: Simd>(self, simd: S, span: TokenSpan, feature: usize, to: &mut [f32]) {
         let from = &self.values[span.start + feature * span.width..];
@@ -221,7 +220,6 @@ pub(super) fn whole_panel<S: Simd>(
     })
 }
 
-/// Copies a few values.
 #[inline(always)]
 pub(super) fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
     for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {

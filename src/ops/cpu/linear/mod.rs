@@ -54,8 +54,8 @@ enum Product<'a> {
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
 /// Every output is summed over k in blocks (in f32) or groups (in integers), which are added in
-/// order, and the bias last. This order does not depend on the number of tokens or threads, so equal
-/// tokens give equal bits.
+/// order, and the bias last. This order does not depend on the number of tokens or threads, so
+/// equal tokens give equal bits.
 ///
 /// # Shapes
 /// `x`: panels of `[tokens, in_features]`, `out`: panels of `[tokens, sum of out_features]`

@@ -1,16 +1,4 @@
 //! AVX2 with FMA: 8 lanes, 16 registers.
-#![allow(
-    clippy::wildcard_imports,
-    reason = "the names of intrinsics are unique"
-)]
-#![allow(
-    clippy::unused_self,
-    reason = "self proves that the intrinsics may run"
-)]
-#![allow(
-    clippy::needless_range_loop,
-    reason = "iterators pass closures, which lose the target features"
-)]
 
 use std::arch::x86_64::*;
 

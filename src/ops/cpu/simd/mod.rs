@@ -7,6 +7,15 @@
 //! The bits of a result may differ between levels (other lane counts, fused or unfused
 //! multiply-add), never within one.
 
+#![allow(
+    clippy::wildcard_imports,
+    reason = "the names of intrinsics are unique"
+)]
+#![allow(
+    clippy::unused_self,
+    reason = "self proves that the intrinsics may run"
+)]
+
 /// Calls intrinsics in a method of a level.
 #[cfg(target_arch = "x86_64")]
 macro_rules! intrinsic {
@@ -222,7 +231,7 @@ struct Described {
     uses_vnni: bool,
 }
 
-/// Asks a level for its constants.
+/// Returns a level's constants.
 struct Describe;
 
 impl LevelWork for Describe {
@@ -249,12 +258,12 @@ pub(crate) trait Kernel {
 /// Runs `kernel` on `level`, or on the baseline if the machine lacks it.
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) {
-    level.with(Run(kernel));
+    level.with(RunKernel(kernel));
 }
 
-struct Run<K>(K);
+struct RunKernel<K>(K);
 
-impl<K: Kernel> LevelWork for Run<K> {
+impl<K: Kernel> LevelWork for RunKernel<K> {
     type Output = ();
 
     #[inline]
@@ -273,7 +282,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// the broadcast must fit in the register file.
     const TILE_OUTPUTS: usize;
 
-    /// `value` in every lane.
     fn splat(self, value: f32) -> Self::Vector;
     /// # Safety
     /// `from` must be readable for `LANES` values; no alignment is needed.
@@ -292,13 +300,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Prefetches the cache line at `address`, which need not be readable.
     fn prefetch(self, address: *const f32);
 
-    /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a - b`
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a * b`
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a / b`
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, in one rounding if the level can.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
@@ -306,7 +310,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The smaller of each pair; `b` if either is NaN.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// The absolute value.
     fn abs(self, a: Self::Vector) -> Self::Vector;
     /// `yes` in the lanes with `a < b`, `no` in the others.
     fn select_less(

@@ -20,7 +20,8 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
     std::array::from_fn(|lane| f(a[lane], b[lane]))
 }
 
-/// `a * b + c`, fused only if the baseline has the instruction: the library call is 50 times slower.
+/// `a * b + c`, fused only if the baseline has the instruction: the library call is 50 times
+/// slower.
 #[inline(always)]
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {

@@ -116,7 +116,7 @@ fn largest_absolute(values: &[f32]) -> f32 {
     f32::from_bits(bits.max().unwrap_or_default())
 }
 
-/// The closest whole number, the even one of two; for values below 2^22.
+/// `value` rounded to a whole number, ties to even; for values below 2^22.
 #[inline(always)]
 fn round(value: f32) -> i32 {
     let biased = (value + EXPONENT_MAGIC).to_bits().cast_signed();

@@ -94,7 +94,7 @@ impl IntegerInput {
     }
 }
 
-/// Quantizes one panel.
+/// Quantizes panel `index`.
 struct Quantize<'a> {
     x: &'a [f32],
     from: PanelLayout,
@@ -195,7 +195,7 @@ impl GroupValues<'_> {
         }
     }
 
-    /// Two i16 a word, without a zero point.
+    /// Two i16 per word, without a zero point.
     ///
     /// # Safety
     /// `to` must be writable for its words, and `scale` for a register.
@@ -253,7 +253,7 @@ impl GroupValues<'_> {
         simd.round(place)
     }
 
-    /// Two i16 a word: int8 less its zero point.
+    /// Two i16 per word: int8 less its zero point.
     ///
     /// # Safety
     /// `to` must be writable for its words, and `scale` for a register.
@@ -271,7 +271,7 @@ impl GroupValues<'_> {
         }
     }
 
-    /// Four u8 a word.
+    /// Four u8 per word.
     ///
     /// # Safety
     /// `to` must be writable for its words, `scale` and `correction` for a register.

@@ -1,13 +1,12 @@
 //! The register tile in integers: some outputs by one panel of tokens, group after group.
 //!
-//! As in f32 (`cpu/tile.rs`), lanes run along tokens and a word of the weights is broadcast. The sums
-//! of a group stay in registers; at its end they are scaled and added to what is in memory.
+//! As in f32 (`cpu/tile.rs`), lanes run along tokens and a word of the weights is broadcast. The
+//! sums of a group stay in registers; at its end they are scaled and added to what is in memory.
 
 use super::group::WeightScale;
 use super::input::IntegerPanel;
-use crate::ops::cpu::panel::panel_tokens;
 use crate::ops::cpu::simd::{Integers, Products, WORDS_STEP};
-use crate::ops::cpu::tile::{opaque, tile_outputs};
+use crate::ops::cpu::tile::{TileKernel, for_each_tile, opaque};
 
 /// Words in a cache line.
 const LINE: usize = 16;
@@ -31,7 +30,8 @@ pub(super) struct WeightGroups<'a> {
     pub(super) prefetch: bool,
 }
 
-/// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to what is there unless `first`.
+/// `sums[output, token] (+)= Σ_group scales * Σ_k x[k, token] * weight[output, k]`, added to
+/// what is there unless `first`.
 ///
 /// # Shapes
 /// `sums`: `[outputs, width]`
@@ -61,89 +61,74 @@ pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
     if P::PACKED > 2 {
         assert!(panel.corrections.len() >= groups * width);
     }
-    let mut output = 0;
-    while output < weights.outputs {
-        let outputs = tile_outputs(weights.outputs - output, S::TILE_OUTPUTS);
-        let first_word = output * weights.row_words + weights.first_word * outputs;
-        let first_scale = output * weights.row_groups + weights.first_group * outputs;
-        let tile = IntegerTile {
-            panel,
-            weights: WeightGroups {
-                words: &weights.words[first_word..],
-                scales: &weights.scales[first_scale..],
-                ..weights
-            },
-            words,
-            groups,
-            first,
-        };
-        // SAFETY: the assertions hold for the outputs of this tile; the sums by the caller's
-        // promise.
-        unsafe {
-            let sums = sums.add(output * width);
-            if width == S::LANES {
-                tile.run_outputs::<S, P, 1>(simd, products, outputs, sums);
-            } else {
-                assert!(width == panel_tokens::<S>());
-                tile.run_outputs::<S, P, 2>(simd, products, outputs, sums);
-            }
-        }
-        output += outputs;
-    }
+    let tile = IntegerTile {
+        products,
+        panel,
+        weights,
+        words,
+        groups,
+        first,
+        sums,
+    };
+    // SAFETY: the assertions hold for every tile's outputs; the sums by the caller's promise.
+    unsafe { for_each_tile(simd, tile, weights.outputs, width) }
 }
 
 #[derive(Clone, Copy)]
-struct IntegerTile<'a> {
+struct IntegerTile<'a, P> {
+    products: P,
     panel: IntegerPanel<'a>,
     weights: WeightGroups<'a>,
     words: usize,
     groups: usize,
     first: bool,
+    /// `[outputs, width]`
+    sums: *mut f32,
 }
 
-impl IntegerTile<'_> {
-    /// # Safety
-    /// As [`IntegerTile::run`], for `outputs` outputs, which must be one of the compiled sizes.
+impl<S: Integers, P: Products<S>> TileKernel<S> for IntegerTile<'_, P> {
     #[inline(always)]
-    unsafe fn run_outputs<S: Integers, P: Products<S>, const VECTORS: usize>(
-        self,
-        simd: S,
-        products: P,
-        outputs: usize,
-        sums: *mut f32,
-    ) {
-        // SAFETY: passed on from the caller. The sizes above TILE_OUTPUTS are never compiled in.
+    unsafe fn run<const VECTORS: usize, const OUTPUTS: usize>(self, simd: S, output: usize) {
+        let all = self.weights;
+        let first_word = output * all.row_words + all.first_word * OUTPUTS;
+        let first_scale = output * all.row_groups + all.first_group * OUTPUTS;
+        let tile = Self {
+            weights: WeightGroups {
+                words: &all.words[first_word..],
+                scales: &all.scales[first_scale..],
+                ..all
+            },
+            ..self
+        };
+        // SAFETY: these are the tile's words and scales; the sums are its outputs'.
         unsafe {
-            match outputs {
-                12 if S::TILE_OUTPUTS >= 12 => self.run::<S, P, VECTORS, 12>(simd, products, sums),
-                8 if S::TILE_OUTPUTS >= 8 => self.run::<S, P, VECTORS, 8>(simd, products, sums),
-                6 if S::TILE_OUTPUTS >= 6 => self.run::<S, P, VECTORS, 6>(simd, products, sums),
-                4 => self.run::<S, P, VECTORS, 4>(simd, products, sums),
-                2 => self.run::<S, P, VECTORS, 2>(simd, products, sums),
-                _ => self.run::<S, P, VECTORS, 1>(simd, products, sums),
-            }
+            let sums = self.sums.add(output * VECTORS * S::LANES);
+            tile.run_groups::<S, VECTORS, OUTPUTS>(simd, sums);
         }
     }
+}
 
+impl<P> IntegerTile<'_, P> {
     /// # Safety
     /// The slices must hold the words, scales and corrections of `groups` groups and OUTPUTS
     /// outputs; `sums` must be writable for `OUTPUTS * VECTORS * LANES` values.
     #[inline(always)]
-    unsafe fn run<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+    unsafe fn run_groups<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
         self,
         simd: S,
-        products: P,
         sums: *mut f32,
-    ) {
+    ) where
+        P: Products<S>,
+    {
         let mut weights = self.weights.words.as_ptr();
         let mut panel: *const i32 = self.panel.words.as_ptr().cast();
         for group in 0..self.groups {
             // SAFETY: the group is below `groups`.
-            let mut integers = unsafe { self.start::<S, P, VECTORS, OUTPUTS>(simd, group) };
+            let mut integers = unsafe { self.start::<S, VECTORS, OUTPUTS>(simd, group) };
             let group_words = self.weights.group_words;
             let words = group_words.min(self.words - group * group_words);
             // SAFETY: these words are in the group.
-            unsafe { self.multiply(simd, products, &mut integers, panel, weights, words) }
+            unsafe { self.multiply(simd, &mut integers, panel, weights, words) }
             weights = opaque(weights.wrapping_add(words * OUTPUTS));
             panel = panel.wrapping_add(words * VECTORS * S::LANES);
             // SAFETY: the group is below `groups`; sums by the caller's promise.
@@ -154,17 +139,19 @@ impl IntegerTile<'_> {
     /// Adds the products of some words to the sums.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`]; `panel` and `weights` must have `words` words left.
+    /// As [`IntegerTile::run_groups`]; `panel` and `weights` must have `words` words left.
     #[inline(always)]
-    unsafe fn multiply<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+    unsafe fn multiply<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
         self,
         simd: S,
-        products: P,
         integers: &mut [[S::Words; VECTORS]; OUTPUTS],
         mut panel: *const i32,
         mut weights: *const i32,
         words: usize,
-    ) {
+    ) where
+        P: Products<S>,
+    {
+        let products = self.products;
         let steps = words / WORDS_STEP;
         let next = if self.weights.prefetch {
             OUTPUTS * self.weights.row_words
@@ -193,20 +180,20 @@ impl IntegerTile<'_> {
         }
     }
 
-    /// What the products of a group are added to: zero, or minus the part of the zero points of bytes.
+    /// What the products of a group are added to: zero, or minus the part of the zero points of
+    /// bytes.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`]; `group` must be below `groups`.
+    /// As [`IntegerTile::run_groups`]; `group` must be below `groups`.
     #[inline(always)]
-    #[allow(
-        clippy::needless_range_loop,
-        reason = "an iterator over registers by value goes through memory"
-    )]
-    unsafe fn start<S: Integers, P: Products<S>, const VECTORS: usize, const OUTPUTS: usize>(
+    unsafe fn start<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
         self,
         simd: S,
         group: usize,
-    ) -> [[S::Words; VECTORS]; OUTPUTS] {
+    ) -> [[S::Words; VECTORS]; OUTPUTS]
+    where
+        P: Products<S>,
+    {
         let mut integers = [[simd.splat_word(0); VECTORS]; OUTPUTS];
         if P::PACKED <= 2 {
             return integers;
@@ -236,12 +223,8 @@ impl IntegerTile<'_> {
     /// Scales the sums of a group and adds them to `sums`.
     ///
     /// # Safety
-    /// As [`IntegerTile::run`]; `group` must be below `groups`.
+    /// As [`IntegerTile::run_groups`]; `group` must be below `groups`.
     #[inline(always)]
-    #[allow(
-        clippy::needless_range_loop,
-        reason = "an iterator over registers by value goes through memory"
-    )]
     unsafe fn finish<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
         self,
         simd: S,
@@ -290,12 +273,8 @@ impl IntegerTile<'_> {
 /// Adds the products of word `WORD` to every sum.
 ///
 /// # Safety
-/// As [`IntegerTile::run`]; `panel` and `weights` must have more than `WORD` words left.
+/// As [`IntegerTile::run_groups`]; `panel` and `weights` must have more than `WORD` words left.
 #[inline(always)]
-#[allow(
-    clippy::needless_range_loop,
-    reason = "an iterator over registers by value goes through memory"
-)]
 unsafe fn step<
     S: Integers,
     P: Products<S>,

@@ -1,13 +1,5 @@
 //! AVX2: eight words; products with `vpmaddwd`, or with AVX-VNNI (Alder Lake, Sapphire Rapids and
 //! later, Zen 5).
-#![allow(
-    clippy::wildcard_imports,
-    reason = "the names of intrinsics are unique"
-)]
-#![allow(
-    clippy::inline_always,
-    reason = "a function takes on its caller's target features only if it is inlined"
-)]
 
 use std::arch::asm;
 use std::arch::x86_64::*;

@@ -1,13 +1,5 @@
 //! AVX-512: sixteen words; products with `vpmaddwd`, or with AVX512-VNNI (Cascade Lake and later,
 //! Zen 4).
-#![allow(
-    clippy::wildcard_imports,
-    reason = "the names of intrinsics are unique"
-)]
-#![allow(
-    clippy::inline_always,
-    reason = "a function takes on its caller's target features only if it is inlined"
-)]
 
 use std::arch::asm;
 use std::arch::x86_64::*;

@@ -21,7 +21,6 @@ pub(crate) trait Integers: Simd {
     /// One register of words.
     type Words: Copy;
 
-    /// `value` in every lane.
     fn splat_word(self, value: i32) -> Self::Words;
     /// # Safety
     /// `from` must be readable for `LANES` words; no alignment is needed.
@@ -33,9 +32,7 @@ pub(crate) trait Integers: Simd {
     fn add_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// `a - b`, which wraps.
     fn sub_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// `a & b`
     fn and(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// `a | b`
     fn or(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// `a * 2^N`, which wraps.
     fn shift_left<const N: u32>(self, a: Self::Words) -> Self::Words;
@@ -120,7 +117,7 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     /// As [`Integers::pairs_loop`], for words of this packing.
     ///
     /// # Safety
-    /// As there.
+    /// As for it.
     #[inline(always)]
     unsafe fn products_loop<const VECTORS: usize, const OUTPUTS: usize>(
         self,
@@ -188,7 +185,7 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// Integers in a word.
+    /// How many integers.
     pub(crate) fn packed(self) -> usize {
         match self {
             Self::Pairs => 2,
