@@ -1,4 +1,5 @@
-//! The build script: tells the program the commit that it is built from, for `--version`.
+//! The build script: passes the commit to the program, for `--version`, and warns of a build
+//! without optimization.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +8,12 @@ fn main() {
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rerun-if-env-changed=BERT_EMBED_COMMIT");
+    if std::env::var("OPT_LEVEL").as_deref() == Ok("0") {
+        println!(
+            "cargo::warning=bert-embed is compiled without optimization and is about 40 times \
+             slower; in Cargo.toml: [profile.dev.package.bert-embed] opt-level = 3"
+        );
+    }
     let commit = std::env::var("BERT_EMBED_COMMIT").ok().or_else(|| {
         watch_head();
         git(&["rev-parse", "--short=10", "HEAD"])

@@ -1,43 +1,60 @@
-//! Text → BERT's vectors: the library beside the command `bert-embed`.
+//! Text → BERT's vectors, with the same values as Hugging Face transformers.
 //!
-//! [`Embedder`] loads a model and turns texts into the records that the command prints. The other
-//! modules are the command's own and may change with any version.
+//! [`Embedder`] loads a model and turns texts into [`Embedded`] records; [`ModelTokenizer`] gives
+//! token ids without loading weights. [`Options`] has the options of the command `bert-embed`, with
+//! the same names and defaults. The library prints nothing: what the command warns about is in the
+//! record or in [`Embedder::warnings`].
 //!
-//! # The way of a text
-//! `src` has a room for each part of the work, and each room uses only those below it
-//! (`tests/end_to_end/library/arrows.rs` checks every `use`):
+//! # Optimization
+//! Without optimization the kernels are about 40 times slower. A program that depends on this crate
+//! should optimize its dependencies in debug builds too:
 //!
-//! | room | its work |
+//! ```toml
+//! [profile.dev.package."*"]
+//! opt-level = 3
+//! ```
+//!
+//! # For contributors
+//! `cargo doc --lib --no-deps --document-private-items --open` shows every module. `src` has one
+//! room for each part of the work, and a room uses only those below it (a test,
+//! `tests/end_to_end/library/arrows.rs`, checks every `use`):
+//!
+//! | room | what it does |
 //! | --- | --- |
-//! | `main.rs`, `cli/`, `app/` | what was typed, and what one run does with it |
-//! | `options.rs` | what the command and the library compute |
-//! | `pipeline/` | the threads read, tokenize, encode, write; `types.rs` has what they pass on |
+//! | `main.rs`, `cli/`, `app/` | reads the command line and does one run |
+//! | `embedder/` | the library's entry, on the same level as `app/` |
+//! | `options.rs` | the options that the command and the library share |
+//! | `pipeline/` | the threads read, tokenize, encode and write; see `pipeline/types.rs` |
 //! | `input/` | texts from arguments, files and standard input |
 //! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
-//! | `model/` | embeddings, layers and pooler, as the paper has them |
+//! | `model/` | embeddings, layers and pooler, as in the paper |
 //! | `ops/` | the operations of the model, on the CPU and on GPUs |
 //! | `hub/`, `checkpoint/` | a model's directory, local or downloaded; its files and config |
 //! | `weights/` | the tensors in its weight files, by name |
-//! | `vectors/` | pooling, merging and stitching of rows |
-//! | `record/`, `output/` | the fields of one text, and the formats that they are written in |
-//! | `error.rs`, `notes.rs` | every exit code, errors and warnings in the user's words |
+//! | `vectors/` | pools, merges and joins rows |
+//! | `record/`, `output/` | the fields of one text, and the formats they are written in |
 //!
-//! `embedder.rs` is this library's own entry, beside `app/`. Small helpers that any room may use
-//! stand beside the rooms: `table.rs`, `guard.rs` (panics of other crates become errors), `hex.rs`,
-//! `standard_streams.rs`; `allocator.rs` is the command's.
+//! Files that any room may use: `error.rs` (kinds, exit codes and the form of messages),
+//! `notes.rs` (warnings), `threads.rs` (the pool), `table.rs`, `guard.rs` (turns panics of other
+//! crates into errors), `hex.rs` and `standard_streams.rs`. `allocator.rs` belongs to the command,
+//! `build.rs` to the build.
 //!
 //! # Where to add
-//! The compiler names what is missing: tables and matches have no default case.
+//! Tables and matches have no default case, so the compiler names what is missing.
 //!
-//! - **an output field**: its row in `record/field.rs`, its value in `record/record.rs`, and what
-//!   computes it in `app/request.rs`. If the encoder must compute it: `model/mod.rs`, and
-//!   `pipeline/stitch.rs` to bring it to the record.
-//! - **an output format**: its row in `output/format.rs`, a file beside `output/jsonl.rs`, its
-//!   place in `output/mod.rs` and `output/size.rs`.
+//! - **an output field**: a row in `record/field.rs`, its value in `record/record.rs`, what
+//!   computes it in `app/request.rs`, an accessor in `embedder/embedded.rs`. If the encoder must
+//!   compute it: also `model/output.rs` and `model/encoder.rs`.
+//! - **an output format**: a row in `output/format.rs`, a file next to `output/jsonl.rs`, its place
+//!   in `output/mod.rs` and `output/size.rs`.
 //! - **a model type**: `checkpoint/model_type.rs` has its keys and defaults, `weights/names.rs` the
 //!   names of its tensors, `tokenize/class.rs` its tokenizer classes; `model/` computes it.
 //! - **a weight type**: `weights/tensor_view.rs` reads it, `ops/precision.rs` names it for
 //!   `--dtype`, `ops/cpu/weights.rs` computes with it.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[doc(hidden)]
 pub mod app;
@@ -64,16 +81,19 @@ mod record;
 pub mod standard_streams;
 mod table;
 #[doc(hidden)]
+pub mod threads;
+#[doc(hidden)]
 pub mod tokenize;
 mod vectors;
 #[doc(hidden)]
 pub mod weights;
 
-pub use embedder::{Embedded, Embedder};
+pub use embedder::{Embedded, Embedder, ModelTokenizer};
+pub use error::{Error, Kind};
 pub use input::{Segment, Text};
 pub use ops::Precision;
 pub use ops::device::DeviceChoice;
 pub use options::Options;
-pub use record::Field;
-pub use tokenize::{OnLong, Padding};
+pub use record::{Field, Word};
+pub use tokenize::{OnLong, Padding, WordSpan};
 pub use vectors::{LayerMerge, Pooling, PoolingMode};

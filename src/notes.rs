@@ -1,5 +1,6 @@
 //! Notes, warnings and progress bars on standard error; `--quiet` silences them all.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,6 +8,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Quiet until the command changes it: a library does not write to standard error.
 static IS_QUIET: AtomicBool = AtomicBool::new(true);
+
+thread_local! {
+    /// The notes and warnings of this thread, while [`collected`] runs.
+    static COLLECTED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` and returns the notes and warnings that it gave on this thread instead of printing
+/// them: a library returns them.
+pub(crate) fn collected<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    COLLECTED.set(Some(Vec::new()));
+    let result = work();
+    (result, COLLECTED.take().unwrap_or_default())
+}
 
 pub(crate) fn set_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
@@ -47,7 +61,11 @@ pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> Progre
 }
 
 fn print(kind: &str, text: &str) {
-    if !is_quiet() {
+    let is_collected = COLLECTED.with_borrow_mut(|collected| {
+        let kept = collected.as_mut().map(|notes| notes.push(text.to_owned()));
+        kept.is_some()
+    });
+    if !is_collected && !is_quiet() {
         // If standard error is closed, the message is lost.
         let _ = writeln!(std::io::stderr(), "{kind}: {text}");
     }

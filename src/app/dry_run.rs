@@ -81,8 +81,13 @@ pub(crate) fn measure<'a>(
 
 /// The size of each text's JSON line without its vectors.
 fn line_bytes(lines: &JsonLines, records: &[RecordOrBad]) -> Result<Vec<usize>> {
-    let records = records.par_iter();
-    records.map(|record| lines.line_bytes(record)).collect()
+    let bytes = || {
+        records
+            .par_iter()
+            .map(|record| lines.line_bytes(record))
+            .collect()
+    };
+    lines.0.threads.install(bytes)
 }
 
 impl Counts {

@@ -10,6 +10,7 @@ use crate::notes;
 use crate::ops::device::Device;
 use crate::options::Options;
 use crate::record::Field;
+use crate::threads::Threads;
 use crate::tokenize::{Detail, Tokenizer};
 use crate::vectors::VectorOptions;
 use crate::weights::{Tensors, WeightGuard};
@@ -52,6 +53,7 @@ pub(crate) fn load(
     request: &Request,
     (snapshot, config): (&Snapshot, &Config),
     device: &Device,
+    threads: &Threads,
 ) -> Result<LoadedModel> {
     let dtype = request.options.dtype;
     let weights = WeightGuard::new(&snapshot.directory)?;
@@ -68,7 +70,7 @@ pub(crate) fn load(
         tensors.populate_beside(config);
     }
     let (tokenizer, prompt_tokens) = load_tokenizer(request, snapshot, config)?;
-    let model = BertModel::load(&tensors, config, device, dtype)?;
+    let model = threads.install(|| BertModel::load(&tensors, config, device, dtype))?;
     Ok(LoadedModel {
         fields: request.fields(model.has_pooler())?,
         vectors: VectorOptions {

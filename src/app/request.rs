@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::output::OutputFormat;
 use crate::pipeline::{Plan, Prompt, TextTokenizer};
 use crate::record::{Dimensions, Field, RunCounts, Source};
+use crate::threads::Threads;
 use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions, Tokenizer};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 use crate::vectors::{SentenceConfig, SentenceTransformer};
@@ -97,6 +98,7 @@ impl Request {
     pub(crate) fn plan<'a>(
         &'a self,
         (tokenizer, prompt_tokens): (&'a Tokenizer, usize),
+        threads: &'a Threads,
         done: &'a RunCounts,
     ) -> Plan<'a> {
         let prompt = self.options.prompt.as_deref().map(|text| Prompt {
@@ -111,6 +113,7 @@ impl Request {
                 options: &self.tokens,
                 prompt,
             },
+            threads,
             batch_tokens: self.batch_tokens,
         }
     }

@@ -23,6 +23,7 @@ use crate::output::{self, Context, OutputFormat, OutputStatus};
 use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
 use crate::record::RunCounts;
 use crate::standard_streams;
+use crate::threads::Threads;
 use crate::tokenize::Tokenizer;
 
 /// How a run ended that did not fail.
@@ -49,19 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     notes::set_quiet(arguments.quiet);
     device::reuse_memory();
-    device::set_threads(arguments.options.threads)?;
+    let threads = Threads::start(arguments.options.threads)?;
     if arguments.info {
         info(arguments).map(|()| Outcome::Done)
     } else if arguments.self_test {
-        self_test(arguments)
+        threads.install(|| self_test(arguments))
     } else if arguments.dry_run {
-        dry_run(arguments)
+        dry_run(arguments, &threads)
     } else {
-        embed(arguments)
+        embed(arguments, &threads)
     }
 }
 
-fn embed(arguments: &Arguments) -> Result<Outcome> {
+fn embed(arguments: &Arguments, threads: &Threads) -> Result<Outcome> {
     let texts = texts(arguments)?;
     let mut destination = destination(arguments)?;
     let device = arguments.options.open_device()?;
@@ -72,12 +73,12 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         OutputStatus::Complete(finished) => {
             let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
             let nothing_done = RunCounts::default();
-            let plan = request.plan((&tokenizer, prompt_tokens), &nothing_done);
+            let plan = request.plan((&tokenizer, prompt_tokens), threads, &nothing_done);
             resume::leave(finished, &destination, plan, texts)?;
             return Ok(Outcome::Done);
         }
     };
-    let loaded = load(&request, (&snapshot, &config), &device)?;
+    let loaded = load(&request, (&snapshot, &config), &device, threads)?;
     // Never dropped: the process ends with the run, and the system frees 60,000 strings faster than
     // drop does.
     let tokenizer = ManuallyDrop::new(loaded.tokenizer);
@@ -85,7 +86,9 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
     let options = metadata(arguments.float, &request)?;
     let context = Context {
         fields: &loaded.fields,
-        ..context(arguments, &request, &options, &snapshot, &tokenizer)
+        ..context(
+            arguments, &request, &options, &snapshot, &tokenizer, threads,
+        )
     };
     let output = output::open(request.format, context, done.records)?;
     let kept = destination.partial_path().map(Path::to_path_buf);
@@ -96,7 +99,7 @@ fn embed(arguments: &Arguments) -> Result<Outcome> {
         outputs: &request.outputs,
         plan: Plan {
             fail_fast: arguments.fail_fast,
-            ..request.plan((&tokenizer, vectors.prompt_tokens), &done)
+            ..request.plan((&tokenizer, vectors.prompt_tokens), threads, &done)
         },
         stop: &stop,
         progress: RunProgress::new(draws_progress(arguments), texts.size_bytes),
@@ -146,7 +149,7 @@ fn complete(arguments: &Arguments, errors: u64) -> Outcome {
 
 /// Reports counts and the output's size without an encoder. Refuses whatever a run with the same
 /// arguments would refuse.
-fn dry_run(arguments: &Arguments) -> Result<Outcome> {
+fn dry_run(arguments: &Arguments, threads: &Threads) -> Result<Outcome> {
     let texts = texts(arguments)?;
     // Fails if the directory is not writable; leaves no file.
     drop(destination(arguments)?);
@@ -155,9 +158,11 @@ fn dry_run(arguments: &Arguments) -> Result<Outcome> {
     let request = request(arguments, &snapshot, &config, usize::MAX)?;
     let (tokenizer, prompt_tokens) = load_tokenizer(&request, &snapshot, &config)?;
     let options = metadata(arguments.float, &request)?;
-    let context = context(arguments, &request, &options, &snapshot, &tokenizer);
+    let context = context(
+        arguments, &request, &options, &snapshot, &tokenizer, threads,
+    );
     let nothing_done = RunCounts::default();
-    let plan = request.plan((&tokenizer, prompt_tokens), &nothing_done);
+    let plan = request.plan((&tokenizer, prompt_tokens), threads, &nothing_done);
     let report = dry_run::measure(texts, plan, context, &request)?;
     let is_report = |format: OutputFormat| format.spec().is_report;
     let as_json = arguments.format.is_some_and(is_report);
@@ -192,10 +197,12 @@ fn context<'a>(
     options: &'a [(String, String)],
     snapshot: &'a Snapshot,
     tokenizer: &'a Tokenizer,
+    threads: &'a Threads,
 ) -> Context<'a> {
     Context {
         fields: &request.options.fields,
         tokenizer,
+        threads,
         model: &snapshot.model,
         commit: snapshot.commit.as_deref(),
         dimensions: request.dimensions(),

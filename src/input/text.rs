@@ -48,6 +48,30 @@ impl Text {
         Self::of(Segment::Text(text))
     }
 
+    /// Two segments: `[CLS] first [SEP] second [SEP]`.
+    #[must_use]
+    pub fn pair(first: impl Into<String>, second: impl Into<String>) -> Self {
+        Self {
+            pair: Some(second.into()),
+            ..Self::new(first.into())
+        }
+    }
+
+    /// Words that are already split.
+    #[must_use]
+    pub fn words<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Self {
+        Self::of(Segment::Words(words.into_iter().map(Into::into).collect()))
+    }
+
+    /// The same text with an id, which its record repeats.
+    #[must_use]
+    pub fn with_id(self, id: impl Into<String>) -> Self {
+        Self {
+            id: Some(Id::String(id.into())),
+            ..self
+        }
+    }
+
     #[must_use]
     pub(super) fn of(first: Segment) -> Self {
         Self {
@@ -110,6 +134,15 @@ impl Text {
         (id, first, pair, columns)
     }
 
+    /// The bytes of its segments.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let first = match &self.first {
+            Segment::Text(text) => text.len(),
+            Segment::Words(words) => words.iter().map(String::len).sum(),
+        };
+        first + self.pair.as_deref().map_or(0, str::len)
+    }
+
     /// # Errors
     /// The text is a list of words.
     pub(crate) fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
@@ -134,15 +167,16 @@ impl Text {
     }
 }
 
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self::new(text.to_owned())
+/// `&str`, `String`, `&String`, `&&str`, `Cow<str>`, `Arc<str>` and others.
+impl<S: AsRef<str>> From<S> for Text {
+    fn from(text: S) -> Self {
+        Self::new(text.as_ref().to_owned())
     }
 }
 
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self::new(text)
+impl From<&Text> for Text {
+    fn from(text: &Text) -> Self {
+        text.clone()
     }
 }
 

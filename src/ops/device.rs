@@ -1,11 +1,9 @@
 //! Where the encoder runs: `auto|cpu|cuda[:N]` → a device, or the reason why not.
 
-use std::error::Error as _;
-
 use super::Level;
 #[cfg(feature = "cuda")]
 use super::cuda::{has_gpu, open_gpu};
-use crate::error::{Error, Kind, Result, io_words};
+use crate::error::{Error, Kind, Result};
 use crate::notes;
 
 /// The most tokens in a batch unless `--batch-tokens` says otherwise: enough to read weights
@@ -117,27 +115,6 @@ pub fn synchronize(device: &Device) -> Result<()> {
         #[cfg(feature = "cuda")]
         Device::Cuda(gpu) => super::cuda::synchronize(gpu),
     }
-}
-
-/// Sets the number of threads that the encoder and the formatting share.
-///
-/// # Errors
-/// [`Kind::Device`] if the system refuses the threads.
-pub fn set_threads(threads: Option<u16>) -> Result<()> {
-    // This respects the affinity mask and the cgroup's quota; candle's own count does not.
-    let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = threads.map_or_else(available, usize::from);
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|cause| {
-            // rayon's message repeats the system's, including its number.
-            let system = cause.source().and_then(|source| source.downcast_ref());
-            let words = system.map_or_else(|| cause.to_string(), io_words);
-            Error::message(Kind::Device, words)
-                .context(format!("could not start {threads} threads"))
-                .with_tip("use fewer --threads, or raise the limit (ulimit -u, ulimit -v)")
-        })
 }
 
 /// Makes the allocator keep memory for the next layer instead of returning it to the system.

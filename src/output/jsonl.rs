@@ -35,8 +35,8 @@ impl JsonLines<'_> {
 impl RecordWriter for JsonLines<'_> {
     /// Numbers are formatted in parallel, lines are written in order.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
-        let lines: serde_json::Result<Vec<_>> =
-            records.par_iter().map(|record| self.line(record)).collect();
+        let lines = || records.par_iter().map(|record| self.line(record)).collect();
+        let lines: serde_json::Result<Vec<_>> = self.0.threads.install(lines);
         for line in lines.kind(Kind::Internal)? {
             to.write_all(&line).kind(Kind::Output)?;
         }

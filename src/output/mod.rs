@@ -30,6 +30,7 @@ pub(crate) use size::{Measured, Size};
 use crate::error::{Error, Kind, Result};
 use crate::input::BadText;
 use crate::record::{Dimensions, Field, RecordOrBad};
+use crate::threads::Threads;
 use crate::tokenize::Tokenizer;
 use compressed::Compressed;
 
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     pub fields: &'a [Field],
     /// Turns ids into tokens.
     pub tokenizer: &'a Tokenizer,
+    /// Where values are formatted.
+    pub threads: &'a Threads,
     /// Hub id or directory, as the user named it.
     pub model: &'a str,
     /// Commit of the model on the hub, `None` for a directory.

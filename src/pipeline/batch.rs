@@ -17,6 +17,7 @@ use crate::pipeline::stop::{Ending, POLL, Stop};
 use crate::pipeline::tokenize::TextTokenizer;
 use crate::pipeline::types::{QueuedText, TextWindow, WindowBatch};
 use crate::record::{RunCounts, TokenizedText};
+use crate::threads::Threads;
 use crate::tokenize::Padding;
 
 /// How texts become batches.
@@ -28,8 +29,20 @@ pub(crate) struct Plan<'a> {
     pub fail_fast: bool,
     /// Turns texts into tokens.
     pub tokenizer: TextTokenizer<'a>,
+    /// Where texts are tokenized and encoded.
+    pub threads: &'a Threads,
     /// The most tokens in a batch; one window always fits.
     pub batch_tokens: usize,
+}
+
+impl Plan<'_> {
+    /// The texts as tokens. An `Err` outside ends the run, one inside is the text's own.
+    pub(crate) fn tokenize_all(
+        self,
+        queued: Vec<Result<QueuedText<Text>>>,
+    ) -> Vec<Result<QueuedText<TokenizedText>>> {
+        self.threads.install(|| self.tokenizer.tokenize_all(queued))
+    }
 }
 
 /// Turns the texts that arrive at `from` into batches and gives them to `send`, which returns
@@ -88,7 +101,7 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
             };
             let queued = std::iter::once(first).chain(from.try_iter());
             let queued = queued.take(TEXTS_AHEAD).collect();
-            for text in plan.tokenizer.tokenize_all(queued) {
+            for text in plan.tokenize_all(queued) {
                 let QueuedText { text, permit } = text?;
                 if plan.tokenizer.options.padding == Padding::Longest {
                     held_back.push(text);

@@ -7,13 +7,43 @@ use crate::model::{Batch, BertModel, Output, Outputs};
 use crate::ops::{Download, OutputTensor};
 use crate::pipeline::encode::PendingOutputs;
 use crate::pipeline::types::{TextWindow, WindowBatch};
+use crate::threads::Threads;
 
-/// Starts computing the `selected` outputs of `windows`.
-///
-/// # Errors
-/// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if fewer tokens may
-/// fit.
-pub(crate) fn start(
+/// The forward pass of a model, in a pool of threads.
+#[derive(Clone, Copy)]
+pub(crate) struct Forward<'a> {
+    /// Turns tokens into vectors.
+    pub model: &'a BertModel,
+    /// Which outputs are computed.
+    pub outputs: &'a [Output],
+    /// Where they are computed.
+    pub threads: &'a Threads,
+}
+
+/// The outputs of a batch that the device has begun.
+pub(crate) struct BatchInFlight<'a> {
+    outputs: Outputs<Download>,
+    threads: &'a Threads,
+}
+
+impl<'a> Forward<'a> {
+    /// Starts computing `windows`.
+    ///
+    /// # Errors
+    /// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if fewer tokens
+    /// may fit.
+    pub(crate) fn start(self, windows: &WindowBatch) -> Result<BatchInFlight<'a>> {
+        let Self {
+            model,
+            outputs,
+            threads,
+        } = self;
+        let outputs = threads.install(|| start(model, outputs, windows))?;
+        Ok(BatchInFlight { outputs, threads })
+    }
+}
+
+fn start(
     model: &BertModel,
     selected: &[Output],
     windows: &WindowBatch,
@@ -40,13 +70,14 @@ fn model_batch(windows: &WindowBatch) -> Batch {
     batch
 }
 
-impl PendingOutputs for Outputs<Download> {
+impl PendingOutputs for BatchInFlight<'_> {
     fn is_ready(&self) -> bool {
-        self.iter().all(|(_, download)| download.is_done())
+        self.outputs.iter().all(|(_, download)| download.is_done())
     }
 
     fn wait(self) -> Result<Outputs<Vec<f32>>> {
-        self.try_map(finite_values)
+        let Self { outputs, threads } = self;
+        threads.install(|| outputs.try_map(finite_values))
     }
 }
 

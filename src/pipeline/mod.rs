@@ -8,6 +8,7 @@ mod batch;
 mod budget;
 mod compute;
 mod encode;
+mod on_demand;
 mod progress;
 mod read;
 mod resume_check;
@@ -18,23 +19,23 @@ mod types;
 mod write;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use crate::error::{Error, Kind, Result};
 use crate::input::{Text, TextOrBad, Texts};
 use crate::model::{BertModel, Output};
-use crate::record::{RecordOrBad, RunCounts, TokenizedText};
+use crate::record::{RunCounts, TokenizedText};
 use crate::tokenize::Padding;
-use crate::vectors::VectorOptions;
 pub(crate) use batch::Plan;
+pub(crate) use compute::Forward;
+pub(crate) use on_demand::{OnDemand, tokenize};
 pub(crate) use progress::{RunProgress, has_terminal};
 pub(crate) use stop::{Ending, Stop};
 pub(crate) use tokenize::{Prompt, TextTokenizer};
 pub(crate) use write::Writer;
 
 use budget::ByteBudget;
-use stitch::Stitcher;
 use types::{QueuedText, WindowBatch};
 
 /// The most batches that wait between two threads.
@@ -78,7 +79,12 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
         let tokenizing = start(scope, move || {
             batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
         })?;
-        let begin = |windows: &WindowBatch| compute::start(model, outputs, windows);
+        let forward = Forward {
+            model,
+            outputs,
+            threads: plan.threads,
+        };
+        let begin = |windows: &WindowBatch| forward.start(windows);
         let send = |batch| to_writer.send(batch).is_ok();
         let encoding = encode::encode(begin, &batches, send, stop);
         stop.abandon();
@@ -117,7 +123,7 @@ pub(crate) fn tokenize_only(
         // Only those that are there: to wait for more would hold the bytes that the reader needs.
         let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
-        let texts: Result<Vec<_>> = plan.tokenizer.tokenize_all(chunk).into_iter().collect();
+        let texts: Result<Vec<_>> = plan.tokenize_all(chunk).into_iter().collect();
         let texts = texts?
             .into_iter()
             .map(|queued| (queued.text, queued.permit));
@@ -151,41 +157,6 @@ fn count_all(counts: &mut RunCounts, texts: &[TextOrBad<TokenizedText>]) {
     for text in texts {
         counts.count(text.as_ref());
     }
-}
-
-/// Embeds `texts`, all in memory at once on the calling thread.
-///
-/// # Errors
-/// Those of the tokenizer, the model and the device.
-pub(crate) fn embed_all(
-    model: &BertModel,
-    outputs: &[Output],
-    plan: Plan,
-    vectors: &VectorOptions,
-    texts: impl Iterator<Item = Text>,
-) -> Result<Vec<RecordOrBad>> {
-    let (stop, budget) = (Stop::default(), Arc::default());
-    let (to_tokenizer, queued) = channel();
-    let (to_encoder, batches) = channel();
-    for (index, mut text) in (0..).zip(texts) {
-        text.place.index = index;
-        let permit = ByteBudget::take(&budget, 0);
-        let text = Ok(text);
-        // This cannot fail: the receiver is in scope.
-        let _ = to_tokenizer.send(Ok(QueuedText { text, permit }));
-    }
-    drop(to_tokenizer);
-    batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), &stop)?;
-    drop(to_encoder);
-    let begin = |windows: &WindowBatch| compute::start(model, outputs, windows);
-    let mut stitcher = Stitcher::new(vectors);
-    let mut records = Vec::new();
-    let keep = |batch| {
-        records.extend(stitcher.add(batch).records);
-        true
-    };
-    encode::encode(begin, &batches, keep, &stop)?;
-    Ok(records)
 }
 
 /// Starts the reader. Nobody joins it: a read from a terminal or a pipe may never return.

@@ -98,6 +98,21 @@ pub enum Source {
     WordPooling,
 }
 
+impl Source {
+    /// Whether the encoder must run.
+    pub(crate) fn needs_encoder(self) -> bool {
+        match self {
+            Self::Input | Self::InputIfAny | Self::Tokenizer | Self::Offsets => false,
+            Self::LastLayer
+            | Self::Pooler
+            | Self::Layers
+            | Self::Attentions
+            | Self::Pooling
+            | Self::WordPooling => true,
+        }
+    }
+}
+
 /// When a record has a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {

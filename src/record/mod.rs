@@ -15,4 +15,5 @@ pub(crate) use dimensions::{Dimensions, Totals};
 pub use field::Field;
 pub(crate) use field::{Element, Selection, Source};
 pub(crate) use record::{Record, RecordOrBad, TokenizedText};
-pub(crate) use value::{Value, Word};
+pub(crate) use value::Value;
+pub use value::Word;

@@ -109,9 +109,11 @@ impl Record {
             }
             Field::HiddenStates => match &self.merged_layers {
                 Some(merged) => rows(merged),
-                None => self.layers(Output::hidden_state, |values| vec![tokens, values / tokens]),
+                None => layers(self.layers(Output::hidden_state), |values| {
+                    vec![tokens, values / tokens]
+                }),
             },
-            Field::Attentions => self.layers(Output::attentions, |values| {
+            Field::Attentions => layers(self.layers(Output::attentions), |values| {
                 vec![values / (tokens * tokens), tokens, tokens]
             }),
             Field::Embedding => vector(&self.embedding),
@@ -120,18 +122,11 @@ impl Record {
         })
     }
 
-    /// The outputs that have a `layer`, in the order of `--layers`; `shape` makes the shape of one
-    /// from the number of its values.
-    fn layers(
-        &self,
-        layer: impl Fn(Output) -> Option<usize>,
-        shape: impl Fn(usize) -> Vec<usize>,
-    ) -> Value<'_> {
+    /// The outputs that have a `layer`, in the order of `--layers`.
+    pub(crate) fn layers(&self, layer: impl Fn(Output) -> Option<usize>) -> Vec<&[f32]> {
         let outputs = self.outputs.iter();
         let layers = outputs.filter(|(output, _)| layer(*output).is_some());
-        let layers: Vec<_> = layers.map(|(_, values)| &values[..]).collect();
-        let values = layers.first().map_or(0, |layer| layer.len());
-        Value::Layers(layers, shape(values))
+        layers.map(|(_, values)| &values[..]).collect()
     }
 }
 
@@ -152,6 +147,12 @@ impl Serialize for SelectedFields<'_> {
         }
         map.end()
     }
+}
+
+/// `layers` of one shape, which `shape` makes from the number of values.
+fn layers(layers: Vec<&[f32]>, shape: impl Fn(usize) -> Vec<usize>) -> Value<'_> {
+    let values = layers.first().map_or(0, |layer| layer.len());
+    Value::Layers(layers, shape(values))
 }
 
 /// A list of 1 for true and 0 for false.

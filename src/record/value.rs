@@ -10,7 +10,7 @@ use crate::tokenize::{Tokenizer, WordSpan};
 
 /// One word of a text with its vector.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Word {
+pub struct Word {
     /// The word itself.
     #[serde(flatten)]
     pub span: WordSpan,

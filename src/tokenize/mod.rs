@@ -34,7 +34,8 @@ use segment::{SegmentEncoder, Truncation};
 use template::SpecialTokens;
 use text_splitter::TextSplitter;
 pub(crate) use window::Window;
-pub(crate) use words::{WordSpan, word_runs, words};
+pub use words::WordSpan;
+pub(crate) use words::{word_runs, words};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`.
 pub(crate) const SPECIAL_TOKENS: usize = 2;

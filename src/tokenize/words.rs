@@ -19,7 +19,7 @@ use crate::input::{Segment, Text};
 
 /// One word of a text, as JSON prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct WordSpan {
+pub struct WordSpan {
     /// The word as in the text.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.

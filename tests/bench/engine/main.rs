@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use bert_embed::threads::Threads;
 use serde_json::{Value, json};
 
 use input::Batches;
@@ -36,9 +37,13 @@ trait Engine {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    bert_embed::ops::device::set_threads(Some(THREADS))?;
+    // candle's stock model runs in the same pool: rayon's operations use the pool they are called in.
+    Threads::start(Some(THREADS))?.install(|| work(&arguments))
+}
+
+fn work(arguments: &[&str]) -> Result<()> {
     let start = Instant::now();
-    let (engine, directory): (Box<dyn Engine>, _) = match arguments[..] {
+    let (engine, directory): (Box<dyn Engine>, _) = match *arguments {
         ["ours", directory] => (ours(directory, "cpu", "f32")?, directory),
         ["ours", directory, dtype] => (ours(directory, "cpu", dtype)?, directory),
         ["ours", directory, device, dtype] => (ours(directory, device, dtype)?, directory),

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::support::sources::{is_one_of, source_files};
 
 /// Each room with the rooms that it may use. A new room or arrow needs its place here.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("error", &[]),
     ("guard", &[]),
     ("hex", &[]),
     ("notes", &[]),
     ("standard_streams", &["error"]),
     ("table", &[]),
+    ("threads", &["error"]),
     // A sentence-transformer's own files say how to pool, and its dense layers are weights.
     ("vectors", &["checkpoint", "error", "model", "weights"]),
     (
@@ -40,14 +41,15 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "record",
             "standard_streams",
             "table",
+            "threads",
             "tokenize",
         ],
     ),
     (
         "pipeline",
         &[
-            "error", "input", "model", "notes", "ops", "output", "record", "tokenize", "vectors",
-            "weights",
+            "error", "input", "model", "notes", "ops", "output", "record", "threads", "tokenize",
+            "vectors", "weights",
         ],
     ),
     (
@@ -77,6 +79,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "pipeline",
             "record",
             "standard_streams",
+            "threads",
             "tokenize",
             "vectors",
             "weights",
@@ -90,12 +93,16 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "error",
             "input",
             "model",
+            "notes",
             "ops",
             "options",
             "output",
             "pipeline",
             "record",
+            "threads",
             "tokenize",
+            "vectors",
+            "weights",
         ],
     ),
 ];

@@ -18,7 +18,7 @@ struct Typed {
 }
 
 /// The options as the command reads them.
-fn options(typed: &[&str]) -> Options {
+pub fn options(typed: &[&str]) -> Options {
     let device = ["bert-embed", "--device", "cpu"];
     let typed = Typed::try_parse_from(device.iter().chain(typed));
     typed.expect("options").options

@@ -2,6 +2,8 @@
 //! what went wrong.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use crate::support::sources::{is_one_of, source_files};
 
@@ -111,6 +113,68 @@ fn an_error_says_could_not() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The paths in backticks that `text` names: folders, and files with one of these endings.
+fn named_paths(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_path = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        let has_ending = [".rs", ".sh", ".py", ".toml"]
+            .iter()
+            .any(|it| name.ends_with(it));
+        name.chars().all(is_plain) && (has_ending || name.ends_with('/'))
+    };
+    quoted.filter(is_path).collect()
+}
+
+#[test]
+fn the_map_in_lib_rs_names_files_that_exist_and_every_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("src/lib.rs")).expect("lib.rs");
+    let docs: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("//!"))
+        .collect();
+    let docs = docs.join("\n");
+    let paths = named_paths(&docs);
+    assert!(paths.len() > 30, "{} paths", paths.len());
+    for path in &paths {
+        let is_there = root.join("src").join(path).exists() || root.join(path).exists();
+        assert!(is_there, "lib.rs names `{path}`");
+    }
+    for entry in fs::read_dir(root.join("src")).expect("src") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("UTF-8");
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        let name = format!("{name}{slash}");
+        assert!(
+            name == "lib.rs" || paths.contains(&name.as_str()),
+            "no word about {name}"
+        );
+    }
+}
+
+#[test]
+fn the_tables_of_tests_readme_name_files_that_exist() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let text = fs::read_to_string(tests.join("README.md")).expect("tests/README.md");
+    let paths = named_paths(&text);
+    assert!(paths.len() > 60, "{} paths", paths.len());
+    let folders = [
+        "",
+        "end_to_end",
+        "end_to_end/binary",
+        "end_to_end/binary/contract",
+        "fixtures",
+    ];
+    for path in paths {
+        let mut places = folders.iter().map(|folder| tests.join(folder).join(path));
+        assert!(
+            places.any(|place| place.exists()),
+            "tests/README.md names `{path}`"
+        );
+    }
+}
+
 #[test]
 fn the_rules_find_what_breaks_them() {
     for (line, name) in [
@@ -124,6 +188,10 @@ fn the_rules_find_what_breaks_them() {
     ] {
         assert_eq!(type_name(line), name, "{line}");
     }
+    assert_eq!(
+        named_paths("`a/b.rs`, `c` and `d/`, `e f.rs`"),
+        ["a/b.rs", "d/"]
+    );
     assert!(other_words(
         r#"    return refuse("the file cannot be read");"#
     ));

@@ -4,6 +4,7 @@
 mod arrows;
 mod cache;
 mod embedder;
+mod embedder_api;
 mod hostile_tokenizers;
 mod house;
 #[cfg(feature = "hub")]
