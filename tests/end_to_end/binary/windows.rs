@@ -14,7 +14,7 @@ use crate::support::checkpoint::{Checkpoint, fixture};
 use crate::support::command::{bert_embed, parts, run_with_input};
 use crate::support::goldens::{Errors, numbers, table};
 
-/// As in `fidelity.rs`; transformers in float64 is the reference here, too.
+/// As in `fidelity/mod.rs`; transformers in float64 is the reference here, too.
 const TOLERANCE: f64 = 1e-5;
 
 /// Words of the tiny vocabulary, each one token.

@@ -10,7 +10,7 @@ use crate::support::checkpoint::{Checkpoint, fixture};
 use crate::support::command::{bert_embed, parts, run_with_input};
 use crate::support::goldens::{Errors, numbers};
 
-/// As in `fidelity.rs`: pooling in f64 adds no more than one rounding.
+/// As in `fidelity/mod.rs`: pooling in f64 adds no more than one rounding.
 const TOLERANCE: f64 = 1e-5;
 
 /// A sum adds up the errors of its rows. The hundred pieces of the longest word are the same piece

@@ -1,5 +1,5 @@
-//! `--dtype`: the numbers of a checkpoint that was saved so, which `fidelity.rs` holds against
-//! transformers.
+//! `--dtype`: the values of checkpoints that were saved in this type, which `fidelity/mod.rs`
+//! compares with transformers.
 
 use super::Place;
 
