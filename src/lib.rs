@@ -23,7 +23,7 @@
 //! | --- | --- |
 //! | `main.rs`, `cli/`, `app/` | reads the command line and does one run |
 //! | `embedder/` | the library's entry, on the same level as `app/` |
-//! | `options/` | the options that the command and the library share |
+//! | `options.rs`, `options/` | the options that the command and the library share |
 //! | `pipeline/` | the threads read, tokenize, encode and write; see `pipeline/types.rs` |
 //! | `input/` | texts from arguments, files and standard input |
 //! | `tokenize/` | a text as `[CLS] a [SEP]`, in windows if it is long |
