@@ -13,7 +13,7 @@ use crate::model::{BertModel, Output};
 use crate::notes;
 use crate::ops::device;
 use crate::options::Options;
-use crate::pipeline::{Forward, OnDemand};
+use crate::pipeline::{OnDemand, ThreadedModel};
 use crate::record::RunCounts;
 use crate::threads::Threads;
 use crate::weights::WeightGuard;
@@ -140,7 +140,7 @@ impl Embedder {
         texts: impl IntoIterator<Item = T>,
     ) -> impl Iterator<Item = Result<Embedded>> {
         let shared = self.tokenizer.shared();
-        let forward = Forward {
+        let forward = ThreadedModel {
             model: &self.model,
             outputs: &shared.request.outputs,
             threads: &shared.threads,

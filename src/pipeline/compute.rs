@@ -11,7 +11,7 @@ use crate::threads::Threads;
 
 /// The forward pass of a model, in a pool of threads.
 #[derive(Clone, Copy)]
-pub(crate) struct Forward<'a> {
+pub(crate) struct ThreadedModel<'a> {
     /// Turns tokens into vectors.
     pub model: &'a BertModel,
     /// Which outputs are computed.
@@ -26,7 +26,7 @@ pub(crate) struct BatchInFlight<'a> {
     threads: &'a Threads,
 }
 
-impl<'a> Forward<'a> {
+impl<'a> ThreadedModel<'a> {
     /// Starts computing `windows`.
     ///
     /// # Errors

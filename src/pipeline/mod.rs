@@ -28,7 +28,7 @@ use crate::model::{BertModel, Output};
 use crate::record::{RunCounts, TokenizedText};
 use crate::tokenize::Padding;
 pub(crate) use batch::Plan;
-pub(crate) use compute::Forward;
+pub(crate) use compute::ThreadedModel;
 pub(crate) use on_demand::{OnDemand, tokenize};
 pub(crate) use progress::{RunProgress, has_terminal};
 pub(crate) use stop::{Ending, Stop};
@@ -79,7 +79,7 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
         let tokenizing = start(scope, move || {
             batch::pack(plan, &queued, |batch| to_encoder.send(batch).is_ok(), stop)
         })?;
-        let forward = Forward {
+        let forward = ThreadedModel {
             model,
             outputs,
             threads: plan.threads,

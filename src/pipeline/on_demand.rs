@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::input::{Text, TextOrBad};
 use crate::pipeline::batch::{Plan, pack};
 use crate::pipeline::budget::ByteBudget;
-use crate::pipeline::compute::Forward;
+use crate::pipeline::compute::ThreadedModel;
 use crate::pipeline::encode::encode;
 use crate::pipeline::read::TEXTS_AHEAD;
 use crate::pipeline::stitch::Stitcher;
@@ -29,7 +29,7 @@ pub(crate) struct OnDemand<'a, I> {
     texts: I,
     /// The place of the next text.
     index: u64,
-    forward: Forward<'a>,
+    forward: ThreadedModel<'a>,
     plan: Plan<'a>,
     stitcher: Stitcher<'a>,
     batches: std::vec::IntoIter<WindowBatch>,
@@ -38,7 +38,7 @@ pub(crate) struct OnDemand<'a, I> {
 impl<'a, I: Iterator<Item = Text>> OnDemand<'a, I> {
     pub(crate) fn new(
         texts: I,
-        forward: Forward<'a>,
+        forward: ThreadedModel<'a>,
         plan: Plan<'a>,
         vectors: &'a VectorOptions,
     ) -> Self {
