@@ -305,7 +305,7 @@ fn cosine(one: &[f32], other: &[f32]) -> f64 {
 }
 
 fn numbers(output: OutputTensor) -> Result<Vec<f32>> {
-    output.download()?.finish()
+    output.into_host()
 }
 
 /// The largest absolute difference; NaN if any is NaN.

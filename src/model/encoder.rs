@@ -12,22 +12,18 @@ pub(super) struct Encoder<B: Backend> {
     embeddings: B::Embeddings,
     layers: Vec<Layer<B>>,
     pooler: Option<Pooler<B>>,
-    head_dim: usize,
 }
 
 impl<B: Backend> Encoder<B> {
     /// All parts of the model.
     pub(super) fn load(loader: Loader<B>) -> Result<Self> {
-        let config = loader.config;
-        let head_dim = config.head_dim();
-        loader.backend.check_sizes(config.hidden_size, head_dim)?;
-        let layers = (0..config.num_hidden_layers).map(|number| Layer::load(&loader, number));
+        let layers = 0..loader.config.num_hidden_layers;
+        let layers = layers.map(|number| Layer::load(&loader, number));
         Ok(Self {
             embeddings: loader.embeddings()?,
             layers: layers.collect::<Result<_>>()?,
             pooler: Pooler::load(&loader)?,
             backend: loader.backend,
-            head_dim,
         })
     }
 
@@ -61,7 +57,7 @@ impl<B: Backend> Forward for Encoder<B> {
 
     fn forward(&self, batch: &Batch, selected: &[Output]) -> Result<Outputs> {
         let mut outputs = SelectedOutputs::new(selected);
-        let sequences = self.backend.sequences(&batch.sequences, self.head_dim)?;
+        let sequences = self.backend.sequences(&batch.sequences)?;
         let (layers, layer_of_first) = self.layers_for(selected);
 
         let mut hidden = self.embed(batch)?;

@@ -14,13 +14,9 @@ mod output;
 mod pooler;
 
 use crate::checkpoint::Config;
-#[cfg(feature = "cuda")]
-use crate::error::Error;
-use crate::error::{Kind, Result};
-#[cfg(feature = "cuda")]
-use crate::ops::Cuda;
+use crate::error::{Error, Kind, Result};
 use crate::ops::device::Device;
-use crate::ops::{Backend, Cpu, Precision};
+use crate::ops::{Backend, Candle, Cpu, Precision};
 use crate::weights::Tensors;
 pub use batch::Batch;
 use encoder::Encoder;
@@ -54,14 +50,12 @@ impl BertModel {
     ) -> Result<Self> {
         match device {
             Device::Cpu => Self::on(Cpu::new(precision), tensors, config),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(_) if precision.is_integer() => {
+            Device::Candle(_) if precision.is_integer() => {
                 let cause = "a GPU does not compute in integers";
                 let error = Error::message(Kind::Device, cause).context("could not load the model");
                 Err(error.with_tip("use --device cpu, or --dtype f16"))
             }
-            #[cfg(feature = "cuda")]
-            Device::Cuda(gpu) => Self::on(Cuda::new(gpu, precision), tensors, config),
+            Device::Candle(device) => Self::on(Candle::new(device, precision), tensors, config),
         }
     }
 

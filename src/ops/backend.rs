@@ -52,11 +52,6 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The sequences of a batch.
     type Sequences;
 
-    /// Refuses a model that the device's kernels do not support.
-    fn check_sizes(&self, _hidden_size: usize, _head_dim: usize) -> Result<()> {
-        Ok(())
-    }
-
     fn load_linear(&self, projections: &[Projection], role: LinearRole) -> Result<Self::Linear>;
 
     fn load_layer_norm(&self, norm: &NormTensors) -> Result<Self::LayerNorm>;
@@ -69,8 +64,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
         norm: &NormTensors,
     ) -> Result<Self::Embeddings>;
 
-    /// Uploads the sequences of a batch, which must follow each other without gaps.
-    fn sequences(&self, sequences: &[Sequence], head_dim: usize) -> Result<Self::Sequences>;
+    /// The sequences of a batch, which must follow each other without gaps.
+    fn sequences(&self, sequences: &[Sequence]) -> Result<Self::Sequences>;
 
     /// The normalized sum of each token's rows, added in the order of the tables.
     ///

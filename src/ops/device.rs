@@ -1,39 +1,41 @@
-//! Where the encoder runs: `auto|cpu|cuda[:N]` → a device, or the reason why not.
+//! Where the encoder runs: `auto|cpu|cuda[:N]` → a device, or why it cannot be used.
+
+use candle_core::DeviceLocation;
 
 use super::Level;
-#[cfg(feature = "cuda")]
-use super::cuda::{has_gpu, open_gpu};
-use crate::error::{Error, Kind, Result};
+use super::candle::{failed, gpu_name, has_gpu, open_gpu};
+use crate::error::Result;
 use crate::notes;
 
-/// The most tokens in a batch unless `--batch-tokens` says otherwise: enough to read weights
-/// rarely, few enough that the output of one operation (6 MB at most for base) is still in the
-/// cache when the next one reads it.
+/// The default of `--batch-tokens` on the CPU: enough to read weights rarely, few enough that the
+/// output of one operation (6 MB at most for base) is still in the cache when the next one reads
+/// it.
 pub const BATCH_TOKENS: u32 = 512;
 
-/// The same on a GPU.
+/// The default of `--batch-tokens` on a GPU, which needs many tokens at once to be busy.
 pub const GPU_BATCH_TOKENS: u32 = 16_384;
 
 /// Where the encoder runs.
 #[derive(Clone)]
 pub enum Device {
-    /// The CPU.
+    /// The CPU, with our own kernels.
     Cpu,
-    /// A GPU by NVIDIA.
-    #[cfg(feature = "cuda")]
-    Cuda(candle_core::CudaDevice),
+    /// An NVIDIA GPU, or the CPU, with candle's operations.
+    Candle(candle_core::Device),
 }
 
 /// Where the encoder should run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU if one answers, else the CPU.
+    /// The first GPU if it can be used, else the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
     /// The GPU with this number.
     Cuda(usize),
+    /// The CPU with the operations that a GPU runs, to test them; not in `--help`.
+    CandleCpu,
 }
 
 impl std::str::FromStr for DeviceChoice {
@@ -44,6 +46,7 @@ impl std::str::FromStr for DeviceChoice {
             None if value == "auto" => Ok(Self::Auto),
             None if value == "cpu" => Ok(Self::Cpu),
             None if value == "cuda" => Ok(Self::Cuda(0)),
+            None if value == "candle-cpu" => Ok(Self::CandleCpu),
             Some(("cuda", ordinal)) if ordinal.bytes().all(|byte| byte.is_ascii_digit()) => ordinal
                 .parse()
                 .map(Self::Cuda)
@@ -53,14 +56,14 @@ impl std::str::FromStr for DeviceChoice {
     }
 }
 
-/// The device of `choice`. `auto` takes the first GPU that answers, or else the CPU; if there is a
-/// GPU that does not answer, a note says why.
+/// The device of `choice`. If there is a GPU that `auto` cannot use, a note says why.
 ///
 /// # Errors
-/// [`Kind::Device`] if a GPU was asked for by name and does not answer.
+/// [`Kind::Device`](crate::error::Kind::Device) if a GPU was chosen by name and cannot be used.
 pub fn open(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::CandleCpu => Ok(Device::Candle(candle_core::Device::Cpu)),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|error| {
             if has_gpu() {
                 notes::note(&format!("{error}: going on with the CPU"));
@@ -71,49 +74,56 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
-/// As `--device` has it: `cpu`, `cuda:N`.
+fn cuda(ordinal: usize) -> Result<Device> {
+    let gpu = open_gpu(ordinal);
+    gpu.map(Device::Candle)
+        .map_err(|cause| cause.context(format!("could not use the device `cuda:{ordinal}`")))
+}
+
+/// The device as `--device` spells it.
 #[must_use]
 pub fn name(device: &Device) -> String {
     match device {
         Device::Cpu => "cpu".to_owned(),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(gpu) => format!("cuda:{}", gpu.cuda_stream().context().ordinal()),
-    }
-}
-
-/// The name with the instruction set or the model of the GPU, because each rounds in its own way.
-#[must_use]
-pub fn full_name(device: &Device) -> String {
-    match device {
-        Device::Cpu => format!("cpu ({:?})", Level::current()).to_lowercase(),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(gpu) => match gpu.cuda_stream().context().name() {
-            Ok(model) => format!("{} ({model})", name(device)),
-            Err(_) => name(device),
+        Device::Candle(device) => match device.location() {
+            DeviceLocation::Cpu => "candle-cpu".to_owned(),
+            DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         },
     }
 }
 
-/// The most tokens in a batch unless `--batch-tokens` says otherwise. A GPU is busy only with many
-/// at once, and has plenty of memory for them: 1 GB at most for base.
+/// The name with the instruction set or the model of the GPU, which affect rounding.
+#[must_use]
+pub fn full_name(device: &Device) -> String {
+    let name = name(device);
+    let model = match device {
+        Device::Cpu => Some(format!("{:?}", Level::current()).to_lowercase()),
+        Device::Candle(device) => gpu_name(device),
+    };
+    match model {
+        Some(model) => format!("{name} ({model})"),
+        None => name,
+    }
+}
+
+/// The default of `--batch-tokens`.
 #[must_use]
 pub fn batch_tokens(device: &Device) -> usize {
     match device {
         Device::Cpu => BATCH_TOKENS as usize,
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => GPU_BATCH_TOKENS as usize,
+        Device::Candle(_) => GPU_BATCH_TOKENS as usize,
     }
 }
 
-/// Waits until the device has done what was asked of it; the CPU always has.
+/// Waits until a GPU has computed what it was given.
 ///
 /// # Errors
-/// [`Kind::Device`] if it has failed.
+/// [`Kind::Device`](crate::error::Kind::Device) if that failed.
 pub fn synchronize(device: &Device) -> Result<()> {
     match device {
         Device::Cpu => Ok(()),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(gpu) => super::cuda::synchronize(gpu),
+        Device::Candle(device) => device.synchronize().map_err(failed),
     }
 }
 
@@ -134,30 +144,6 @@ pub fn reuse_memory() {
     }
 }
 
-/// The GPU with this number.
-#[cfg(feature = "cuda")]
-fn cuda(ordinal: usize) -> Result<Device> {
-    let gpu = open_gpu(ordinal);
-    gpu.map(Device::Cuda)
-        .map_err(|cause| cause.context(unusable(ordinal)))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn cuda(ordinal: usize) -> Result<Device> {
-    Err(Error::message(Kind::Device, "this build has no CUDA")
-        .context(unusable(ordinal))
-        .with_tip("build with --features cuda, or use --device cpu"))
-}
-
-fn unusable(ordinal: usize) -> String {
-    format!("could not use the device `cuda:{ordinal}`")
-}
-
-#[cfg(not(feature = "cuda"))]
-fn has_gpu() -> bool {
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +151,7 @@ mod tests {
     #[test]
     fn devices_are_parsed_or_refused() {
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("candle-cpu".parse(), Ok(DeviceChoice::CandleCpu));
         for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda:99999999999999999999"] {
             assert!(
                 wrong.parse::<DeviceChoice>().is_err(),

@@ -1,14 +1,13 @@
 //! The operations of the encoder, for every kind of device.
 //!
-//! `Backend` lists them; `cpu` and `cuda` implement it. The model is generic over the backend, so
+//! `Backend` lists them; `cpu` and `candle` implement it. The model is generic over the backend, so
 //! the device is chosen once, when the weights are loaded. The tokens of a batch follow each other
-//! without padding between them.
+//! without padding; only `candle` pads them, for attention.
 
 mod activation;
 mod backend;
+mod candle;
 mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
 pub mod device;
 mod failure;
 mod output;
@@ -17,11 +16,10 @@ mod sequence;
 
 pub(crate) use activation::Activation;
 pub(crate) use backend::{Backend, LinearRole, NormTensors, Projection};
+pub(crate) use candle::Candle;
 pub(crate) use cpu::Cpu;
 pub(crate) use cpu::Level;
-#[cfg(feature = "cuda")]
-pub(crate) use cuda::Cuda;
 pub(crate) use failure::OutOfMemory;
-pub use output::{Download, OutputTensor};
+pub use output::OutputTensor;
 pub use precision::Precision;
 pub use sequence::Sequence;

@@ -15,7 +15,11 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         self.check_least()?;
         self.check_needs()?;
-        if self.dtype.is_integer() && matches!(self.device, DeviceChoice::Cuda(_)) {
+        let is_candle = match self.device {
+            DeviceChoice::Auto | DeviceChoice::Cpu => false,
+            DeviceChoice::Cuda(_) | DeviceChoice::CandleCpu => true,
+        };
+        if self.dtype.is_integer() && is_candle {
             return usage(
                 "--dtype int16 and int8 are for the CPU: a GPU does not compute in integers",
                 "use --device cpu, or --dtype f16",

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Batch, BertModel, Output, Outputs};
-use crate::ops::{Download, OutputTensor};
+use crate::ops::OutputTensor;
 use crate::pipeline::encode::PendingOutputs;
 use crate::pipeline::types::{TextWindow, WindowBatch};
 use crate::threads::Threads;
@@ -22,7 +22,7 @@ pub(crate) struct ThreadedModel<'a> {
 
 /// The outputs of a batch that the device has begun.
 pub(crate) struct BatchInFlight<'a> {
-    outputs: Outputs<Download>,
+    outputs: Outputs<OutputTensor>,
     threads: &'a Threads,
 }
 
@@ -47,13 +47,12 @@ fn start(
     model: &BertModel,
     selected: &[Output],
     windows: &WindowBatch,
-) -> Result<Outputs<Download>> {
+) -> Result<Outputs<OutputTensor>> {
     let batch = model_batch(windows);
     if batch.sequences.is_empty() {
         return Ok(Outputs::default());
     }
-    let outputs = model.forward(&batch, selected)?;
-    outputs.try_map(OutputTensor::download)
+    model.forward(&batch, selected)
 }
 
 /// The tokens of all windows end to end.
@@ -72,7 +71,7 @@ fn model_batch(windows: &WindowBatch) -> Batch {
 
 impl PendingOutputs for BatchInFlight<'_> {
     fn is_ready(&self) -> bool {
-        self.outputs.iter().all(|(_, download)| download.is_done())
+        self.outputs.iter().all(|(_, output)| output.is_on_host())
     }
 
     fn wait(self) -> Result<Outputs<Vec<f32>>> {
@@ -84,9 +83,9 @@ impl PendingOutputs for BatchInFlight<'_> {
 /// The values that one thread checks at a time.
 const CHECKED_AT_ONCE: usize = 1 << 16;
 
-/// Waits for a download and checks that its values are finite.
-fn finite_values(download: Download) -> Result<Vec<f32>> {
-    let values = download.finish()?;
+/// Waits for an output and checks that its values are finite.
+fn finite_values(output: OutputTensor) -> Result<Vec<f32>> {
+    let values = output.into_host()?;
     let is_finite = |part: &[f32]| part.iter().all(|value| value.is_finite());
     if values.par_chunks(CHECKED_AT_ONCE).all(is_finite) {
         return Ok(values);

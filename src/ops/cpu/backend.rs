@@ -128,7 +128,7 @@ impl Backend for Cpu {
         })
     }
 
-    fn sequences(&self, sequences: &[Sequence], _head_dim: usize) -> Result<Vec<Sequence>> {
+    fn sequences(&self, sequences: &[Sequence]) -> Result<Vec<Sequence>> {
         Ok(sequences.to_vec())
     }
 

@@ -65,7 +65,7 @@ impl Engine for Ours {
         for outputs in self.forward(batch)? {
             let states = outputs.into(Output::LastHiddenState);
             let states = states.context("the last hidden state was asked for")?;
-            rows.extend(states.download()?.finish()?);
+            rows.extend(states.into_host()?);
         }
         Ok(rows)
     }

@@ -13,10 +13,12 @@ use crate::support::goldens::{Errors, numbers};
 /// A probability is 1 at most, and its relative error is that of a score, a few roundings of 1e-7.
 const TOLERANCE: f64 = 1e-6;
 
-/// The exit code, standard output and standard error of a run over `texts`.
+/// The exit code, standard output and standard error of a run over `texts`, on the CPU unless the
+/// options name another device.
 fn run(directory: &Path, texts: &[&str], options: &[&str]) -> (i32, String, String) {
     let mut command = bert_embed(directory);
-    command.args(["--offline", "--device", "cpu", "-f", "-", "-m"]);
+    command.env("BERT_EMBED_DEVICE", "cpu");
+    command.args(["--offline", "-f", "-", "-m"]);
     command.arg(directory).args(options);
     parts(&run_with_input(&mut command, texts.join("\n").as_bytes()))
 }
@@ -63,20 +65,47 @@ fn attentions_are_those_of_transformers_padding_included() {
         .iter()
         .map(|text| text.as_str().expect("a text"))
         .collect();
-    let options = ["--fields", "attentions", "--padding", "longest"];
-    let records = records(tiny.path(), &texts, &options);
-    for (record, golden) in records
-        .iter()
-        .zip(goldens["attentions"].as_array().expect("texts"))
-    {
-        let attentions = &record["attentions"];
-        assert_eq!(json!(shape(attentions)), goldens["shape"]);
-        let mut errors = Errors::default();
-        errors.add(&flat(attentions), &numbers(golden));
-        assert!(errors.max <= TOLERANCE, "off by {:.2e}", errors.max);
-        eprintln!("attentions: off by {:.2e} at most", errors.max);
+    for device in ["cpu", "candle-cpu"] {
+        let options = ["--fields", "attentions", "--padding", "longest"];
+        let options = [&options[..], &["--device", device]].concat();
+        let records = records(tiny.path(), &texts, &options);
+        for (record, golden) in records
+            .iter()
+            .zip(goldens["attentions"].as_array().expect("texts"))
+        {
+            let attentions = &record["attentions"];
+            assert_eq!(json!(shape(attentions)), goldens["shape"]);
+            let mut errors = Errors::default();
+            errors.add(&flat(attentions), &numbers(golden));
+            assert!(
+                errors.max <= TOLERANCE,
+                "{device}: off by {:.2e}",
+                errors.max
+            );
+            eprintln!("attentions, {device}: off by {:.2e} at most", errors.max);
+        }
+        assert_eq!(records.len(), texts.len(), "a record a text");
     }
-    assert_eq!(records.len(), texts.len(), "a record a text");
+}
+
+/// Texts of other lengths are padded to each other on candle's devices.
+#[test]
+fn attentions_of_ragged_texts_are_those_of_each_text_alone() {
+    let (tiny, texts) = (
+        tiny(),
+        ["snow and bridges", "snow", "snow and bridges of winter"],
+    );
+    let options = ["--fields", "attentions", "--device", "candle-cpu"];
+    let together = records(tiny.path(), &texts, &options);
+    for (text, record) in texts.iter().zip(&together) {
+        let alone = &records(tiny.path(), &[text], &["--fields", "attentions"])[0];
+        assert_eq!(shape(&record["attentions"]), shape(&alone["attentions"]));
+        let mut errors = Errors::default();
+        errors.add(&flat(&record["attentions"]), &flat(&alone["attentions"]));
+        // Either may be off by as much.
+        let allowed = 2.0 * TOLERANCE;
+        assert!(errors.max <= allowed, "{text}: off by {:.2e}", errors.max);
+    }
 }
 
 #[test]

@@ -34,12 +34,14 @@ fn text(count: usize) -> String {
     (0..count).map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// (exit code, stdout, stderr) of a run over JSON lines.
+/// (exit code, stdout, stderr) of a run over JSON lines, on the CPU unless the options name another
+/// device.
 fn run(directory: &Path, lines: &[Value], options: &[&str]) -> (i32, String, String) {
     let line_of = |line: &Value| format!("{line}\n");
     let input: String = lines.iter().map(line_of).collect();
     let mut command = bert_embed(directory);
-    command.args(["--offline", "--device", "cpu", "--input-format", "jsonl"]);
+    command.env("BERT_EMBED_DEVICE", "cpu");
+    command.args(["--offline", "--input-format", "jsonl"]);
     command.arg("-m").arg(directory).args(["-f", "-"]);
     parts(&run_with_input(command.args(options), input.as_bytes()))
 }
@@ -70,12 +72,28 @@ fn diagonal(rows: &Value) -> Vec<f64> {
 
 #[test]
 fn two_thousand_tokens_are_what_transformers_windows_give() {
+    check_windows("cpu");
+}
+
+#[test]
+fn candles_operations_give_what_transformers_windows_give() {
+    check_windows("candle-cpu");
+}
+
+fn check_windows(device: &str) {
     let directory = tiny();
     let goldens = fixture("windows.json");
     let texts = [goldens["text"].as_str().expect("a text").to_owned()];
     let layer = goldens["layer"].to_string();
     for case in goldens["cases"].as_array().expect("a list of cases") {
-        let mut options = vec!["--on-long", "window", "--layers", &layer];
+        let mut options = vec![
+            "--device",
+            device,
+            "--on-long",
+            "window",
+            "--layers",
+            &layer,
+        ];
         let (max_length, stride) = (case["max_length"].to_string(), case["stride"].to_string());
         if !case["stride"].is_null() {
             options.extend(["--max-length", &max_length, "--stride", &stride]);
@@ -83,7 +101,7 @@ fn two_thousand_tokens_are_what_transformers_windows_give() {
         for (pooling, vector) in [("mean", &case["mean"]), ("cls", &case["cls"])] {
             let options = [&options[..], &["--pooling", pooling]].concat();
             let record = &records(directory.path(), &texts, &options)[0];
-            let name = format!("{} {pooling}", case["name"]);
+            let name = format!("{device} {} {pooling}", case["name"]);
             assert_eq!(record["input_ids"], goldens["input_ids"], "{name}");
             assert_eq!(record["dropped_tokens"], 0, "{name}");
             for field in ["last_hidden_state", "hidden_states"] {

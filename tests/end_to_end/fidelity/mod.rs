@@ -3,6 +3,7 @@
 //! The tolerances are here. The checkpoints come from a formula, except all-MiniLM-L6-v2, which is
 //! real. Run with `--nocapture` to read our error beside `PyTorch` float32's.
 
+mod candle;
 mod integers;
 mod notebook;
 
@@ -31,8 +32,9 @@ const MEAN_RATIO: f64 = 1.25;
 /// Below this many numbers, one pooler output say, a ratio of errors is mostly chance.
 const ENOUGH: usize = 1500;
 
-/// Prints our figures beside `PyTorch`'s and fails if they are too far off.
-fn judge(what: &str, ours: Errors, torch: Figures) {
+/// Prints our figures beside `PyTorch`'s and fails if they are too far off; those of candle's
+/// kernels only if they exceed the tolerance.
+fn judge(what: &str, device: &str, ours: Errors, torch: Figures) {
     eprintln!(
         "{what:<50} ours: max {:.2e} mean {:.2e}   PyTorch float32: max {:.2e} mean {:.2e}",
         ours.max,
@@ -41,7 +43,7 @@ fn judge(what: &str, ours: Errors, torch: Figures) {
         torch.kept_mean
     );
     assert!(ours.max <= TOLERANCE, "{what}: off by {:.2e}", ours.max);
-    if ours.count >= ENOUGH {
+    if device == "cpu" && ours.count >= ENOUGH {
         let (max, mean) = (ours.max / torch.kept_max, ours.mean() / torch.kept_mean);
         assert!(max <= MAX_RATIO, "{what}: largest error {max:.2} × PyTorch");
         assert!(mean <= MEAN_RATIO, "{what}: mean error {mean:.2} × PyTorch");
@@ -49,13 +51,13 @@ fn judge(what: &str, ours: Errors, torch: Figures) {
 }
 
 /// Runs the program over a case's texts and gives its records.
-fn records(directory: &Path, case: &Case) -> Vec<Value> {
+fn records(directory: &Path, device: &str, case: &Case) -> Vec<Value> {
     let mut command = bert_embed(directory);
     let mut fields =
         "index,input_ids,token_type_ids,attention_mask,last_hidden_state,pooler_output".to_owned();
     command.args(["--offline", "--input-format", "jsonl", "-f", "-"]);
     command.arg("-m").arg(directory);
-    command.args(["--device", "cpu", "--padding", &case.padding]);
+    command.args(["--device", device, "--padding", &case.padding]);
     if let Some(max_length) = case.max_length {
         command.args(["--max-length", &max_length.to_string()]);
     }
@@ -72,9 +74,14 @@ fn records(directory: &Path, case: &Case) -> Vec<Value> {
     stdout.lines().map(parse).collect()
 }
 
-/// Compares one case; `pooler` says whether the checkpoint has one.
-fn check_case(label: &str, directory: &Path, goldens: &Goldens, case: &Case, pooler: bool) {
-    let records = records(directory, case);
+/// Compares one case.
+fn check_case(label: &str, subject: Subject, goldens: &Goldens, case: &Case) {
+    let Subject {
+        directory,
+        device,
+        pooler,
+    } = subject;
+    let records = records(directory, device, case);
     assert_eq!(
         records.len(),
         case.records.len(),
@@ -122,6 +129,7 @@ fn check_case(label: &str, directory: &Path, goldens: &Goldens, case: &Case, poo
     let judged = |field: &str, errors| {
         judge(
             &format!("{label} {field}"),
+            device,
             errors,
             case.torch_float32[field],
         );
@@ -156,17 +164,39 @@ fn hidden_rows(record: &Value, case: &Case) -> Vec<f64> {
     layers.iter().flat_map(kept).collect()
 }
 
-/// Compares every case of a checkpoint that lies in `directory`.
+/// A checkpoint on a device.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    directory: &'a Path,
+    device: &'a str,
+    /// Whether the checkpoint has one.
+    pooler: bool,
+}
+
+/// Compares every case of the checkpoint in `directory`.
 fn check(label: &str, directory: &Path, goldens: &str, pooler: bool) {
+    let subject = Subject {
+        directory,
+        device: "cpu",
+        pooler,
+    };
+    check_subject(label, subject, goldens);
+}
+
+fn check_subject(label: &str, subject: Subject, goldens: &str) {
     let goldens = Goldens::of(goldens);
     for case in &goldens.cases {
         let label = format!("{label} {}", case.name);
-        check_case(&label, directory, &goldens, case, pooler);
+        check_case(&label, subject, &goldens, case);
     }
 }
 
 /// Writes a named checkpoint, proves that it is the one transformers read, and compares.
 fn check_generated(name: &str) {
+    check_generated_on("cpu", name);
+}
+
+fn check_generated_on(device: &str, name: &str) {
     let checkpoint = Checkpoint::named(name);
     // Not /tmp, which may be memory: base has 440 MB.
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
@@ -179,7 +209,12 @@ fn check_generated(name: &str) {
     );
     let goldens = checkpoint.same_values_as.as_deref().unwrap_or(name);
     let pooler = checkpoint.parts.iter().any(|part| part == "pooler");
-    check(name, directory.path(), goldens, pooler);
+    let subject = Subject {
+        directory: directory.path(),
+        device,
+        pooler,
+    };
+    check_subject(name, subject, goldens);
 }
 
 #[test]

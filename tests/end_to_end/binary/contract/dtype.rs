@@ -56,8 +56,8 @@ fn integers_do_not_depend_on_batches_or_threads() {
 #[test]
 fn integers_are_refused_on_a_gpu() {
     let place = Place::new();
-    for dtype in ["int16", "int8"] {
-        let (code, stdout, stderr) = place.run(&["--device", "cuda", "--dtype", dtype, "she"]);
+    for (device, dtype) in [("cuda", "int16"), ("cuda", "int8"), ("candle-cpu", "int8")] {
+        let (code, stdout, stderr) = place.run(&["--device", device, "--dtype", dtype, "she"]);
         assert_eq!((code, stdout.as_str()), (2, ""));
         assert_eq!(
             stderr,

@@ -100,6 +100,18 @@ fn another_dtype_is_compared_with_f32() {
     }
 }
 
+/// f16 alone: candle's CPU has no products of bf16.
+#[test]
+fn candles_operations_agree_with_its_bert_and_in_f16_with_f32() {
+    let place = Place::with("wordpiece");
+    let options = ["--self-test", "--device", "candle-cpu", "--dtype", "f16"];
+    let (code, stdout, stderr) = place.run(&options);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    assert_eq!(verdicts(&stdout)[2], ("encoder", "pass"), "{stdout}");
+    assert_eq!(verdicts(&stdout)[4], ("dtype", "pass"), "{stdout}");
+    assert!(stdout.ends_with(" on candle-cpu\n"), "{stdout}");
+}
+
 #[test]
 fn another_vocabulary_has_no_sentence_to_compare() {
     let place = Place::new();
