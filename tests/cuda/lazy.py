@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# archive: module of cudarc, names of the shared library in the order in which they are tried, which
-# src/device.rs tries too
+# archive: module of cudarc, names of the shared library in the order in which they are tried;
+# src/ops/candle/gpu.rs has those that are required
 LIBRARIES = {
     "cuda": ("driver", ["libcuda.so.1", "libcuda.so"]),
     "cublas": ("cublas", ["libcublas.so.13", "libcublas.so.12", "libcublas.so"]),
