@@ -45,7 +45,6 @@ fn or_exit(memory: *mut u8, size_bytes: usize) -> *mut u8 {
 /// Whether a thread is already printing the message.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
 
-/// Prints the message without allocating.
 #[cold]
 fn exit(size_bytes: usize) -> ! {
     while IS_SAID.swap(true, Ordering::SeqCst) {

@@ -29,7 +29,6 @@ use crate::tokenize::Tokenizer;
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every text has its record.
     Done,
     /// Every text has its record, but some records are errors.
     SomeRecordsAreErrors,
@@ -37,7 +36,6 @@ pub enum Outcome {
     Stopped {
         /// 128 plus the signal's number.
         exit_code: u8,
-        /// Whether `--resume` can continue the run.
         resumable: bool,
     },
 }

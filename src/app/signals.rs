@@ -46,7 +46,6 @@ impl Signals {
     }
 }
 
-/// Whether the parent process ignores `signal`.
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action the call only fills in `action`, which is read only if the call

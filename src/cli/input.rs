@@ -25,7 +25,6 @@ pub struct InputArguments {
     #[serde(skip)]
     pub files: Vec<PathBuf>,
 
-    /// How they are read.
     #[command(flatten)]
     #[serde(flatten)]
     pub options: InputOptions,

@@ -51,7 +51,6 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
     after_help = after_help()
 )]
 pub struct Arguments {
-    /// The texts.
     #[command(flatten)]
     #[serde(flatten)]
     pub input: InputArguments,
@@ -69,7 +68,6 @@ pub struct Arguments {
     #[serde(skip)]
     pub model: String,
 
-    /// What the model computes.
     #[command(flatten)]
     #[serde(flatten)]
     pub options: Options,

@@ -15,7 +15,6 @@ use crate::error::{Error, Kind, Result, io_words};
 /// A ref holds 40 digits.
 const MAX_REF_BYTES: u64 = 256;
 
-/// One repository in one cache.
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryCache {
     pub(super) root: PathBuf,

@@ -10,7 +10,6 @@ use crate::error::{Error, Kind, Result};
 pub struct Proxy {
     /// `HTTPS_PROXY`, `ALL_PROXY`, or either in lower case.
     pub variable: &'static str,
-    /// The variable's value.
     pub address: String,
 }
 
@@ -52,7 +51,6 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A hub token.
 #[derive(Clone)]
 pub struct Token(
     #[cfg_attr(

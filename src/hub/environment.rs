@@ -16,19 +16,14 @@ const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// The variables about the hub and its cache; an empty one counts as not set.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// `HOME`.
     pub home: Option<PathBuf>,
-    /// `XDG_CACHE_HOME`.
     pub xdg_cache_home: Option<PathBuf>,
-    /// `HF_HOME`.
     pub hf_home: Option<PathBuf>,
     /// `HF_HUB_CACHE`, or its older name `HUGGINGFACE_HUB_CACHE`.
     pub hf_hub_cache: Option<PathBuf>,
-    /// `HF_ENDPOINT`.
     pub hf_endpoint: Option<String>,
     /// `HF_TOKEN`, or its older name `HUGGING_FACE_HUB_TOKEN`.
     pub hf_token: Option<Token>,
-    /// `HF_TOKEN_PATH`.
     pub hf_token_path: Option<PathBuf>,
     /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: send no token.
     pub disable_implicit_token: bool,
@@ -40,7 +35,6 @@ pub struct Environment {
     pub timeouts: Timeouts,
 }
 
-/// How long the hub may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// Limit for the headers of one file.
@@ -64,7 +58,6 @@ impl Default for Timeouts {
 }
 
 impl Environment {
-    /// Reads the process's environment.
     #[must_use]
     pub fn read() -> Self {
         let either = |name: &str, older: &str| text(name).or_else(|| text(older));

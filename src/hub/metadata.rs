@@ -35,7 +35,6 @@ pub(super) struct FileMetadata {
     pub(super) size_bytes: Option<u64>,
 }
 
-/// Requests headers from the hub.
 pub(super) struct Hub<'a> {
     client: Client,
     endpoint: Url,

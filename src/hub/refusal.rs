@@ -17,7 +17,6 @@ pub(super) struct Refusal<'a> {
     /// `X-Error-Code`, which alone distinguishes a missing repository from a missing revision.
     pub(super) code: Option<&'a str>,
     pub(super) retry_after: Option<Duration>,
-    /// Whether a token was sent.
     pub(super) token: bool,
 }
 

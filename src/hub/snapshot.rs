@@ -13,7 +13,6 @@ pub struct ModelSource<'a> {
     pub cache_dir: Option<&'a Path>,
     /// `--offline`: no download.
     pub offline: bool,
-    /// Whether the weights are needed.
     pub weights: bool,
     /// Whether a download draws a progress bar on stderr.
     pub progress: bool,

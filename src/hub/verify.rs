@@ -26,7 +26,6 @@ const SMALL_BYTES: u64 = 4 << 20;
 pub(super) enum BlobHash {
     /// SHA-1 over git's header and the content.
     Git(String),
-    /// SHA-256 over the content.
     Sha256(String),
 }
 

@@ -65,7 +65,6 @@ impl ColumnNames {
         self.words.as_deref().unwrap_or("words")
     }
 
-    /// The options that were given.
     pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
         let options = [
             ("--text-column", self.text.is_some()),
@@ -160,7 +159,6 @@ pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The column numbers in one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ColumnPlaces {
     pub(super) text: Option<usize>,

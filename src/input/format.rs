@@ -14,9 +14,7 @@ use crate::table::{or_list, table};
 /// What an input format is called and what it can hold.
 #[derive(Clone, Copy)]
 pub struct InputFormatSpec {
-    /// Its name on the command line.
     pub name: &'static str,
-    /// Whether `--input-format` takes it.
     pub is_typed: bool,
     /// The file name endings that select it.
     pub endings: &'static [&'static str],

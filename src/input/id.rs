@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 pub(crate) enum Id {
     /// A JSON number as it was written.
     Number(String),
-    /// The value of a JSON string.
     String(String),
 }
 

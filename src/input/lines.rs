@@ -15,7 +15,6 @@ pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 /// After this many bytes without a line end, the run gives up: `/dev/zero` has none.
 pub(super) const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 
-/// What a line holds.
 #[derive(Debug, Clone)]
 pub(super) enum LineFormat {
     /// A text, which splits at the first separator into two segments.
@@ -24,7 +23,6 @@ pub(super) enum LineFormat {
         /// Whether the user has not typed a format.
         is_guess: bool,
     },
-    /// A JSON object.
     Json(Arc<ColumnNames>),
 }
 

@@ -37,7 +37,6 @@ use text::with_place;
 pub(crate) use text::{BadText, Place, TextOrBad};
 pub use text::{Segment, Text};
 
-/// One text as it was read.
 #[derive(Debug)]
 pub(crate) struct InputItem {
     pub text: TextOrBad<Text>,
@@ -57,7 +56,6 @@ impl InputItem {
 /// Texts in input order. An error ends the run: the source itself can no longer be read.
 pub(crate) type Items = Box<dyn Iterator<Item = Result<InputItem>> + Send>;
 
-/// The texts of the input.
 pub(crate) struct Texts {
     pub items: Items,
     /// The sum over all texts, if it is known before they are read.
@@ -88,7 +86,6 @@ fn until_error(
     })
 }
 
-/// Texts given as arguments.
 #[must_use]
 pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
@@ -157,7 +154,6 @@ fn is_a_directory(file: &InputFile) -> Error {
         )
 }
 
-/// The texts in `file`.
 fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> Result<Items> {
     let columns = || Arc::new(options.columns.clone());
     let table = |separator| {

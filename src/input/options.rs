@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::{ColumnNames, InputFormat, TextSelection};
 
-/// How the input is read.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct InputOptions {
     /// What a file holds.

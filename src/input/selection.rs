@@ -58,7 +58,6 @@ impl Serialize for Shard {
 }
 
 impl TextSelection {
-    /// Whether it selects every text.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()

@@ -20,7 +20,6 @@ const BUFFER_BYTES: usize = 1 << 18;
 #[derive(Debug, Clone)]
 pub(super) struct InputFile {
     pub(super) path: PathBuf,
-    /// Its name in messages.
     pub(super) name: Arc<str>,
     /// Its name in records; `None` if it is the only file.
     pub(super) name_in_records: Option<Arc<str>>,
@@ -128,7 +127,6 @@ fn buffered(reader: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(BUFFER_BYTES, reader))
 }
 
-/// The text of one file.
 pub(super) struct TextReader {
     pub(super) file: InputFile,
     pub(super) reader: Box<dyn BufRead + Send>,

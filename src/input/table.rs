@@ -111,7 +111,6 @@ struct Row<'a> {
     size_bytes: u64,
 }
 
-/// Splits a source into rows.
 struct Rows {
     source: TextReader,
     parser: csv_core::Reader,

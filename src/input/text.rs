@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Id;
 use crate::error::one_line;
 
-/// One text of the input.
+/// One text of the input: one segment or two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// Its name in the input, echoed back.
@@ -21,7 +21,7 @@ pub struct Text {
     pub(crate) place: Place,
 }
 
-/// A segment as it was given.
+/// The form in which a segment was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
     /// Running text.
@@ -134,7 +134,6 @@ impl Text {
         (id, first, pair, columns)
     }
 
-    /// The bytes of its segments.
     pub(crate) fn size_bytes(&self) -> usize {
         let first = match &self.first {
             Segment::Text(text) => text.len(),

@@ -7,7 +7,6 @@ use crate::error::Result;
 use crate::ops::{Activation, Backend, LinearRole, OutputTensor};
 use crate::weights::names;
 
-/// The attention of one layer.
 pub(super) struct Attention<B: Backend> {
     query_key_value: B::Linear,
     output: B::Linear,

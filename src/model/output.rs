@@ -3,7 +3,6 @@
 use crate::error::Result;
 use crate::ops::OutputTensor;
 
-/// One output of the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// The output of the last layer, `[tokens, hidden]`.
@@ -57,7 +56,6 @@ impl Output {
         }
     }
 
-    /// The layer if these are attentions.
     pub(crate) fn attentions(self) -> Option<usize> {
         match self {
             Self::Attentions(layer) => Some(layer),
@@ -95,7 +93,6 @@ impl<T> FromIterator<(Output, T)> for Outputs<T> {
 }
 
 impl<T> Outputs<T> {
-    /// The first output of this name.
     #[must_use]
     pub fn get(&self, output: Output) -> Option<&T> {
         let mut outputs = self.iter();
@@ -109,7 +106,6 @@ impl<T> Outputs<T> {
         outputs.find_map(|(name, value)| (name == output).then_some(value))
     }
 
-    /// Every output with its name.
     pub fn iter(&self) -> impl Iterator<Item = (Output, &T)> {
         self.0.iter().map(|(output, value)| (*output, value))
     }

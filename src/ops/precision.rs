@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::weights::Dtype;
 
-/// The precision of the weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

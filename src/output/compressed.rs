@@ -26,7 +26,6 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
     /// The file name ending that selects it.

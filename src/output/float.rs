@@ -18,7 +18,6 @@ pub enum Float {
 }
 
 impl Float {
-    /// The size of a value.
     #[must_use]
     pub fn size_bytes(self) -> u64 {
         match self {

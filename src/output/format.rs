@@ -18,21 +18,16 @@ use crate::table::{or_list, table};
 #[derive(Clone, Copy)]
 #[allow(clippy::struct_excessive_bools, reason = "each answers one question")]
 pub struct FormatSpec {
-    /// Its name on the command line.
     pub name: &'static str,
-    /// Whether `--format` takes it.
     pub is_typed: bool,
     /// The file name endings that select it.
     pub endings: &'static [&'static str],
     /// Whether `--float` chooses the type of its values.
     pub takes_float: bool,
-    /// Whether a file can be compressed.
     pub takes_compression: bool,
-    /// Whether this build has it.
     pub is_built: bool,
     /// Whether a dry run with it reports in JSON.
     pub is_report: bool,
-    /// Which fields it can hold.
     pub fields: Fields,
     /// Whether a vector may be null.
     pub takes_nulls: bool,
@@ -48,12 +43,9 @@ pub struct FormatSpec {
     pub size: fn(&Context, &Measured) -> Size,
 }
 
-/// Which fields a format can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fields {
-    /// All of them.
     Any,
-    /// Numeric fields and the id.
     NumericAndId,
     /// A field with one vector per text.
     OneVector,
@@ -64,7 +56,6 @@ pub enum Fields {
 pub struct NotResumable {
     /// The option that selects the format.
     pub option: &'static str,
-    /// The reason.
     pub why: &'static str,
     /// What the user can do.
     pub tip: &'static str,
@@ -89,7 +80,6 @@ const JSONL: FormatSpec = FormatSpec {
 };
 
 table! {
-    /// The format of the output.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum OutputFormat: FormatSpec {
         /// One JSON object per text, one per line
@@ -171,7 +161,6 @@ table! {
 }
 
 impl OutputFormat {
-    /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.spec().name

@@ -41,19 +41,16 @@ pub struct Context<'a> {
     pub fields: &'a [Field],
     /// Turns ids into tokens.
     pub tokenizer: &'a Tokenizer,
-    /// Where values are formatted.
     pub threads: &'a Threads,
     /// Hub id or directory, as the user named it.
     pub model: &'a str,
     /// Commit of the model on the hub, `None` for a directory.
     pub commit: Option<&'a str>,
-    /// The sizes of the fields' dimensions.
     pub dimensions: Dimensions,
     /// The options that the values depend on, by name.
     pub options: &'a [(String, String)],
     /// The type of the values in a file that is not JSON.
     pub float: Float,
-    /// How the file is compressed.
     pub compression: Option<Compression>,
 }
 

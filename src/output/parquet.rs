@@ -86,7 +86,6 @@ fn read_row(log: &mut Log, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// The unfinished file.
 struct File {
     /// Bytes wait in its buffer until the destination takes them.
     writer: SerializedFileWriter<Vec<u8>>,

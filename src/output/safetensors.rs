@@ -161,7 +161,6 @@ impl Safetensors<'_> {
     }
 }
 
-/// Writes `values` as i64, little-endian.
 fn write_i64(values: impl IntoIterator<Item = i64>, to: &mut dyn Write) -> io::Result<()> {
     let bytes: Vec<u8> = values.into_iter().flat_map(i64::to_le_bytes).collect();
     to.write_all(&bytes)

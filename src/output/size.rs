@@ -22,7 +22,6 @@ const JSON_WORD_BYTES: u64 = 60;
 pub struct Measured {
     /// The good texts.
     pub totals: Totals,
-    /// The most tokens of a record.
     pub longest_record: u64,
     /// Bytes of the ids, if they are asked for.
     pub id_bytes: u64,
@@ -33,7 +32,6 @@ pub struct Measured {
 /// The size of a file in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// The file will have this size.
     Exact(u64),
     /// The file will have about this size.
     Estimate(u64),

@@ -27,7 +27,6 @@ pub(crate) struct Plan<'a> {
     pub done: &'a RunCounts,
     /// Whether the first bad text ends the run.
     pub fail_fast: bool,
-    /// Turns texts into tokens.
     pub tokenizer: TextTokenizer<'a>,
     /// Where texts are tokenized and encoded.
     pub threads: &'a Threads,

@@ -12,11 +12,8 @@ use crate::threads::Threads;
 /// The forward pass of a model, in a pool of threads.
 #[derive(Clone, Copy)]
 pub(crate) struct ThreadedModel<'a> {
-    /// Turns tokens into vectors.
     pub model: &'a BertModel,
-    /// Which outputs are computed.
     pub outputs: &'a [Output],
-    /// Where they are computed.
     pub threads: &'a Threads,
 }
 

@@ -61,7 +61,6 @@ pub(crate) fn encode<R: PendingOutputs>(
 struct BatchEncoder<B, S, R> {
     start: B,
     send: S,
-    /// The batch that the device computes.
     in_flight: Option<(WindowBatch, R)>,
     /// The most tokens in a batch, once the device has run out of memory.
     max_tokens: usize,

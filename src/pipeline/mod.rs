@@ -43,13 +43,10 @@ const BATCHES_AHEAD: usize = 2;
 
 /// What a run works with.
 pub(crate) struct Run<'a> {
-    /// Turns tokens into vectors.
     pub model: &'a BertModel,
-    /// Which outputs are computed.
     pub outputs: &'a [Output],
     /// How texts become batches.
     pub plan: Plan<'a>,
-    /// Ends the run early.
     pub stop: &'a Stop,
     /// Shows how far the run has come.
     pub progress: RunProgress,

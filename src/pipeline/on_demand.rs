@@ -27,7 +27,6 @@ const CHUNK_BYTES_PER_BATCH_TOKEN: usize = 64;
 /// Embeds the texts of an iterator when asked for the next.
 pub(crate) struct OnDemand<'a, I> {
     texts: I,
-    /// The place of the next text.
     index: u64,
     forward: ThreadedModel<'a>,
     plan: Plan<'a>,

@@ -24,7 +24,6 @@ impl<'a> Stitcher<'a> {
         }
     }
 
-    /// The texts that `batch` completes.
     pub(crate) fn add(&mut self, batch: EncodedBatch) -> FinishedBatch {
         let EncodedBatch { windows, outputs } = batch;
         let mut finished = FinishedBatch::default();

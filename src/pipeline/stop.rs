@@ -10,7 +10,6 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// How a stage of the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Nothing is left to do.
     Complete,
     /// A request to stop came first.
     Stopped,

@@ -11,7 +11,6 @@ use crate::tokenize::Window;
 
 /// A text before or after the tokenizer.
 pub(crate) struct QueuedText<T> {
-    /// The text.
     pub(crate) text: TextOrBad<T>,
     /// Its part of the bytes that may be in the pipeline.
     pub(crate) permit: BytePermit,
@@ -19,9 +18,7 @@ pub(crate) struct QueuedText<T> {
 
 /// The part of a text that the encoder takes at once: all of it, or one window of a long text.
 pub(crate) struct TextWindow {
-    /// The text.
     pub(crate) text: Arc<TokenizedText>,
-    /// The tokens that the window covers.
     pub(crate) window: Window,
     /// The text's permit, held by its last window; `None` if all texts must be in memory at once.
     pub(crate) permit: Option<BytePermit>,

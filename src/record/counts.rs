@@ -12,7 +12,6 @@ use crate::input::BadText;
 pub(crate) struct RunCounts {
     /// Records written, bad ones included.
     pub records: u64,
-    /// Records that are errors.
     pub errors: u64,
     /// Texts that did not fit.
     pub truncated_texts: u64,
@@ -29,7 +28,6 @@ pub(crate) struct RunCounts {
 }
 
 impl RunCounts {
-    /// Counts the next text.
     pub(crate) fn count(&mut self, text: Result<&TokenizedText, &BadText>) {
         self.records += 1;
         let content = match text {

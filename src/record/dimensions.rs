@@ -5,17 +5,12 @@ use super::field::{Dimension, Element, Field};
 /// The dimensions that are the same for every text of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dimensions {
-    /// The model's hidden size.
     pub hidden: usize,
-    /// The width of `embedding`.
     pub embedding: usize,
-    /// The number of layers in `hidden_states`.
     pub layers: usize,
     /// The width of a row of the merged `hidden_states`; `None` if they are not merged.
     pub merged_width: Option<usize>,
-    /// The number of layers in `attentions`.
     pub attention_layers: usize,
-    /// The model's attention heads.
     pub heads: usize,
 }
 
@@ -24,16 +19,13 @@ pub struct Dimensions {
 pub struct Totals {
     /// How many texts these are.
     pub texts: u64,
-    /// Their tokens.
     pub tokens: u64,
     /// The squares of their tokens.
     pub token_pairs: u64,
-    /// Their words.
     pub words: u64,
 }
 
 impl Totals {
-    /// One text.
     #[must_use]
     pub fn of_text(tokens: u64, words: u64) -> Self {
         Self {

@@ -19,7 +19,6 @@ use crate::table::table;
 pub struct FieldSpec {
     /// Its name in JSON; Hugging Face's if there is one.
     pub name: &'static str,
-    /// The type of its elements.
     pub element: Element,
     /// Its shape in one record; `[]` is a single element.
     pub shape: &'static [Dimension],
@@ -27,11 +26,9 @@ pub struct FieldSpec {
     pub source: Source,
     /// When a record has it.
     pub selection: Selection,
-    /// Whether `--fields` takes it.
     pub is_typed: bool,
 }
 
-/// The type of a field's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// A count or a place in the input.
@@ -42,7 +39,6 @@ pub enum Element {
     NullableI32,
     /// A number of a vector.
     F32,
-    /// A string.
     Text,
     /// A JSON value, in parquet its text.
     Json,
@@ -50,24 +46,17 @@ pub enum Element {
     Word,
 }
 
-/// One dimension of a field's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
-    /// The record's tokens.
     Tokens,
-    /// The record's words.
     Words,
-    /// The model's hidden size.
     Hidden,
-    /// The width of `embedding`.
     Embedding,
     /// The layers of `hidden_states`; there is no such dimension if they are merged.
     Layers,
     /// The width of a row of `hidden_states`.
     LayerWidth,
-    /// The layers of `attentions`.
     AttentionLayers,
-    /// The model's attention heads.
     Heads,
     /// A start and an end.
     Two,
@@ -99,7 +88,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether the encoder must run.
     pub(crate) fn needs_encoder(self) -> bool {
         match self {
             Self::Input | Self::InputIfAny | Self::Tokenizer | Self::Offsets => false,
@@ -124,7 +112,6 @@ pub enum Selection {
     Filled,
     /// Together with another field.
     With(Field),
-    /// Always.
     Always,
 }
 

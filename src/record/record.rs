@@ -9,9 +9,7 @@ use crate::input::{BadText, Text};
 use crate::model::{Output, Outputs};
 use crate::tokenize::{Encoding, Tokenizer};
 
-/// One text with its tokens.
 pub(crate) struct TokenizedText {
-    /// The text as it was read.
     pub(crate) text: Text,
     /// Its tokens, as the record shows them.
     pub(crate) encoding: Encoding,
@@ -48,7 +46,6 @@ impl Record {
         }
     }
 
-    /// The tokens of the text.
     #[must_use]
     pub(crate) fn encoding(&self) -> &Encoding {
         &self.text.encoding

@@ -11,21 +11,18 @@ use crate::tokenize::{Tokenizer, WordSpan};
 /// One word of a text with its vector.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Word {
-    /// The word itself.
     #[serde(flatten)]
+    /// The word and its place in the text.
     pub span: WordSpan,
     /// `[hidden]`
     pub vector: Vec<f32>,
 }
 
-/// The value of one field.
 #[derive(Clone)]
 pub(crate) enum Value<'a> {
     /// There is none.
     Null,
-    /// A count.
     Number(u64),
-    /// A string.
     Text(&'a str),
     /// A string, or a list of words.
     Segment(&'a Segment),

@@ -45,7 +45,6 @@ pub enum Pooling {
 /// Which vectors are made from the encoder's outputs for one text.
 #[derive(Debug, Clone)]
 pub(crate) struct VectorOptions {
-    /// Width of a row.
     pub hidden_size: usize,
     /// Whether all rows of `last_hidden_state` are kept; pooling alone needs no more than one.
     pub keep_rows: bool,
@@ -53,7 +52,6 @@ pub(crate) struct VectorOptions {
     pub layer_merge: LayerMerge,
     /// Width of a row of the merged layers; `None` if they stay apart.
     pub merged_width: Option<usize>,
-    /// How `embedding` is made.
     pub pooling: Option<Pooling>,
     /// The output whose rows are pooled.
     pub pooled: Option<Output>,
@@ -92,7 +90,6 @@ impl VectorOptions {
         }
     }
 
-    /// Width of `embedding`.
     #[must_use]
     pub(crate) fn embedding_width(&self) -> usize {
         let sentence = self.sentence.as_ref();

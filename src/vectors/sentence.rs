@@ -5,7 +5,6 @@
 use super::pooling::normalize;
 use super::sentence_transformer::{Dense, DenseActivation, SentenceLayer};
 
-/// Runs a pooled `vector` through `layers`.
 pub(super) fn forward(layers: &[SentenceLayer], mut vector: Vec<f32>) -> Vec<f32> {
     for layer in layers {
         match layer {

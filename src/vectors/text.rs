@@ -35,7 +35,6 @@ pub(crate) struct TextVectors {
 }
 
 impl TextVectors {
-    /// Adds the next window.
     pub(crate) fn add(&mut self, window: &WindowOutputs, options: &VectorOptions) {
         if window.tokens.start == 0 {
             let kept = window.outputs.iter().map(|(output, _)| output);

@@ -39,7 +39,6 @@ pub(super) fn item_bytes(dtype: StoredType) -> usize {
     dtype.bitsize() / 8
 }
 
-/// One tensor of a mapped file.
 pub(crate) struct StoredTensor {
     file_name: Arc<str>,
     pub(super) place: PlacedTensor,

@@ -22,7 +22,6 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one element.
     #[must_use]
     pub fn size_bytes(self) -> usize {
         match self {
@@ -84,7 +83,6 @@ impl TensorView {
         }
     }
 
-    /// The type of the elements.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype

@@ -10,7 +10,6 @@ use crate::error::{Classify, Kind, Result};
 use crate::output::{Context, OutputFormat, Size};
 use crate::tokenize::{OnLong, TokenOptions};
 
-/// What a dry run has found.
 pub(crate) struct Report<'a> {
     counts: Counts,
     format: OutputFormat,

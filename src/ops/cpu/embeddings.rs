@@ -12,7 +12,6 @@ use super::threads::SharedOut;
 pub(crate) struct TokenRows<'a> {
     /// `[rows, hidden]`
     pub(crate) values: Cow<'a, [f32]>,
-    /// `[tokens]`
     pub(crate) ids: Cow<'a, [u32]>,
 }
 

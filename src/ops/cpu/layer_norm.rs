@@ -22,7 +22,6 @@ pub(crate) struct NormParameters<'a> {
     pub(crate) gamma: &'a [f32],
     /// `LayerNorm.bias`, `[hidden]`
     pub(crate) beta: &'a [f32],
-    /// Added to the variance.
     pub(crate) eps: f32,
 }
 

@@ -110,7 +110,6 @@ pub(crate) fn gelu_tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.div(x, simd.add(power, simd.splat(1.0)))
 }
 
-/// Hyperbolic tangent, relative error below 2e-7.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let one = simd.splat(1.0);

@@ -31,7 +31,6 @@ pub(crate) struct PanelLayout {
     pub(crate) features: usize,
 }
 
-/// One panel of a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
     /// The index of its first value.

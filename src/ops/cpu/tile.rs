@@ -46,7 +46,6 @@ impl Strides for KStride {
     }
 }
 
-/// The right-hand operand.
 #[derive(Clone, Copy)]
 pub(crate) struct StridedOperand<T> {
     pub(crate) start: *const f32,

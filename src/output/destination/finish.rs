@@ -15,7 +15,6 @@ use super::{Assembly, BUFFER_BYTES};
 use crate::error::{Error, Kind};
 use crate::record::RunCounts;
 
-/// `FILE.assembled`, before it is renamed.
 struct Assembled {
     file: SideFile,
     fingerprint: Fingerprint,

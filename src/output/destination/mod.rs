@@ -26,7 +26,6 @@ pub(crate) use target::metadata_if_exists;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// An open output.
 pub(crate) struct Destination {
     sink: Sink,
     /// What messages call it.

@@ -28,7 +28,6 @@ pub(crate) const SYNC_INTERVAL: Duration = Duration::from_millis(200);
 /// What happens to an unfinished output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartialPolicy {
-    /// It is useless and removed.
     Dropped,
     /// It stays, and an earlier run must not have left one.
     Kept,

@@ -35,7 +35,6 @@ struct Provenance {
 /// The records of a complete output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CompletedRecords {
-    /// How many there are.
     pub records: u64,
     /// The hash over their texts, as in [`RunCounts`].
     pub texts: String,

@@ -34,7 +34,6 @@ pub(super) fn open_no_follow() -> OpenOptions {
 pub(super) struct SideFile {
     pub(super) path: PathBuf,
     pub(super) file: File,
-    /// Whether this process has created it.
     pub(super) is_new: bool,
 }
 

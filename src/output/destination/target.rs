@@ -53,7 +53,6 @@ fn is_stream(metadata: &Metadata) -> bool {
 
 /// The path that `path` leads to; it need not exist.
 fn follow_links(path: &Path) -> Result<PathBuf> {
-    /// The kernel's limit.
     const MAX_LINKS: usize = 40;
     let mut target = path.to_path_buf();
     for _ in 0..MAX_LINKS {

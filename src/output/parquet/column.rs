@@ -12,7 +12,6 @@ use parquet::errors::{ParquetError, Result};
 
 use super::cell::Cell;
 
-/// Bytes of an f16.
 const HALF_BYTES: usize = 2;
 
 /// One column of a row group; only the list of its type is filled.

@@ -95,7 +95,6 @@ impl Layout {
         header
     }
 
-    /// The size of the whole file.
     pub(super) fn size_bytes(&self, context: &Context) -> u64 {
         let data: u64 = self.0.iter().map(Tensor::size_bytes).sum();
         self.header(context).len() as u64 + data

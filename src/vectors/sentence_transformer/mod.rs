@@ -114,7 +114,6 @@ pub enum PoolingMode {
 pub(crate) enum SentenceLayer {
     /// activation(x · Wᵀ + b), plus x if `use_residual`.
     Dense(Dense),
-    /// Scales to length 1.
     Normalize,
 }
 
@@ -134,15 +133,11 @@ pub(crate) struct Dense {
 /// The activations of `torch.nn` that Dense layers of published models have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DenseActivation {
-    /// `torch.nn.Tanh`
     Tanh,
-    /// `torch.nn.Identity`
     Identity,
-    /// `torch.nn.ReLU`
     Relu,
     /// `torch.nn.GELU`, the exact one.
     Gelu,
-    /// `torch.nn.Sigmoid`
     Sigmoid,
 }
 

@@ -12,7 +12,6 @@ pub(crate) struct PanelSlice<'a> {
     pub(crate) layout: PanelLayout,
     /// The first feature.
     pub(crate) feature: usize,
-    /// How many features there are.
     pub(crate) features: usize,
 }
 

@@ -9,7 +9,6 @@ const COLUMNS_MULTIPLE: usize = 12;
 /// A run of output columns of one projection.
 #[derive(Clone, Copy)]
 pub(super) struct Columns {
-    /// The index of the projection.
     pub(super) projection: usize,
     /// First column in the projection.
     pub(super) first: usize,

@@ -34,17 +34,14 @@ pub(crate) enum Weight<'a> {
     Integers(&'a IntegerWeight),
 }
 
-/// A weight matrix and its bias.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightMatrix<'a> {
     /// `[out_features, in_features]`
     pub(crate) weight: Weight<'a>,
-    /// `[out_features]`
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) out_features: usize,
 }
 
-/// The operands of one projection.
 #[derive(Clone, Copy)]
 enum Product<'a> {
     Floats(FloatWeight<'a>),

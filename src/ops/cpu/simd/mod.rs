@@ -170,13 +170,11 @@ impl Level {
             .unwrap_or(Self::Portable)
     }
 
-    /// f32 values in one register.
     #[must_use]
     pub(crate) fn lanes(self) -> usize {
         self.with(Describe).lanes
     }
 
-    /// Outputs of the register tile.
     #[must_use]
     pub(crate) fn tile_outputs(self) -> usize {
         self.with(Describe).tile_outputs
@@ -224,14 +222,12 @@ trait Instructions: Integers {
     }
 }
 
-/// A level's constants.
 struct Described {
     lanes: usize,
     tile_outputs: usize,
     uses_vnni: bool,
 }
 
-/// Returns a level's constants.
 struct Describe;
 
 impl LevelWork for Describe {

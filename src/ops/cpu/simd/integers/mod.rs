@@ -175,7 +175,6 @@ pub(crate) trait IntegerKernel {
     fn run<S: Integers, P: Products<S>>(self, simd: S, products: P);
 }
 
-/// What a word holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
     /// Two i16.
