@@ -296,7 +296,7 @@ fn token_options(
         on_long: options.on_long,
         stride: stride(options, max_length)?,
         padding: options.padding,
-        takes_pairs: config.type_vocab_size > 1,
+        has_second_type: config.type_vocab_size > 1,
     })
 }
 

@@ -11,14 +11,29 @@ use crate::error::{Error, Result};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
+/// With [`MERGES`] the vocabulary of byte-level BPE.
+pub(crate) const VOCAB_JSON: &str = "vocab.json";
+pub(crate) const MERGES: &str = "merges.txt";
+/// Names of a `SentencePiece` model, which is not read.
+const SENTENCEPIECE: [&str; 2] = ["sentencepiece.bpe.model", "spiece.model"];
 /// Read if they exist; a model is complete without them.
 pub(crate) const OPTIONAL: [&str; 6] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     MODULES,
-    "sentence_bert_config.json",
+    SENTENCE_CONFIG,
     "config_sentence_transformers.json",
+];
+/// What sentence-transformers says about the encoder.
+pub(crate) const SENTENCE_CONFIG: &str = "sentence_bert_config.json";
+/// Other names of [`SENTENCE_CONFIG`], from releases that named it after the model.
+pub(crate) const SENTENCE_CONFIGS: [&str; 5] = [
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
 ];
 /// The modules of sentence-transformers.
 pub(crate) const MODULES: &str = "modules.json";
@@ -44,11 +59,11 @@ pub(crate) fn max_bytes(file: &str) -> Option<u64> {
 /// [`Kind::Model`](crate::error::Kind::Model): a file is missing or cannot be used.
 pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>> {
     refuse_adapter(directory)?;
-    let mut files = vec![
-        find(directory, &[CONFIG])?.to_owned(),
-        find(directory, &[TOKENIZER, VOCABULARY])?.to_owned(),
-    ];
-    let optional = OPTIONAL.iter().filter(|file| has(directory, file));
+    let mut files = vec![find(directory, &[CONFIG])?.to_owned()];
+    let vocabulary = vocabulary_files(directory)?;
+    files.extend(vocabulary.iter().map(|file| (*file).to_owned()));
+    let optional = OPTIONAL.iter().chain(&SENTENCE_CONFIGS);
+    let optional = optional.filter(|file| has(directory, file));
     files.extend(optional.map(|file| (*file).to_owned()));
     if weights {
         let (format, weights) = WeightFiles::find(directory)?;
@@ -59,6 +74,34 @@ pub(crate) fn model_files(directory: &Path, weights: bool) -> Result<Vec<String>
         open(&path).map_err(|error| error.context(could_not_use(&path)))?;
     }
     Ok(files)
+}
+
+/// The files of the tokenizer's vocabulary.
+fn vocabulary_files(directory: &Path) -> Result<&[&'static str]> {
+    for files in [&[TOKENIZER][..], &[VOCABULARY], &[VOCAB_JSON, MERGES]] {
+        if has(directory, files[0]) {
+            return Ok(files);
+        }
+    }
+    for file in SENTENCEPIECE {
+        refuse_sentencepiece(directory, file)?;
+    }
+    find(directory, &[TOKENIZER, VOCABULARY]).map(|_| &[][..])
+}
+
+/// Refuses a model whose vocabulary is only in the `SentencePiece` model `file`.
+pub(crate) fn refuse_sentencepiece(directory: &Path, file: &str) -> Result<()> {
+    if !has(directory, file) {
+        return Ok(());
+    }
+    let cause = format!("it has `{file}`, which is not read, but no `{TOKENIZER}`");
+    let place = directory.display();
+    Err(model_error(cause)
+        .context(format!("could not read the tokenizer of `{place}`"))
+        .with_tip(format!(
+            "python -c \"from transformers import AutoTokenizer as A; \
+             A.from_pretrained('{place}').save_pretrained('{place}')\" writes it"
+        )))
 }
 
 /// Refuses a model with an adapter: its weights alone are not the model.

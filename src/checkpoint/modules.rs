@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::directory::{has, is_plain_name, read_optional};
-use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL};
+use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL, SENTENCE_CONFIGS};
 use super::weight_files::WeightFormat;
 
 /// One module of sentence-transformers, as `modules.json` lists them.
@@ -51,7 +51,8 @@ pub(crate) fn listed(directory: &Path) -> Vec<ListedModule> {
 /// The files in `root`, outside the model's own `directory`, that change a sentence vector: the
 /// list of modules, if the model is in a folder, and the modules' files.
 pub(crate) fn files(root: &Path, directory: &Path) -> Vec<String> {
-    let of_root = OPTIONAL.iter().filter(|_| root != directory);
+    let of_root = OPTIONAL.iter().chain(&SENTENCE_CONFIGS);
+    let of_root = of_root.filter(|_| root != directory);
     let of_root = of_root.map(|file| (*file).to_owned());
     let folders = listed(root).into_iter().map(|module| module.path);
     let folders = folders.filter(|path| !path.is_empty() && root.join(path) != directory);

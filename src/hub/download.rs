@@ -26,6 +26,7 @@ use super::progress::{Transfer, TransferEnd};
 use super::refusal::{no_file, seconds, transfer_cause, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
+use crate::checkpoint::directory::has;
 use crate::checkpoint::weight_files::read_index;
 use crate::checkpoint::{WeightFormat, files, modules};
 use crate::error::{Classify, Error, Kind, Result};
@@ -164,9 +165,11 @@ impl ModelDownload<'_> {
         self.add(first.name, &first.metadata).await?;
         let folder = self.model_folder(&first).await?;
         let of_model = |file: &str| format!("{folder}{file}");
-        if !self.get(&of_model(files::TOKENIZER)).await?
-            && !self.get(&of_model(files::VOCABULARY)).await?
-        {
+        let has_vocabulary = self.get(&of_model(files::TOKENIZER)).await?
+            || self.get(&of_model(files::VOCABULARY)).await?
+            || (self.get(&of_model(files::VOCAB_JSON)).await?
+                && self.get(&of_model(files::MERGES)).await?);
+        if !has_vocabulary {
             return Err(no_file(self.hub.host(), "`tokenizer.json` or `vocab.txt`"));
         }
         for file in files::OPTIONAL {
@@ -175,6 +178,7 @@ impl ModelDownload<'_> {
                 self.get(&of_model(file)).await?;
             }
         }
+        self.get_sentence_config(&folder).await?;
         self.get_modules(weights).await?;
         if weights {
             self.get_weights(&folder, true).await?;
@@ -209,6 +213,21 @@ impl ModelDownload<'_> {
             return Ok(String::new());
         }
         Err(no_config(self.hub))
+    }
+
+    /// The file that sentence-transformers reads in place of a missing `sentence_bert_config.json`.
+    async fn get_sentence_config(&self, folder: &str) -> Result<()> {
+        let snapshot = self.installer.cache.snapshot(&self.commit);
+        let has_config = has(&snapshot, format!("{folder}{}", files::SENTENCE_CONFIG));
+        if has_config || modules::listed(&snapshot).is_empty() {
+            return Ok(());
+        }
+        for file in files::SENTENCE_CONFIGS {
+            if self.get(&format!("{folder}{file}")).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The modules of sentence-transformers that follow the model, if any.

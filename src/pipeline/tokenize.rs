@@ -54,16 +54,13 @@ impl TextTokenizer<'_> {
             Err(bad) => return Ok(Err(bad)),
         };
         let options = self.options;
-        if text.pair.is_some() && !options.takes_pairs {
-            let why = "the model takes no pairs: its `type_vocab_size` is 1";
-            return Ok(Err(text.refused(why.to_owned())));
-        }
         let keep = match options.on_long {
             OnLong::Window => usize::MAX,
             OnLong::Truncate | OnLong::Error => options.max_length,
         };
         let mut encoding = self.tokenizer.encode(&text, keep, options.detail)?;
         let refusal = self.tokenizer.without_row(&encoding);
+        let refusal = refusal.or_else(|| self.why_no_pair(&encoding));
         let refusal = refusal.or_else(|| self.why_too_long(&text, &encoding));
         if let Some(message) = refusal.or_else(|| self.why_not_pooled(&encoding)) {
             return Ok(Err(text.refused(message)));
@@ -72,6 +69,12 @@ impl TextTokenizer<'_> {
             self.tokenizer.pad(&mut encoding, options.max_length);
         }
         Ok(Ok(TokenizedText { text, encoding }))
+    }
+
+    /// Why the text's record is an error, if its second segment makes it one.
+    fn why_no_pair(self, encoding: &Encoding) -> Option<String> {
+        (!self.options.has_second_type && encoding.token_type_ids.contains(&1))
+            .then(|| "the model takes no pairs: its `type_vocab_size` is 1".to_owned())
     }
 
     /// Why the text's record is an error, if its length makes it one.
@@ -92,6 +95,10 @@ impl TextTokenizer<'_> {
             OnLong::Window if self.options.detail.whole_text => Some(format!(
                 "the text has {tokens} tokens: at most {allowed} are allowed, \
                  and windows have no attentions of the whole text"
+            )),
+            OnLong::Truncate if encoding.tokens() > allowed => Some(format!(
+                "a pair has {} special tokens: at most {allowed} tokens are allowed",
+                encoding.tokens()
             )),
             OnLong::Window | OnLong::Truncate => None,
         }

@@ -153,6 +153,14 @@ impl TokenEntry {
         })
     }
 
+    /// The same token, which takes the white space before it.
+    pub(super) fn lstrip(self) -> Self {
+        Self {
+            lstrip: true,
+            ..self
+        }
+    }
+
     pub(super) fn normalized(self, normalized: bool) -> Self {
         Self {
             normalized: Some(normalized),

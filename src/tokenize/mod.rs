@@ -7,14 +7,21 @@
 //! `BertTokenizer` in transformers 5.23.
 
 mod added;
+mod charsmap;
 mod class;
 mod json;
 mod listed;
 mod load;
+mod merges;
+mod model;
+mod model_kind;
 mod options;
+mod other_classes;
 mod parts;
 mod segment;
 mod settings;
+mod split_places;
+mod steps;
 mod template;
 mod text_splitter;
 mod tokenizer_json;
@@ -30,14 +37,14 @@ use crate::input::{self, Text};
 pub use load::model_max_length;
 pub(crate) use options::TokenOptions;
 pub use options::{OnLong, Padding};
-use segment::{SegmentEncoder, Truncation};
-use template::SpecialTokens;
+use segment::{SegmentEncoder, Trim, Truncation};
+use template::Template;
 use text_splitter::TextSplitter;
 pub(crate) use window::Window;
 pub use words::WordSpan;
 pub(crate) use words::{word_runs, words};
 
-/// The special tokens of one segment: `[CLS]` and `[SEP]`.
+/// The special tokens of one segment: `[CLS]` and `[SEP]`, or `<s>` and `</s>`.
 pub(crate) const SPECIAL_TOKENS: usize = 2;
 
 /// What the records need from the tokenizer besides ids.
@@ -54,8 +61,8 @@ pub struct Detail {
 pub struct Encoding {
     /// Ids in the vocabulary.
     pub input_ids: Vec<u32>,
-    /// 0 for the first segment with its special tokens, 1 for the second, 0 for padding. All 0 if
-    /// the tokenizer's `model_input_names` do not hold `token_type_ids`.
+    /// In BERT's template 0 for the first segment with its special tokens, 1 for the second, 0 for
+    /// padding. All 0 if the tokenizer's `model_input_names` do not hold `token_type_ids`.
     pub token_type_ids: Vec<u32>,
     /// The number of tokens before the padding.
     pub attended: usize,
@@ -83,10 +90,15 @@ impl Encoding {
     }
 }
 
-/// A `WordPiece` tokenizer with BERT's template.
+/// A tokenizer of a model that this program runs.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    special: SpecialTokens,
+    template: Template,
+    trims: Vec<Trim>,
+    /// The id of words that the vocabulary lacks.
+    unknown: Option<u32>,
+    /// `None` if the model has no padding token, or no word embedding for it.
+    pad: Option<u32>,
     /// Rows of the word embeddings; only added tokens may have higher ids.
     rows: usize,
     splitter: TextSplitter,
@@ -108,8 +120,12 @@ impl Tokenizer {
         let Some(normalizer) = self.inner.get_normalizer() else {
             return true;
         };
-        let mut letter = tokenizers::NormalizedString::from("A");
-        normalizer.normalize(&mut letter).is_ok() && letter.get() == "A"
+        let after = guarded(|| {
+            let mut letter = tokenizers::NormalizedString::from("A");
+            normalizer.normalize(&mut letter).map_err(message)?;
+            Ok(letter.get().to_owned())
+        });
+        after.is_ok_and(|letter| letter == "A")
     }
 
     /// `text` as at most `max_length` tokens. Check with [`Tokenizer::without_row`] whether the
@@ -124,6 +140,7 @@ impl Tokenizer {
         };
         let encoder = SegmentEncoder {
             inner: &self.inner,
+            trims: &self.trims,
             splitter: &self.splitter,
             truncation,
             detail,
@@ -137,14 +154,27 @@ impl Tokenizer {
         let (first, second) = segments
             .kind(Kind::Model)
             .map_err(|error| error.context("could not tokenize a text"))?;
-        Ok(self.special.assemble(first, second, truncation))
+        let layout = self.template.layout(second.is_some());
+        let mut encoding = layout.assemble(first, second, truncation);
+        encoding.only_unknown = self.is_only_unknown(&encoding);
+        Ok(encoding)
+    }
+
+    /// Whether `encoding` has tokens of the text, all of them unknown.
+    fn is_only_unknown(&self, encoding: &Encoding) -> bool {
+        let tokens = encoding.input_ids.iter().zip(&encoding.special_tokens_mask);
+        let mut ids = tokens
+            .filter(|(_, is_special)| !**is_special)
+            .map(|(id, _)| *id);
+        let first = ids.next();
+        first.is_some() && first == self.unknown && ids.all(|id| Some(id) == self.unknown)
     }
 
     /// Lowercases every text before anything else, as `do_lower_case` of sentence-transformers
     /// does.
     ///
     /// # Errors
-    /// [`Kind::Internal`] if the tokenizer does not take a normalizer.
+    /// [`Kind::Model`]: the tokenizer fails on its added tokens.
     pub fn lowercase(&mut self) -> Result<()> {
         let present = self.inner.get_normalizer().cloned();
         if present.as_ref().is_some_and(lowercases) {
@@ -153,10 +183,13 @@ impl Tokenizer {
         let mut normalizers = vec![NormalizerWrapper::Lowercase(Lowercase)];
         normalizers.extend(present);
         let sequence = Sequence::new(normalizers);
-        self.inner
-            .with_normalizer(Some(sequence))
-            .map(|_| ())
-            .map_err(|cause| Error::new(Kind::Internal, anyhow!("{cause}")))
+        guarded(|| {
+            self.inner
+                .with_normalizer(Some(sequence))
+                .map(drop)
+                .map_err(message)
+        })
+        .kind(Kind::Model)
     }
 
     /// If a token of `encoding` has no row of the word embeddings, an error message about the first
@@ -182,7 +215,7 @@ impl Tokenizer {
             Padding::Longest | Padding::MaxLength if self.pads_left => {
                 "its padding_side is `left`, only `right` is supported"
             }
-            Padding::Longest | Padding::MaxLength if self.special.pad.is_none() => {
+            Padding::Longest | Padding::MaxLength if self.pad.is_none() => {
                 "it has no pad_token with a word embedding"
             }
             Padding::None | Padding::Longest | Padding::MaxLength => return Ok(()),
@@ -194,7 +227,7 @@ impl Tokenizer {
     /// Pads `encoding` with `[PAD]` to `tokens`. Does nothing if it is longer, or if the tokenizer
     /// has no padding token.
     pub fn pad(&self, encoding: &mut Encoding, tokens: usize) {
-        let Some(pad) = self.special.pad else {
+        let Some(pad) = self.pad else {
             return;
         };
         let tokens = tokens.max(encoding.tokens());
@@ -206,6 +239,10 @@ impl Tokenizer {
             encoding.word_ids.resize(tokens, None);
         }
     }
+}
+
+fn message(cause: tokenizers::Error) -> anyhow::Error {
+    anyhow::Error::from_boxed(cause)
 }
 
 /// Runs `work` of the tokenizers crate, which panics on some file contents; a panic prints nothing

@@ -23,8 +23,9 @@ pub(crate) struct TokenOptions {
     pub stride: usize,
     /// How far records are padded.
     pub padding: Padding,
-    /// Whether the model has a second segment, for pairs.
-    pub takes_pairs: bool,
+    /// Whether the model has a second token type, which BERT's template gives to a pair's second
+    /// segment.
+    pub has_second_type: bool,
 }
 
 /// What happens to a text of more tokens than a record may have.

@@ -5,11 +5,17 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokenizers::{NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
+use super::charsmap;
+use super::segment::Trim;
+
 /// The most parts of one kind, including those inside a `Sequence`.
 const MAX_PARTS: usize = 32;
 
 /// How much longer all `Replace` and `Prepend` together may make a text.
 const MAX_GROWTH: usize = 16;
+
+/// The one regular expression that is taken: in `Replace`, it is in many files.
+pub(super) const SPACES: &str = " {2,}";
 
 /// Normalizers whose parameters need no check.
 const NORMALIZERS: [&str; 10] = [
@@ -26,8 +32,9 @@ const NORMALIZERS: [&str; 10] = [
 ];
 
 /// Pre-tokenizers whose parameters need no check.
-const PRE_TOKENIZERS: [&str; 9] = [
+const PRE_TOKENIZERS: [&str; 10] = [
     "BertPreTokenizer",
+    "ByteLevel",
     "CharDelimiterSplit",
     "Digits",
     "Metaspace",
@@ -45,9 +52,15 @@ const PRE_TOKENIZERS: [&str; 9] = [
 pub(super) fn normalizer(value: &Value) -> anyhow::Result<Option<NormalizerWrapper>> {
     let parts = flat(value, "normalizers").context("its normalizer")?;
     let mut growth = 1;
+    let maps = parts.iter().filter(|part| part["type"] == "Precompiled");
+    ensure!(
+        maps.count() <= 1,
+        "its normalizer has more than one Precompiled, which is not supported"
+    );
     for part in parts {
         let kind = kind(part).context("its normalizer")?;
         match kind {
+            "Precompiled" => charsmap::check(part).context("its normalizer Precompiled")?,
             "Replace" => growth *= replace_growth(part).context("its normalizer Replace")?,
             "Prepend" => {
                 let bytes = part["prepend"].as_str().map_or(0, str::len);
@@ -90,24 +103,46 @@ pub(super) fn pre_tokenizer(value: &Value) -> anyhow::Result<Option<PreTokenizer
             _ => bail!("its pre_tokenizer is {kind}, which is not supported"),
         }
     }
-    built(value).context("its pre_tokenizer is not valid")
+    let kind = || value["type"].as_str().unwrap_or_default();
+    built(value).with_context(|| format!("its pre_tokenizer {} is not valid", kind()))
 }
 
-/// The post-processor of a `tokenizer.json`, which must add the special tokens.
+/// The first `Precompiled` of a normalizer or of its parts, if it has one.
+///
+/// # Errors
+/// It is not valid.
+pub(super) fn precompiled(value: &Value) -> anyhow::Result<Option<NormalizerWrapper>> {
+    let of_the_list = value["normalizers"].as_array().into_iter().flatten();
+    let mut parts = [value].into_iter().chain(of_the_list);
+    let Some(part) = parts.find(|part| part["type"] == "Precompiled") else {
+        return Ok(None);
+    };
+    charsmap::check(part).context("its normalizer Precompiled")?;
+    built(part).context("its normalizer Precompiled is not valid")
+}
+
+/// The post-processor of a `tokenizer.json`, which must add the special tokens, and the offsets
+/// that it trims.
 ///
 /// # Errors
 /// There is none, or it is one that this program does not run.
-pub(super) fn post_processor(value: &Value) -> anyhow::Result<PostProcessorWrapper> {
+pub(super) fn post_processor(value: &Value) -> anyhow::Result<(PostProcessorWrapper, Vec<Trim>)> {
+    let mut trims = Vec::new();
     for part in flat(value, "processors").context("its post_processor")? {
         let kind = kind(part).context("its post_processor")?;
-        ensure!(
-            ["TemplateProcessing", "BertProcessing", "Sequence"].contains(&kind),
-            "its post_processor is {kind}, which is not supported"
-        );
+        let is = |key: &str| part[key].as_bool() == Some(true);
+        match kind {
+            "TemplateProcessing" | "BertProcessing" | "Sequence" => {}
+            "ByteLevel" | "RobertaProcessing" => trims.extend(is("trim_offsets").then(|| Trim {
+                add_prefix_space: is("add_prefix_space"),
+            })),
+            _ => bail!("its post_processor is {kind}, which is not supported"),
+        }
     }
-    built(value)
+    let built = built(value)
         .context("its post_processor is not valid")?
-        .context("it has no post_processor that adds `[CLS]` and `[SEP]`")
+        .context("it has no post_processor that adds special tokens")?;
+    Ok((built, trims))
 }
 
 /// `value`, or, if it is a `Sequence`, all parts in its `list`.
@@ -132,7 +167,10 @@ fn kind(part: &Value) -> anyhow::Result<&str> {
 }
 
 fn replace_growth(part: &Value) -> anyhow::Result<usize> {
-    let pattern_bytes = literal(part)?.len();
+    let pattern_bytes = match part["pattern"]["Regex"].as_str() {
+        Some(SPACES) => 2,
+        _ => literal(part)?.len(),
+    };
     let content_bytes = part["content"].as_str().map_or(0, str::len);
     Ok(content_bytes.div_ceil(pattern_bytes).max(1))
 }

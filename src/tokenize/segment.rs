@@ -34,9 +34,41 @@ pub(super) struct EncodedSegment {
     pub(super) total: usize,
 }
 
+/// White space that the offsets of tokens leave out, as `ByteLevel` and `RobertaProcessing` do.
+/// Here, not in the crate, because only the whole text tells the first token from that of a later
+/// piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trim {
+    /// Whether a text's first token may start with a space that is not in the text.
+    pub(super) add_prefix_space: bool,
+}
+
+impl Trim {
+    /// The offsets of `token` without its white space; byte-level BPE writes a space as `Ġ`.
+    fn apply(
+        self,
+        token: &str,
+        (mut start, mut end): (usize, usize),
+        is_first: bool,
+    ) -> (usize, usize) {
+        let is_space = |character: &char| *character == 'Ġ' || character.is_whitespace();
+        let mut leading = token.chars().take_while(is_space).count();
+        let trailing = token.chars().rev().take_while(is_space).count();
+        if is_first && self.add_prefix_space && leading == 1 {
+            leading = 0;
+        }
+        start = end.min(start + leading);
+        if end >= trailing {
+            end = start.max(end - trailing);
+        }
+        (start, end)
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct SegmentEncoder<'a> {
     pub(super) inner: &'a Tokenizer,
+    pub(super) trims: &'a [Trim],
     pub(super) splitter: &'a TextSplitter,
     pub(super) truncation: Truncation,
     pub(super) detail: Detail,
@@ -102,18 +134,17 @@ impl SegmentEncoder<'_> {
         segment.total += encoding.len();
         segment.ids.extend(encoding.get_ids().iter().take(wanted));
         if with_offsets {
-            segment.extend_offsets(&encoding, wanted, piece, start);
+            self.extend_offsets(segment, &encoding, wanted, piece, start);
         }
         if self.truncation.last && segment.ids.len() / 2 > self.truncation.tokens {
             segment.truncate(self.truncation);
         }
         Ok(with_offsets)
     }
-}
 
-impl EncodedSegment {
     fn extend_offsets(
-        &mut self,
+        self,
+        segment: &mut EncodedSegment,
         encoding: &tokenizers::Encoding,
         wanted: usize,
         piece: Option<&TextPiece>,
@@ -124,15 +155,24 @@ impl EncodedSegment {
             start.character + piece.map_or(character, |piece| piece.place(character))
         };
         let offsets = encoding.get_offsets().iter().take(wanted);
-        self.offsets
-            .extend(offsets.map(|&(from, to)| (place(from), place(to))));
+        let first_of_the_text = segment.offsets.is_empty();
+        for (number, (token, &offsets)) in encoding.get_tokens().iter().zip(offsets).enumerate() {
+            let is_first =
+                |(from, _): (usize, usize)| (first_of_the_text && number == 0) || place(from) == 0;
+            let trimmed = self.trims.iter().fold(offsets, |offsets, trim| {
+                trim.apply(token, offsets, is_first(offsets))
+            });
+            segment.offsets.push((place(trimmed.0), place(trimmed.1)));
+        }
         let words = encoding.get_word_ids();
         let kept = words.iter().take(wanted);
-        self.words
-            .extend(kept.map(|word| word.map(|word| word + start.word)));
+        let numbered = kept.map(|word| word.map(|word| word + start.word));
+        segment.words.extend(numbered);
         start.word += words.iter().flatten().max().map_or(0, |last| last + 1);
     }
+}
 
+impl EncodedSegment {
     pub(super) fn truncate(&mut self, truncation: Truncation) {
         truncate(&mut self.ids, truncation);
         truncate(&mut self.offsets, truncation);

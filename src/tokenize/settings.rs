@@ -4,24 +4,17 @@
 //! Source: `PreTrainedTokenizerBase._from_pretrained` and `TokenizersBackend.__init__` in
 //! transformers 5.23, in the same order, because each step depends on the ones before.
 
+use std::borrow::Cow;
+
 use anyhow::{Context, bail};
 use tokenizers::AddedToken;
 use tokenizers::normalizers::BertNormalizer;
 
 use super::added::TokensToAdd;
-use super::class::Class;
+use super::class::{Class, Facts};
 use super::json::{Entries, Json, TokenEntry, flag, take_object};
 use super::listed::{NAMED, legacy_tokens, listed_tokens};
 use super::tokenizer_json::TokenizerJson;
-
-/// Defaults of `BertTokenizer`.
-const BERT_TOKENS: [(&str, &str); 5] = [
-    ("unk_token", "[UNK]"),
-    ("sep_token", "[SEP]"),
-    ("pad_token", "[PAD]"),
-    ("cls_token", "[CLS]"),
-    ("mask_token", "[MASK]"),
-];
 
 /// Keys that would replace parts of the tokenizer with something that is not in its files.
 const UNSUPPORTED: [&str; 4] = ["vocab", "init_inputs", "gguf_file", "post_processor"];
@@ -37,8 +30,8 @@ pub(super) struct ConfigFiles {
 /// How a text becomes tokens, apart from the vocabulary.
 #[derive(Debug)]
 pub(super) struct TokenizerSettings {
-    /// `BertTokenizer`'s, from `do_lower_case`, `strip_accents` and `tokenize_chinese_chars`.
-    pub(super) normalizer: BertNormalizer,
+    /// `tokenizer_config.json`, merged with the other files.
+    config: Entries,
     /// The named special tokens that the model has.
     named: Entries,
     /// To be added to the vocabulary, in this order.
@@ -47,10 +40,8 @@ pub(super) struct TokenizerSettings {
     pub(super) truncates_left: bool,
     /// Whether padding precedes the text.
     pub(super) pads_left: bool,
-    /// Whether special tokens in a text are treated as ordinary text.
-    pub(super) split_special_tokens: bool,
-    /// The type of a pair's second segment: 1, or 0 if the model takes no types.
-    pub(super) second_type: u32,
+    /// Whether the model takes `token_type_ids`; if not, they are all 0.
+    pub(super) token_type_ids: bool,
 }
 
 impl TokenizerSettings {
@@ -63,6 +54,7 @@ impl TokenizerSettings {
         class: Class,
         json: Option<&TokenizerJson>,
     ) -> anyhow::Result<Self> {
+        let facts = class.facts();
         let mut config = files.tokenizer_config.unwrap_or_default();
         if let Some(key) = UNSUPPORTED.iter().find(|key| config.contains_key(**key)) {
             bail!("`{key}` is set, which is not supported");
@@ -85,36 +77,64 @@ impl TokenizerSettings {
             }
         }
         let named = named_tokens(&config, class, json)?;
-        let there = json.filter(|_| !class.is_bert());
+        let there = json.filter(|_| class == Class::Generic);
         let there = there.map_or(&[][..], |json| &json.added_tokens);
         let mut tokens = TokensToAdd::new(listed.by_id.into_values().collect(), there);
         for (key, token) in named.iter().filter(|(_, token)| **token != Json::Null) {
             tokens.join(token).with_context(|| format!("`{key}`"))?;
         }
-        for token in extra_tokens(&config)? {
+        for token in extra_tokens(&config, facts)?.as_ref() {
             tokens.join(token)?;
         }
         let texts = named.iter().filter_map(|(_, token)| token.token_text());
         let added = tokens.finish(&texts.collect());
-        let of_json = |side: fn(&TokenizerJson) -> &Option<String>| side(json?).as_deref();
+        let truncation_side = json.and_then(|json| json.truncation_side.as_deref());
+        let padding_side = json.and_then(|json| json.padding_side.as_deref());
         Ok(Self {
-            normalizer: bert_normalizer(&config)?,
-            truncates_left: is_left(
-                &config,
-                "truncation_side",
-                of_json(|it| &it.truncation_side),
-            )?,
-            pads_left: is_left(&config, "padding_side", of_json(|it| &it.padding_side))?,
-            split_special_tokens: flag(&config, "split_special_tokens")?.unwrap_or(false),
-            second_type: u32::from(has_token_type_ids(&config, class)?),
+            truncates_left: is_left(&config, "truncation_side", truncation_side)?,
+            pads_left: is_left(&config, "padding_side", padding_side)?,
+            token_type_ids: has_token_type_ids(&config, facts)?,
             named,
             added,
+            config,
         })
     }
 
     /// The text of the special token `key`.
     pub(super) fn token(&self, key: &str) -> Option<&str> {
         self.named.get(key).and_then(Json::token_text)
+    }
+
+    /// As [`Self::token`].
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn required(&self, key: &str) -> anyhow::Result<&str> {
+        let token = self.token(key);
+        token.with_context(|| format!("its {key} is null"))
+    }
+
+    /// Whether `key` is true in the configuration, or `default` if it is missing.
+    ///
+    /// # Errors
+    /// The value is not true or false.
+    pub(super) fn flag(&self, key: &str, default: bool) -> anyhow::Result<bool> {
+        Ok(flag(&self.config, key)?.unwrap_or(default))
+    }
+
+    /// The normalizer of `BertTokenizer`, from `do_lower_case`, `strip_accents` and
+    /// `tokenize_chinese_chars`.
+    pub(super) fn bert_normalizer(&self) -> anyhow::Result<BertNormalizer> {
+        let strip_accents = match self.config.get("strip_accents") {
+            Some(Json::Null) => None,
+            _ => flag(&self.config, "strip_accents")?,
+        };
+        Ok(BertNormalizer::new(
+            true,
+            self.flag("tokenize_chinese_chars", true)?,
+            strip_accents,
+            self.flag("do_lower_case", true)?,
+        ))
     }
 }
 
@@ -180,7 +200,13 @@ fn named_tokens(
     for key in NAMED {
         let value = config.get(key).cloned();
         let value = value.or_else(|| default_token(key, class, json));
-        named.insert(key.to_owned(), value.unwrap_or(Json::Null));
+        let value = match value {
+            Some(Json::Text(mask)) if key == "mask_token" && class.facts().mask_lstrip => {
+                Json::Token(TokenEntry::new(&mask, true).lstrip())
+            }
+            value => value.unwrap_or(Json::Null),
+        };
+        named.insert(key.to_owned(), value);
     }
     for (key, value) in config {
         if is_own_token(key) && value.token_text().is_some() {
@@ -196,40 +222,31 @@ fn named_tokens(
 }
 
 fn default_token(key: &str, class: Class, json: Option<&TokenizerJson>) -> Option<Json> {
-    if class.is_bert() {
-        let mut tokens = BERT_TOKENS.iter();
-        let token = tokens.find(|(named, _)| *named == key)?;
-        return Some(Json::Text(token.1.to_owned()));
-    }
-    let pad_token = json.and_then(|json| json.pad_token.clone());
-    pad_token.filter(|_| key == "pad_token").map(Json::Text)
+    let pad_token = || json.and_then(|json| json.pad_token.clone());
+    let pad_token = (class == Class::Generic && key == "pad_token").then(pad_token);
+    let mut tokens = class.facts().tokens.iter();
+    let token = tokens.find(|(named, _)| *named == key);
+    let token = token.map(|(_, token)| (*token).to_owned());
+    pad_token.flatten().or(token).map(Json::Text)
 }
 
 /// The special tokens without a name.
-fn extra_tokens(config: &Entries) -> anyhow::Result<&[Json]> {
+fn extra_tokens<'a>(config: &'a Entries, facts: &Facts) -> anyhow::Result<Cow<'a, [Json]>> {
     let key = match config.get("extra_special_tokens") {
         None => "additional_special_tokens",
         Some(_) => "extra_special_tokens",
     };
     match config.get(key) {
-        None | Some(Json::Null) => Ok(&[]),
-        Some(Json::List(list)) => Ok(list),
+        None => {
+            let tokens = facts.extra_tokens.iter();
+            Ok(tokens
+                .map(|token| Json::Text((*token).to_owned()))
+                .collect())
+        }
+        Some(Json::Null) => Ok(Cow::Borrowed(&[])),
+        Some(Json::List(list)) => Ok(Cow::Borrowed(list)),
         Some(other) => bail!("`{key}` is {}, allowed is a list", other.kind()),
     }
-}
-
-fn bert_normalizer(config: &Entries) -> anyhow::Result<BertNormalizer> {
-    let or_true = |key| Ok::<_, anyhow::Error>(flag(config, key)?.unwrap_or(true));
-    let strip_accents = match config.get("strip_accents") {
-        Some(Json::Null) => None,
-        _ => flag(config, "strip_accents")?,
-    };
-    Ok(BertNormalizer::new(
-        true,
-        or_true("tokenize_chinese_chars")?,
-        strip_accents,
-        or_true("do_lower_case")?,
-    ))
 }
 
 fn is_left(config: &Entries, key: &str, of_the_json: Option<&str>) -> anyhow::Result<bool> {
@@ -248,9 +265,9 @@ fn is_left(config: &Entries, key: &str, of_the_json: Option<&str>) -> anyhow::Re
     }
 }
 
-fn has_token_type_ids(config: &Entries, class: Class) -> anyhow::Result<bool> {
+fn has_token_type_ids(config: &Entries, facts: &Facts) -> anyhow::Result<bool> {
     match config.get("model_input_names") {
-        None => Ok(class.has_token_type_ids()),
+        None => Ok(facts.token_type_ids),
         Some(Json::List(names)) => Ok(names.contains(&Json::Text("token_type_ids".to_owned()))),
         Some(other) => bail!("`model_input_names` is {}, allowed is a list", other.kind()),
     }

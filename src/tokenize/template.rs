@@ -1,100 +1,217 @@
-//! The template around the segments, `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, and truncation.
+//! The template around the segments, such as `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, and
+//! truncation.
 //!
-//! Source: `truncate_encodings` of the tokenizers crate, `TemplateProcessing` of `BertTokenizer`.
+//! Source: `truncate_encodings` of the tokenizers crate, `TemplateProcessing` and
+//! `RobertaProcessing`.
 
 use anyhow::{anyhow, bail, ensure};
-use tokenizers::Token;
+use tokenizers::{PostProcessor, PostProcessorWrapper, Token};
 
+use super::Encoding;
 use super::segment::{EncodedSegment, Truncation};
-use super::{Encoding, SPECIAL_TOKENS};
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SpecialTokens {
-    pub(super) cls: u32,
-    pub(super) sep: u32,
-    /// `None` if the model has no padding token, or no word embedding for it.
-    pub(super) pad: Option<u32>,
-    pub(super) unknown: u32,
-    /// 1, or 0 if the model takes no token types.
-    pub(super) second_type: u32,
+/// The most special tokens in a pair; `RobertaTokenizer` adds 4.
+const MAX_SPECIAL_TOKENS: usize = 16;
+
+/// What is around one segment, and around two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Template {
+    pub(super) single: SegmentLayout,
+    pub(super) pair: SegmentLayout,
 }
 
-impl SpecialTokens {
-    /// The ids of `[CLS]` and `[SEP]` in the post-processor of `inner`. If `types` is true, it must
-    /// also give the segments the types 0 and 1.
+/// The special tokens around the segments, and all types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SegmentLayout {
+    before: Vec<SpecialToken>,
+    /// Between the first segment and the second.
+    between: Vec<SpecialToken>,
+    after: Vec<SpecialToken>,
+    /// The types of the segments' tokens.
+    types: [u32; 2],
+}
+
+/// A special token of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SpecialToken {
+    id: u32,
+    type_id: u32,
+}
+
+impl Template {
+    /// `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, in which the second segment has the type 1.
+    pub(super) fn bert([cls, sep]: [u32; 2]) -> Self {
+        let of = |id, type_id| SpecialToken { id, type_id };
+        let single = SegmentLayout {
+            before: vec![of(cls, 0)],
+            between: vec![],
+            after: vec![of(sep, 0)],
+            types: [0; 2],
+        };
+        let pair = SegmentLayout {
+            before: vec![of(cls, 0)],
+            between: vec![of(sep, 0)],
+            after: vec![of(sep, 1)],
+            types: [0, 1],
+        };
+        Self { single, pair }
+    }
+
+    /// `<s> a </s>` and `<s> a </s> </s> b </s>`, all of type 0.
+    pub(super) fn roberta(ends: [u32; 2]) -> Self {
+        let mut template = Self::bert(ends).without_types();
+        let sep = template.pair.between[0];
+        template.pair.between.push(sep);
+        template
+    }
+
+    /// The template that `post_processor` fills in.
     ///
     /// # Errors
-    /// Its output is not `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
-    pub(super) fn of_template(
-        inner: &tokenizers::Tokenizer,
-        types: bool,
-    ) -> anyhow::Result<[u32; 2]> {
+    /// It does not put one special token at each end of a text, or changes the order of a pair.
+    pub(super) fn of_post_processor(post_processor: &PostProcessorWrapper) -> anyhow::Result<Self> {
         const FIRST: u32 = u32::MAX - 1;
         const SECOND: u32 = u32::MAX;
         let one =
             |id| tokenizers::Encoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0);
         let processed = |pair: Option<tokenizers::Encoding>| {
-            let processed = inner.post_process(one(FIRST), pair, true);
+            let processed = post_processor.process(one(FIRST), pair, true);
             processed.map_err(|cause| anyhow!("its post_processor failed: {cause}"))
         };
-        let single = processed(None)?;
-        let pair = processed(Some(one(SECOND)))?;
-        let &[cls, FIRST, sep] = single.get_ids() else {
+        let single = SegmentLayout::parse(&processed(None)?, FIRST, None);
+        let single = single.filter(|it| it.before.len() == 1 && it.after.len() == 1);
+        let Some(single) = single else {
             bail!("its post_processor does not turn a text into `[CLS] a [SEP]`");
         };
+        let pair = SegmentLayout::parse(&processed(Some(one(SECOND)))?, FIRST, Some(SECOND));
+        let Some(pair) = pair.filter(|pair| pair.before == single.before) else {
+            bail!("its post_processor does not turn a pair into `[CLS] a [SEP] b [SEP]`");
+        };
         ensure!(
-            pair.get_ids() == [cls, FIRST, sep, SECOND, sep],
-            "its post_processor does not turn a pair into `[CLS] a [SEP] b [SEP]`"
+            pair.special_tokens() <= MAX_SPECIAL_TOKENS,
+            "its post_processor adds {} special tokens to a pair, allowed are at most \
+             {MAX_SPECIAL_TOKENS}",
+            pair.special_tokens()
         );
+        Ok(Self { single, pair })
+    }
+
+    /// The same template for a model that takes no types.
+    pub(super) fn without_types(mut self) -> Self {
+        for layout in [&mut self.single, &mut self.pair] {
+            layout.types = [0; 2];
+            layout.tokens_mut().for_each(|token| token.type_id = 0);
+        }
+        self
+    }
+
+    /// # Errors
+    /// A special token has no row of the word embeddings, or a type is neither 0 nor 1.
+    pub(super) fn check(&self, rows: usize) -> anyhow::Result<()> {
+        let layouts = [&self.single, &self.pair];
+        let mut tokens = layouts.into_iter().flat_map(SegmentLayout::tokens);
         ensure!(
-            !types || (single.get_type_ids() == [0; 3] && pair.get_type_ids() == [0, 0, 0, 1, 1]),
+            tokens.all(|token| (token.id as usize) < rows),
+            "a special token of its template has no row of the word embeddings"
+        );
+        let mut types = layouts.into_iter().flat_map(SegmentLayout::all_types);
+        ensure!(
+            types.all(|type_id| type_id < 2) && self.single.all_types().all(|it| it == 0),
             "its post_processor does not give the segments of a pair the types 0 and 1"
         );
-        Ok([cls, sep])
+        Ok(())
+    }
+
+    /// The layout of a text of `segments` segments.
+    pub(super) fn layout(&self, is_pair: bool) -> &SegmentLayout {
+        if is_pair { &self.pair } else { &self.single }
+    }
+}
+
+impl SegmentLayout {
+    /// The special tokens around the tokens `first` and `second` in `processed`; `None` if they are
+    /// not there once and in this order.
+    fn parse(processed: &tokenizers::Encoding, first: u32, second: Option<u32>) -> Option<Self> {
+        let (ids, types) = (processed.get_ids(), processed.get_type_ids());
+        let at = |wanted| {
+            let mut places = (0..ids.len()).filter(|&place| ids[place] == wanted);
+            places.next().filter(|_| places.next().is_none())
+        };
+        let special = |range: std::ops::Range<usize>| {
+            let tokens = ids.get(range.clone())?.iter().zip(&types[range]);
+            let token = |(&id, &type_id)| SpecialToken { id, type_id };
+            Some(tokens.map(token).collect::<Vec<_>>())
+        };
+        let start = at(first)?;
+        let end = second.map_or(Some(start), at)?;
+        Some(Self {
+            before: special(0..start)?,
+            between: if second.is_some() {
+                special(start + 1..end)?
+            } else {
+                vec![]
+            },
+            after: special(end + 1..ids.len())?,
+            types: [types[start], types[end]],
+        })
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &SpecialToken> {
+        self.before.iter().chain(&self.between).chain(&self.after)
+    }
+
+    fn tokens_mut(&mut self) -> impl Iterator<Item = &mut SpecialToken> {
+        let outer = self.before.iter_mut().chain(&mut self.after);
+        outer.chain(&mut self.between)
+    }
+
+    fn all_types(&self) -> impl Iterator<Item = u32> {
+        self.tokens().map(|token| token.type_id).chain(self.types)
+    }
+
+    pub(super) fn special_tokens(&self) -> usize {
+        self.tokens().count()
     }
 
     /// The encoding of one or two segments.
     pub(super) fn assemble(
-        self,
+        &self,
         mut first: EncodedSegment,
         mut second: Option<EncodedSegment>,
         truncation: Truncation,
     ) -> Encoding {
         let total = first.total + second.as_ref().map_or(0, |segment| segment.total);
-        truncate(&mut first, second.as_mut(), truncation);
-        let ids = || {
-            first
-                .ids
-                .iter()
-                .chain(second.iter().flat_map(|second| &second.ids))
-        };
-        let kept = ids().count();
-        let is_unknown = |id: &u32| *id == self.unknown;
-        let only_unknown = kept > 0 && ids().all(is_unknown);
+        truncate(
+            &mut first,
+            second.as_mut(),
+            truncation.less(self.special_tokens()),
+        );
+        let kept = first.ids.len() + second.as_ref().map_or(0, |segment| segment.ids.len());
         let mut encoding = Encoding {
             dropped_tokens: total - kept,
-            only_unknown,
             ..Encoding::default()
         };
-        encoding.push_special(self.cls, 0);
-        encoding.push_segment(first, 0);
-        encoding.push_special(self.sep, 0);
+        encoding.push_special(&self.before);
+        encoding.push_segment(first, self.types[0]);
         if let Some(second) = second {
+            encoding.push_special(&self.between);
             encoding.second_segment = Some(encoding.tokens());
-            encoding.push_segment(second, self.second_type);
-            encoding.push_special(self.sep, self.second_type);
+            encoding.push_segment(second, self.types[1]);
         }
+        encoding.push_special(&self.after);
         encoding.finish()
     }
 }
 
 impl Encoding {
-    fn push_special(&mut self, id: u32, token_type_id: u32) {
-        self.input_ids.push(id);
-        self.token_type_ids.push(token_type_id);
-        self.special_tokens_mask.push(true);
-        self.offset_mapping.push((0, 0));
-        self.word_ids.push(None);
+    fn push_special(&mut self, tokens: &[SpecialToken]) {
+        for token in tokens {
+            self.input_ids.push(token.id);
+            self.token_type_ids.push(token.type_id);
+            self.special_tokens_mask.push(true);
+            self.offset_mapping.push((0, 0));
+            self.word_ids.push(None);
+        }
     }
 
     /// Moves the lists of `segment` one by one, so that only one of them is in memory twice.
@@ -134,16 +251,16 @@ fn append<T: Copy>(list: &mut Vec<T>, mut more: Vec<T>) {
     }
 }
 
-/// Truncates the segments so that, with the special tokens, they have at most `truncation.tokens`.
+/// Truncates the segments so that together they have at most `truncation.tokens`.
 fn truncate(
     first: &mut EncodedSegment,
     second: Option<&mut EncodedSegment>,
     truncation: Truncation,
 ) {
     let Some(second) = second else {
-        return first.truncate(truncation.less(SPECIAL_TOKENS));
+        return first.truncate(truncation);
     };
-    let budget = truncation.less(SPECIAL_TOKENS + 1).tokens;
+    let budget = truncation.tokens;
     let (first_tokens, second_tokens) = longest_first(first.total, second.total, budget);
     first.truncate(Truncation {
         tokens: first_tokens,

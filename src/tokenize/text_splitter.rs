@@ -1,15 +1,15 @@
 //! Splits a long text into pieces that together give the same tokens as the whole text.
 //!
 //! The tokenizers crate needs some 60 bytes for each byte of a text, so a line of 16 MiB would take
-//! 1 GB. `WordPiece` never looks beyond a word; only an added token could reach across a split, so
-//! a text is not split where one could be.
+//! 1 GB. `WordPiece` never looks beyond a word, nor do Unigram and byte-level BPE if the
+//! pre-tokenizer splits at spaces; only an added token could reach across a split, so a text is not
+//! split where one could be.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
-
 use super::added::{MAX_TOKEN_BYTES, Pattern};
+use super::split_places::{SplitPlaces, is_ideograph, is_letter, is_ordinary, is_space, lower};
 
 /// Texts up to this many bytes are encoded whole; longer ones in pieces of about this size.
 pub(super) const PIECE_BYTES: usize = 1 << 16;
@@ -24,39 +24,49 @@ pub(super) struct TextSplitter {
     places: SplitPlaces,
     /// Adjacent characters of added tokens, in lower case, which must stay together.
     pairs: HashSet<(char, char)>,
+    /// How added tokens that take the white space before them start, in lower case.
+    lstrip_starts: HashSet<char>,
+    /// How added tokens that take the white space after them end, in lower case.
+    rstrip_ends: HashSet<char>,
     /// Whether the middle of a very long word may be left out.
     shortens_words: bool,
-}
-
-/// Characters before which a text may be split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SplitPlaces {
-    Nowhere,
-    WhiteSpace,
-    /// Also ASCII punctuation.
-    Signs,
-    /// Also CJK ideographs.
-    Ideographs,
 }
 
 impl TextSplitter {
     /// `patterns` are what the added tokens of `inner` match.
     pub(super) fn new(inner: &tokenizers::Tokenizer, patterns: &[Pattern]) -> Self {
-        let places = places(inner);
+        let places = SplitPlaces::of(inner);
         let mut splitter = Self {
             places,
             pairs: HashSet::new(),
+            lstrip_starts: HashSet::new(),
+            rstrip_ends: HashSet::new(),
             shortens_words: matches!(places, SplitPlaces::Signs | SplitPlaces::Ideographs),
         };
         for Pattern { token, normalized } in patterns {
             let has_space = token.content.contains(char::is_whitespace);
-            if has_space || token.lstrip || token.rstrip {
-                splitter.places = SplitPlaces::Nowhere;
+            if (has_space || token.lstrip || token.rstrip) && places != SplitPlaces::Nowhere {
+                splitter.places = SplitPlaces::FirstSpaces;
             }
-            if token.single_word && splitter.places != SplitPlaces::Nowhere {
+            if token.single_word && splitter.places > SplitPlaces::WhiteSpace {
                 splitter.places = SplitPlaces::WhiteSpace;
             }
-            splitter.keep_pairs(&token.content);
+            for content in [Some(&token.content), normalized.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                if token.lstrip {
+                    splitter
+                        .lstrip_starts
+                        .extend(content.chars().next().map(lower));
+                }
+                if token.rstrip {
+                    splitter
+                        .rstrip_ends
+                        .extend(content.chars().last().map(lower));
+                }
+                splitter.keep_pairs(content);
+            }
             if let Some(normalized) = normalized {
                 // The normalizer puts spaces around ideographs, in texts too.
                 splitter.keep_pairs(&normalized.replace(' ', ""));
@@ -75,6 +85,7 @@ impl TextSplitter {
     fn allows(&self, previous: char, next: char) -> bool {
         let is_place = match self.places {
             SplitPlaces::Nowhere => false,
+            SplitPlaces::FirstSpaces => next == ' ' && is_ordinary(previous),
             SplitPlaces::WhiteSpace => is_space(next),
             SplitPlaces::Signs => is_space(next) || next.is_ascii_punctuation(),
             SplitPlaces::Ideographs => {
@@ -88,6 +99,22 @@ impl TextSplitter {
             && !self.pairs.contains(&(lower(previous), lower(next)))
     }
 
+    /// Whether an added token may take the white space at `end`, where a text may be split
+    /// otherwise.
+    fn is_stripped(&self, text: &str, end: usize) -> bool {
+        if self.places != SplitPlaces::FirstSpaces {
+            return false;
+        }
+        let before = text[..end].chars().next_back();
+        if before.is_some_and(|last| self.rstrip_ends.contains(&lower(last))) {
+            return true;
+        }
+        let after = text[end..].trim_start().chars().next();
+        !self.lstrip_starts.is_empty()
+            && after
+                .is_some_and(|next| !is_ordinary(next) || self.lstrip_starts.contains(&lower(next)))
+    }
+
     /// Where the first piece of `text` ends, in bytes.
     fn first_end(&self, text: &str) -> usize {
         if text.len() <= PIECE_BYTES || self.places == SplitPlaces::Nowhere {
@@ -96,8 +123,9 @@ impl TextSplitter {
         let start = text.floor_char_boundary(PIECE_BYTES);
         let mut previous = '\0';
         for (byte, character) in text[start..].char_indices() {
-            if byte > 0 && self.allows(previous, character) {
-                return start + byte;
+            let end = start + byte;
+            if byte > 0 && self.allows(previous, character) && !self.is_stripped(text, end) {
+                return end;
             }
             previous = character;
         }
@@ -174,50 +202,6 @@ fn ends(run: &str) -> (&str, &str) {
     (&run[..head], &run[tail..])
 }
 
-/// What the pre-tokenizer and the normalizer of `inner` allow.
-fn places(inner: &tokenizers::Tokenizer) -> SplitPlaces {
-    let splits = match inner.get_pre_tokenizer() {
-        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => SplitPlaces::Signs,
-        Some(PreTokenizerWrapper::Whitespace(_) | PreTokenizerWrapper::WhitespaceSplit(_)) => {
-            SplitPlaces::WhiteSpace
-        }
-        _ => return SplitPlaces::Nowhere,
-    };
-    match inner.get_normalizer() {
-        Some(NormalizerWrapper::BertNormalizer(normalizer)) => {
-            if splits == SplitPlaces::Signs && normalizer.handle_chinese_chars {
-                SplitPlaces::Ideographs
-            } else {
-                splits
-            }
-        }
-        None | Some(NormalizerWrapper::Lowercase(_)) => splits,
-        _ => SplitPlaces::Nowhere,
-    }
-}
-
-fn lower(character: char) -> char {
-    character.to_lowercase().next().unwrap_or(character)
-}
-
-/// White space that every normalizer keeps as white space; control characters are removed.
-fn is_space(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r')
-        || (character.is_whitespace() && !character.is_control())
-}
-
-/// The ideographs around which `BertNormalizer` puts spaces (`_is_chinese_char` in BERT's
-/// tokenization.py), of the basic plane and without those that normalization changes.
-fn is_ideograph(character: char) -> bool {
-    matches!(u32::from(character), 0x4E00..=0x9FFF | 0x3400..=0x4DBF)
-}
-
-/// Latin, Greek and Cyrillic letters, and digits: words are never split at them, and no normalizer
-/// removes them. U+0345 is a mark that Unicode counts as alphabetic.
-fn is_letter(character: char) -> bool {
-    character < '\u{530}' && character.is_alphanumeric() && character != '\u{345}'
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +210,8 @@ mod tests {
         TextSplitter {
             places,
             pairs: HashSet::from([('[', 's'), ('s', 'e')]),
+            lstrip_starts: HashSet::new(),
+            rstrip_ends: HashSet::new(),
             shortens_words: true,
         }
     }

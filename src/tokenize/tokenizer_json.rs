@@ -4,29 +4,42 @@
 use std::fmt;
 
 use anyhow::{Context, bail, ensure};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tokenizers::models::bpe::Merges;
 
 use super::json::{Json, TokenEntry, text};
+use super::merges::Merge;
+use super::model_kind::ModelKind;
 
 /// Tokens and their ids, in the file's order.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary(pub(super) Vec<(String, u32)>);
 
-/// The model of a `tokenizer.json`, if it is `WordPiece`.
+/// The model of a `tokenizer.json`. Its vocabulary, which may have 17 MB, is only parsed when the
+/// model is built.
 #[derive(Debug, serde::Deserialize)]
-pub(super) struct Model {
+pub(super) struct ModelJson<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
-    pub(super) vocab: Vocabulary,
+    #[serde(borrow)]
+    vocab: Option<&'a RawValue>,
+    #[serde(borrow)]
+    merges: Option<&'a RawValue>,
     pub(super) unk_token: Option<String>,
+    pub(super) unk_id: Option<usize>,
     pub(super) continuing_subword_prefix: Option<String>,
+    pub(super) end_of_word_suffix: Option<String>,
     pub(super) max_input_chars_per_word: Option<u64>,
+    pub(super) dropout: Option<f32>,
+    pub(super) fuse_unk: Option<bool>,
+    byte_fallback: Option<bool>,
+    pub(super) ignore_merges: Option<bool>,
 }
 
 #[derive(Debug)]
-pub(super) struct TokenizerJson {
-    pub(super) model: Model,
+pub(super) struct TokenizerJson<'a> {
+    pub(super) model: ModelJson<'a>,
     /// Each with its id in the file.
     pub(super) added_tokens: Vec<(i64, TokenEntry)>,
     pub(super) normalizer: serde_json::Value,
@@ -43,7 +56,7 @@ pub(super) struct TokenizerJson {
 struct Parts<'a> {
     version: Option<String>,
     #[serde(borrow)]
-    model: &'a RawValue,
+    model: ModelJson<'a>,
     #[serde(default)]
     added_tokens: Vec<Json>,
     #[serde(default)]
@@ -56,10 +69,10 @@ struct Parts<'a> {
     padding: Option<Json>,
 }
 
-impl TokenizerJson {
+impl<'a> TokenizerJson<'a> {
     /// # Errors
-    /// `content` is not a `tokenizer.json` of version 1.0 with a `WordPiece` model.
-    pub(super) fn parse(content: &[u8]) -> anyhow::Result<Self> {
+    /// `content` is not a `tokenizer.json` of version 1.0.
+    pub(super) fn parse(content: &'a [u8]) -> anyhow::Result<Self> {
         let parts: Parts = serde_json::from_slice(content).context("it is not valid")?;
         let version = parts.version.as_deref().unwrap_or("1.0");
         ensure!(
@@ -75,7 +88,7 @@ impl TokenizerJson {
         let side = |side: Option<String>| side.map(|side| side.to_lowercase());
         Ok(Self {
             added_tokens: added_tokens.context("`added_tokens`")?,
-            model: Model::parse(parts.model)?,
+            model: parts.model,
             normalizer: parts.normalizer,
             pre_tokenizer: parts.pre_tokenizer,
             post_processor: parts.post_processor,
@@ -98,23 +111,48 @@ fn added_token(value: &Json) -> anyhow::Result<(i64, TokenEntry)> {
     }
 }
 
-impl Model {
-    fn parse(raw: &RawValue) -> anyhow::Result<Self> {
-        let model = serde_json::from_str::<Self>(raw.get());
-        let kind = match &model {
-            Ok(model) => model.kind.clone(),
-            Err(_) => match serde_json::from_str(raw.get()) {
-                Ok(Json::Object(model)) => text(&model, "type")?.map(str::to_owned),
-                _ => None,
-            },
-        };
-        let kind = kind.as_deref().unwrap_or("WordPiece");
-        ensure!(
-            kind == "WordPiece",
-            "its model is {kind}, supported is only WordPiece"
-        );
-        model.context("its model is not valid")
+impl ModelJson<'_> {
+    /// # Errors
+    /// It is of a kind that this program does not run.
+    pub(super) fn kind(&self) -> anyhow::Result<ModelKind> {
+        match &self.kind {
+            Some(name) => ModelKind::parse(name),
+            // Old files name no kind.
+            None if self.merges.is_some() => Ok(ModelKind::Bpe),
+            None if self.unk_id.is_some() => Ok(ModelKind::Unigram),
+            None => Ok(ModelKind::WordPiece),
+        }
     }
+
+    /// The tokens of `WordPiece` or BPE.
+    pub(super) fn vocabulary(&self) -> anyhow::Result<Vocabulary> {
+        list(self.vocab, "vocab")
+    }
+
+    /// The tokens of Unigram, each with its score.
+    pub(super) fn pieces(&self) -> anyhow::Result<Vec<(String, f64)>> {
+        list(self.vocab, "vocab")
+    }
+
+    pub(super) fn merges(&self) -> anyhow::Result<Merges> {
+        let merges: Vec<Merge> = list(self.merges, "merges")?;
+        Ok(merges.into_iter().filter_map(|merge| merge.0).collect())
+    }
+
+    pub(super) fn byte_fallback(&self) -> bool {
+        self.byte_fallback.unwrap_or(false)
+    }
+}
+
+fn list<T: DeserializeOwned>(raw: Option<&RawValue>, key: &str) -> anyhow::Result<T> {
+    let raw = raw.with_context(|| format!("its model has no `{key}`"))?;
+    serde_json::from_str(raw.get())
+        .with_context(|| format!("the `{key}` of its model is not valid"))
+}
+
+/// The tokens of a `vocab.json`.
+pub(super) fn vocab_json(content: &[u8]) -> anyhow::Result<Vocabulary> {
+    serde_json::from_slice(content).context("it is not valid")
 }
 
 impl<'de> Deserialize<'de> for Vocabulary {

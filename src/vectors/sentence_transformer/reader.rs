@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Dense, DenseActivation, PoolingMode, SentenceConfig, SentenceLayer, SentenceTransformer,
+    Dense, DenseActivation, EncoderConfig, PoolingMode, SentenceConfig, SentenceLayer,
+    SentenceTransformer,
 };
 use crate::checkpoint::directory::{could_not_use, is_plain_name, model_error, read_optional};
-use crate::checkpoint::files::{CONFIG, MODULES};
+use crate::checkpoint::files::{CONFIG, MODULES, SENTENCE_CONFIG, SENTENCE_CONFIGS};
 use crate::checkpoint::modules::ListedModule;
 use crate::error::{Classify, Error, Kind, Result};
 use crate::weights;
@@ -164,7 +165,7 @@ impl SentenceTransformer {
             pooling_modes,
             include_prompt: config.include_prompt,
             layers,
-            encoder: reader.optional(&reader.file(encoder, "sentence_bert_config.json")?)?,
+            encoder: reader.encoder(encoder)?,
             config: SentenceConfig::read(directory)?,
         })
     }
@@ -177,6 +178,16 @@ struct ModuleReader<'a> {
 impl ModuleReader<'_> {
     fn required<T: DeserializeOwned>(&self, file: &Path) -> Result<T> {
         self.parse(file)?.ok_or_else(|| self.missing(file))
+    }
+
+    /// The first of the files that may say how texts become tokens; the default if there is none.
+    fn encoder(&self, module: &ListedModule) -> Result<EncoderConfig> {
+        for name in std::iter::once(SENTENCE_CONFIG).chain(SENTENCE_CONFIGS) {
+            if let Some(config) = self.parse(&self.file(module, name)?)? {
+                return Ok(config);
+            }
+        }
+        Ok(EncoderConfig::default())
     }
 
     fn optional<T: DeserializeOwned + Default>(&self, file: &Path) -> Result<T> {

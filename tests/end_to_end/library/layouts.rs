@@ -1,42 +1,70 @@
 //! Tokenizer layouts: the files of a model directory, in many combinations, against what
 //! transformers' `AutoTokenizer` makes of the same files. Everything must be equal.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use bert_embed::Text;
 use bert_embed::error::Kind;
 use bert_embed::tokenize::{Detail, Encoding, Tokenizer, model_max_length};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::checkpoint::fixtures;
 
-/// layouts.json, or another file that make.py made.
+/// `layouts.json`, `kin_layouts.json`, or another file that make.py or kin.py made.
 pub struct Goldens {
     document: Value,
-    /// As the JSON object that stands in a tokenizer.json.
-    vocabulary: String,
+    /// What the files name by `"$name"`, as JSON.
+    materials: Vec<(String, String)>,
 }
 
 impl Goldens {
-    fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).expect("the goldens are there");
-        let document: Value = serde_json::from_str(&text).expect("the goldens are JSON");
+    /// The layouts of BERT, whose vocabulary is in their own file.
+    fn of_bert(path: &Path) -> Self {
+        let document = read_json(path);
         let tokens = document["vocabulary"].as_array().expect("a list of tokens");
-        let numbered = tokens.iter().enumerate();
-        let entries: Vec<String> = numbered
-            .map(|(id, token)| format!("{token}:{id}"))
-            .collect();
+        let ids = tokens.iter().enumerate();
+        let entries: Vec<String> = ids.map(|(id, token)| format!("{token}:{id}")).collect();
+        let vocabulary = format!("{{{}}}", entries.join(","));
         Self {
-            vocabulary: format!("{{{}}}", entries.join(",")),
+            materials: vec![("vocabulary".to_owned(), vocabulary)],
             document,
         }
     }
 
+    /// The layouts of BERT's kin, whose vocabularies are in `kin_tokenizers.json`.
+    fn of_kin(path: &Path) -> Self {
+        let materials = read_json(&fixtures().join("kin_tokenizers.json"));
+        let materials = materials.as_object().expect("an object").iter();
+        let mut materials: Vec<_> = materials
+            .map(|(name, material)| (name.clone(), material.to_string()))
+            .collect();
+        let map = File::open(fixtures().join("kin.charsmap.gz")).expect("the map");
+        let mut charsmap = Vec::new();
+        let mut decoder = GzDecoder::new(map);
+        decoder.read_to_end(&mut charsmap).expect("gzip");
+        materials.push(("charsmap".to_owned(), json!(base64(&charsmap)).to_string()));
+        Self {
+            document: read_json(path),
+            materials,
+        }
+    }
+
     /// layouts.json.
-    pub fn committed() -> Self {
-        Self::read(&fixtures().join("layouts.json"))
+    pub fn bert() -> Self {
+        Self::of_bert(&fixtures().join("layouts.json"))
+    }
+
+    /// `kin_layouts.json`.
+    pub fn kin() -> Self {
+        Self::of_kin(&fixtures().join("kin_layouts.json"))
+    }
+
+    fn committed() -> [Self; 2] {
+        [Self::bert(), Self::kin()]
     }
 
     /// The list at `key`.
@@ -55,12 +83,31 @@ impl Goldens {
         layout.unwrap_or_else(|| panic!("a layout `{name}`"))
     }
 
+    /// `value`, or what has this number in the list `key`.
+    fn numbered<'a>(&'a self, value: &'a Value, key: &str) -> &'a Value {
+        value
+            .as_u64()
+            .map_or(value, |number| &self.list(key)[number as usize])
+    }
+
+    /// `text` with the materials in their places. `$name.txt` is the lines of a material.
+    fn filled(&self, text: &str) -> String {
+        let mut filled = text.to_owned();
+        for (name, material) in &self.materials {
+            if text.strip_prefix('$') == Some(&format!("{name}.txt")) {
+                return lines(&serde_json::from_str(material).expect("JSON"));
+            }
+            filled = filled.replace(&format!("\"${name}\""), material);
+        }
+        filled
+    }
+
     /// The directory of a layout.
     pub fn written(&self, layout: &Value) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         for (name, text) in layout["files"].as_object().expect("files") {
-            let text = text.as_str().expect("the text of a file");
-            let text = text.replace("\"$vocabulary\"", &self.vocabulary);
+            let text = self.numbered(text, "contents").as_str();
+            let text = self.filled(text.expect("the text of a file"));
             fs::write(directory.path().join(name), text).expect("the directory takes files");
         }
         directory
@@ -76,6 +123,7 @@ impl Goldens {
         let texts = self.list("texts").iter();
         let cases = layout["cases"].as_array().expect("cases");
         for (text, case) in texts.zip(cases) {
+            let case = self.numbered(case, "cases");
             let ours = in_numbers(tokenizer, text, usize::MAX);
             let mut theirs = case.clone();
             let cut = theirs.as_object_mut().and_then(|case| case.remove("cut"));
@@ -131,72 +179,109 @@ fn digits(numbers: impl Iterator<Item = u32>) -> String {
     numbers.map(|number| number.to_string()).collect()
 }
 
-#[test]
-fn every_layout_gives_the_tokens_of_transformers() {
-    let goldens = Goldens::committed();
-    let mut told = Vec::new();
-    for layout in goldens.list("layouts") {
-        let name = layout["name"].as_str().expect("a name");
-        match goldens.load(layout) {
-            Ok(tokenizer) => {
-                let differences = goldens.differences(layout, &tokenizer);
-                told.extend(differences.iter().map(|what| format!("{name}: {what}")));
-            }
-            Err(error) => told.push(format!("{name}: {error}")),
+/// The lines of a vocab.txt or of a merges.txt.
+fn lines(material: &Value) -> String {
+    let mut lines = Vec::new();
+    match material {
+        Value::Object(ids) => {
+            let mut tokens: Vec<_> = ids.iter().collect();
+            tokens.sort_by_key(|(_, id)| id.as_u64());
+            lines.extend(tokens.into_iter().map(|(token, _)| token.as_str()));
+        }
+        Value::Array(merges) => {
+            lines.push("#version: 0.2");
+            lines.extend(merges.iter().filter_map(Value::as_str));
+        }
+        other => panic!("{other} has no lines"),
+    }
+    lines.join("\n") + "\n"
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |place: usize| u32::from(*chunk.get(place).unwrap_or(&0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = digits[(bits >> (18 - 6 * place)) as usize & 63];
+            text.push(if place <= chunk.len() {
+                digit.into()
+            } else {
+                '='
+            });
         }
     }
-    let (layouts, texts) = (goldens.list("layouts").len(), goldens.list("texts").len());
-    assert!(layouts >= 60 && texts >= 20, "{layouts} × {texts}");
-    eprintln!("{layouts} layouts × {texts} texts");
-    assert!(
-        told.is_empty(),
-        "{} differ:\n{}",
-        told.len(),
-        told.join("\n")
-    );
+    text
+}
+
+fn read_json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).expect("the goldens are there");
+    serde_json::from_str(&text).expect("the goldens are JSON")
+}
+
+#[test]
+fn every_layout_gives_the_tokens_of_transformers() {
+    for (goldens, at_least) in Goldens::committed().iter().zip([60, 130]) {
+        let mut told = Vec::new();
+        for layout in goldens.list("layouts") {
+            let name = layout["name"].as_str().expect("a name");
+            match goldens.load(layout) {
+                Ok(tokenizer) => {
+                    let differences = goldens.differences(layout, &tokenizer);
+                    told.extend(differences.iter().map(|what| format!("{name}: {what}")));
+                }
+                Err(error) => told.push(format!("{name}: {error}")),
+            }
+        }
+        let (layouts, texts) = (goldens.list("layouts").len(), goldens.list("texts").len());
+        assert!(layouts >= at_least && texts >= 20, "{layouts} × {texts}");
+        eprintln!("{layouts} layouts × {texts} texts");
+        let differ = told.len();
+        assert!(told.is_empty(), "{differ} differ:\n{}", told.join("\n"));
+    }
 }
 
 #[test]
 fn what_this_program_does_not_run_is_refused_by_name() {
-    let goldens = Goldens::committed();
-    for layout in goldens.list("refused") {
-        let name = &layout["name"];
-        let word = layout["word"].as_str().expect("a word");
-        let Err(error) = goldens.load(layout) else {
-            panic!("{name} was taken");
-        };
-        assert_eq!(error.kind(), Kind::Model, "{name}: {error}");
-        assert!(error.to_string().contains(word), "{name}: {error}");
+    for goldens in Goldens::committed() {
+        for layout in goldens.list("refused") {
+            let name = &layout["name"];
+            let word = layout["word"].as_str().expect("a word");
+            let Err(error) = goldens.load(layout) else {
+                panic!("{name} was taken");
+            };
+            assert_eq!(error.kind(), Kind::Model, "{name}: {error}");
+            assert!(error.to_string().contains(word), "{name}: {error}");
+        }
     }
 }
 
 #[test]
 fn the_limit_of_the_configuration_is_that_of_transformers() {
-    let goldens = Goldens::committed();
-    let mut limits = 0;
-    for layout in goldens.list("layouts") {
-        let found = model_max_length(goldens.written(layout).path());
-        let found = found.expect("a limit or none");
-        assert_eq!(
-            json!(found),
-            layout["model_max_length"],
-            "{}",
-            layout["name"]
-        );
-        limits += usize::from(found.is_some());
+    for goldens in Goldens::committed() {
+        let mut limits = 0;
+        for layout in goldens.list("layouts") {
+            let found = model_max_length(goldens.written(layout).path());
+            let found = found.expect("a limit or none");
+            let expected = &layout["model_max_length"];
+            assert_eq!(&json!(found), expected, "{}", layout["name"]);
+            limits += usize::from(found.is_some());
+        }
+        assert!(limits >= 2);
     }
-    assert!(limits >= 2);
 }
 
 #[test]
 fn padding_is_the_pad_token_of_transformers() {
-    let goldens = Goldens::committed();
-    for layout in goldens.list("layouts") {
-        let tokenizer = goldens.load(layout).expect("a tokenizer");
-        let mut encoding = Encoding::default();
-        tokenizer.pad(&mut encoding, 1);
-        let pad = encoding.input_ids.first();
-        assert_eq!(json!(pad), layout["pad"], "{}", layout["name"]);
+    for goldens in Goldens::committed() {
+        for layout in goldens.list("layouts") {
+            let tokenizer = goldens.load(layout).expect("a tokenizer");
+            let mut encoding = Encoding::default();
+            tokenizer.pad(&mut encoding, 1);
+            let pad = encoding.input_ids.first();
+            assert_eq!(json!(pad), layout["pad"], "{}", layout["name"]);
+        }
     }
 }
 
@@ -212,7 +297,12 @@ fn repeated(pieces: &Value) -> String {
 
 #[test]
 fn a_long_text_has_the_tokens_that_it_has_in_one_piece() {
-    let goldens = Goldens::committed();
+    for goldens in Goldens::committed() {
+        assert_long_texts(&goldens);
+    }
+}
+
+fn assert_long_texts(goldens: &Goldens) {
     for long in goldens.list("long") {
         let name = long["name"].as_str().expect("a name");
         let tokenizer = goldens.load(goldens.layout(name)).expect("a tokenizer");
@@ -241,17 +331,32 @@ fn hex(bytes: &[u8]) -> String {
 #[ignore = "needs BERT_EMBED_LAYOUTS, a file that make.py random-layouts made"]
 fn random_layouts_give_the_tokens_of_transformers() {
     let path = std::env::var("BERT_EMBED_LAYOUTS").expect("the path of random layouts");
-    let goldens = Goldens::read(Path::new(&path));
+    assert_random_layouts(&Goldens::of_bert(Path::new(&path)));
+}
+
+#[test]
+#[ignore = "needs BERT_EMBED_KIN_LAYOUTS, a file that kin.py random-layouts made"]
+fn random_layouts_of_the_kin_give_the_tokens_of_transformers() {
+    let path = std::env::var("BERT_EMBED_KIN_LAYOUTS").expect("the path of random layouts");
+    assert_random_layouts(&Goldens::of_kin(Path::new(&path)));
+}
+
+fn assert_random_layouts(goldens: &Goldens) {
     let (mut equal, mut refused, mut told) = (0, 0, Vec::new());
     let mut refused_here = Vec::new();
     for layout in goldens.list("layouts") {
-        let files = &layout["files"];
+        let files = || {
+            let files = layout["files"].as_object().expect("files").iter();
+            let files =
+                files.map(|(name, text)| (name.clone(), goldens.numbered(text, "contents")));
+            json!(files.collect::<std::collections::BTreeMap<_, _>>())
+        };
         match (goldens.load(layout), layout.get("error")) {
             (Err(_), Some(_)) => refused += 1,
             (Err(error), None) => refused_here.push(error.to_string()),
-            (Ok(_), Some(error)) => told.push(format!("taken here only: {error}: {files}")),
+            (Ok(_), Some(error)) => told.push(format!("taken here only: {error}: {}", files())),
             (Ok(tokenizer), None) => match goldens.differences(layout, &tokenizer).first() {
-                Some(difference) => told.push(format!("{difference}\n{files}")),
+                Some(difference) => told.push(format!("{difference}\n{}", files())),
                 None => equal += 1,
             },
         }

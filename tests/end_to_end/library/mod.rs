@@ -9,6 +9,7 @@ mod hostile_tokenizers;
 mod house;
 #[cfg(feature = "hub")]
 mod hub;
+mod large_vocabulary;
 mod layouts;
 mod lookups;
 mod model_files;
