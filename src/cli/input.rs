@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::error::{Result, usage};
-use crate::input::{InputFormat, InputOptions};
+use crate::input::{InputFormat, InputOptions, Quote};
 
 /// Which texts are embedded, and how they are read.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -55,7 +55,8 @@ impl InputArguments {
                 "leave --input-format out, or give lines with --file or on standard input",
             );
         }
-        let named = self.options.columns.given().next();
+        let columns = self.options.columns.given();
+        let named = columns.chain(self.options.dialect.given()).next();
         match named.or(self.options.null.then_some("--null")) {
             None => Ok(()),
             Some(option) => usage(
@@ -114,6 +115,7 @@ impl InputArguments {
                     ),
                 );
             }
+            self.check_dialect(source, format)?;
             if self.options.columns.words.is_some() && !format.spec().has_lists {
                 return usage(
                     &format!(
@@ -128,6 +130,38 @@ impl InputArguments {
             }
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// A usage error if an option for csv and tsv is used with another format, or with an option
+    /// that takes its effect.
+    fn check_dialect(&self, source: &Path, format: InputFormat) -> Result<()> {
+        let dialect = &self.options.dialect;
+        let option = dialect.given().next();
+        if let Some(option) = option.filter(|_| format.spec().delimiter.is_none()) {
+            return usage(
+                &format!(
+                    "{option} is for csv and tsv: `{}` is read as {}",
+                    source.display(),
+                    format.spec().name
+                ),
+                &format!(
+                    "--input-format {} says what it is",
+                    InputFormat::names(|spec| spec.delimiter.is_some())
+                ),
+            );
+        }
+        match dialect.escape {
+            Some(_) if dialect.quote == Some(Quote::None) => usage(
+                "--escape and --quote none do not go together: it escapes quotation marks",
+                "leave --escape out",
+            ),
+            Some(escape) if dialect.delimiter == Some(escape) => usage(
+                "--escape and --delimiter are the same character",
+                r"for example --escape '\' --delimiter ';'",
+            ),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// # Errors

@@ -218,9 +218,6 @@ fn missing(name: &str, header: &[String], table: &str) -> Error {
     if header.len() > SHOWN {
         columns = format!("{columns} and {} more", header.len() - SHOWN);
     }
-    if header.len() == 1 && columns.contains(';') {
-        columns.push_str(" (cells are separated by commas or tabs here, not by `;`)");
-    }
     Error::message(
         Kind::Usage,
         format!("`{table}` has no column `{name}`: its columns are {columns}"),

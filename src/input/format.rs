@@ -20,6 +20,8 @@ pub struct InputFormatSpec {
     pub endings: &'static [&'static str],
     /// Whether the parts of a text have names: columns or keys.
     pub has_columns: bool,
+    /// What separates the cells of a row, if the format is text.
+    pub delimiter: Option<char>,
     /// Whether a column can hold lists of words.
     pub has_lists: bool,
 }
@@ -29,6 +31,7 @@ const LINES: InputFormatSpec = InputFormatSpec {
     is_typed: true,
     endings: &[],
     has_columns: false,
+    delimiter: None,
     has_lists: false,
 };
 
@@ -36,6 +39,7 @@ const CSV: InputFormatSpec = InputFormatSpec {
     name: "csv",
     endings: &["csv"],
     has_columns: true,
+    delimiter: Some(','),
     ..LINES
 };
 
@@ -49,6 +53,7 @@ table! {
         Jsonl = InputFormatSpec {
             name: "jsonl",
             endings: &["jsonl", "ndjson"],
+            delimiter: None,
             has_lists: true,
             ..CSV
         };
@@ -58,12 +63,14 @@ table! {
         Tsv = InputFormatSpec {
             name: "tsv",
             endings: &["tsv"],
+            delimiter: Some('\t'),
             ..CSV
         };
         /// A parquet table
         Parquet = InputFormatSpec {
             name: "parquet",
             endings: &["parquet"],
+            delimiter: None,
             has_lists: true,
             ..CSV
         };

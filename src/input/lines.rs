@@ -12,6 +12,9 @@ use crate::notes;
 /// A longer line is probably not text; BERT takes at most 512 tokens of it.
 pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
+/// The longest line or row: a text of 16 MiB has 48 MiB of escapes in JSON.
+pub(super) const MAX_LINE_BYTES: u64 = 64 << 20;
+
 /// After this many bytes without a line end, the run gives up: `/dev/zero` has none.
 pub(super) const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 

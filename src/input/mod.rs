@@ -5,6 +5,7 @@
 //! is a text too.
 
 mod columns;
+mod dialect;
 mod documents;
 mod first_bytes;
 mod format;
@@ -14,6 +15,7 @@ mod lines;
 mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod rows;
 mod selection;
 mod source;
 mod table;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 pub(crate) use columns::ColumnNames;
+pub(crate) use dialect::Quote;
 pub(crate) use format::InputFormat;
 pub(crate) use id::Id;
 use lines::{LineFormat, TextLines};
@@ -156,13 +159,11 @@ fn is_a_directory(file: &InputFile) -> Error {
 
 fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> Result<Items> {
     let columns = || Arc::new(options.columns.clone());
-    let table = |separator| {
-        let table = Table::new(file.text(false)?, separator, columns())?;
-        Ok(Box::new(table.items()) as Items)
-    };
     match format {
-        InputFormat::Csv => table(b','),
-        InputFormat::Tsv => table(b'\t'),
+        InputFormat::Csv | InputFormat::Tsv => {
+            let table = Table::new(file.text(false)?, format, options)?;
+            Ok(Box::new(table.items()))
+        }
         InputFormat::Parquet => open_parquet(file, columns()),
         InputFormat::Documents => {
             // A document that cannot be read becomes an error record; a missing file ends the run.

@@ -10,6 +10,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::dialect::Dialect;
 use super::{ColumnNames, InputFormat, TextSelection};
 
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -26,6 +27,11 @@ pub struct InputOptions {
     #[command(flatten)]
     #[serde(flatten)]
     pub columns: ColumnNames,
+
+    /// How the cells of a table are written.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub dialect: Dialect,
 
     /// Which texts are embedded.
     #[command(flatten)]

@@ -75,6 +75,72 @@ fn csv_and_tsv_have_the_rows_that_python_reads() {
 }
 
 #[test]
+fn other_dialects_have_the_rows_that_python_reads() {
+    let place = Place::new();
+    let cases = fixture("dialects.json");
+    let cases = cases.as_array().expect("a list");
+    assert_eq!(cases.len(), 47);
+    for case in cases {
+        let name = &case["name"];
+        let file = case["file"].as_str().expect("a name");
+        place.write(file, case["table"].as_str().expect("a table"));
+        let mut arguments = vec!["-f", file, "--fields", "index,id,text"];
+        let options = case["options"].as_array().expect("a list");
+        arguments.extend(options.iter().map(|option| option.as_str().expect("typed")));
+        if options.contains(&json!("--no-header")) {
+            arguments.extend(["--id-column", "1", "--text-column", "2"]);
+        }
+        let rows = case["rows"].as_array().expect("a list").iter().enumerate();
+        let expected: Vec<_> = rows
+            .map(|(index, row)| {
+                json!({"index": index, "id": row[0], "text": row[1], "dropped_tokens": 0})
+            })
+            .collect();
+        let (code, stdout, stderr) = place.run(&arguments);
+        assert_eq!(code, 0, "{name} {stderr}");
+        assert_eq!(json_lines(&stdout), expected, "{name}");
+    }
+}
+
+#[test]
+fn quotes_that_may_be_text_are_warned_of_once() {
+    let place = Place::new();
+    let lone = "text\tn\n\"she\t1\nis\"\t2\n\"the\t1\nold\"\t2\n";
+    place.write("lone.tsv", lone);
+    place.write("lone.csv", lone.replace('\t', ","));
+    place.write(
+        "spark.csv",
+        "text\n\"she \\\"is\\\" old\"\n\"a \\\"b\\\" c\"\n",
+    );
+    place.write("path.csv", "text,n\n\"C:\\\",1\n");
+    let run = |file: &str, options: &[&str]| {
+        let arguments = [&["-f", file, "--fields", "index"], options].concat();
+        let (code, _, stderr) = place.run(&arguments);
+        assert_eq!(code, 0, "{stderr}");
+        stderr
+    };
+    let warning = "warning: a quoted cell in line 2 of `lone.tsv` runs over a line end: --quote none takes quotation marks as text, --quote double confirms them\n";
+    assert_eq!(run("lone.tsv", &[]), warning);
+    assert_eq!(run("lone.tsv", &["--quote", "double"]), "");
+    assert_eq!(run("lone.tsv", &["--quote", "none"]), "");
+    assert_eq!(run("lone.csv", &[]), "");
+    let warning = "warning: a quoted cell in line 2 of `spark.csv` holds `\\\"`: --escape '\\' takes that as a quotation mark\n";
+    assert_eq!(run("spark.csv", &[]), warning);
+    assert_eq!(run("spark.csv", &["--escape", "\\"]), "");
+    assert_eq!(run("path.csv", &[]), "");
+}
+
+#[test]
+fn an_escape_before_another_character_is_text() {
+    let place = Place::new();
+    place.write("in.csv", "text\n\"C:\\new, \\\"x\\\"\"\nC:\\new\n");
+    let arguments = ["-f", "in.csv", "--escape", "\\", "--fields", "text"];
+    let text = |text: &str| json!({"text": text, "dropped_tokens": 0});
+    let expected = [text("C:\\new, \"x\""), text("C:\\new")];
+    assert_eq!(place.records(&arguments), expected);
+}
+
+#[test]
 fn a_bad_row_is_an_error_and_a_quote_that_stays_open_is_told() {
     let place = Place::new();
     place.write(
@@ -164,7 +230,44 @@ fn a_table_without_the_column_is_refused_with_its_columns() {
     place.write("in.csv", "title,body\nshe,is\n");
     place.write("twice.csv", "text,text\nshe,is\n");
     place.write("empty.csv", "");
-    let cases: [(&[&str], i32, &str); 5] = [
+    place.write("excel.csv", "id;text\n1;she\n");
+    place.write("tabs.csv", "id\ttext\n1\tshe\n");
+    let cases: [(&[&str], i32, &str); 12] = [
+        (
+            &["-f", "excel.csv"],
+            2,
+            "error: `excel.csv` has no column `text`: its columns are id;text\n  tip: --delimiter ';'\n",
+        ),
+        (
+            &["-f", "tabs.csv"],
+            2,
+            "error: `tabs.csv` has no column `text`: its columns are id\\ttext\n  tip: --delimiter '\\t'\n",
+        ),
+        (
+            &["-f", "in.csv", "--no-header"],
+            2,
+            "error: `in.csv` has no column `text`: its columns are 1, 2\n  tip: name the column with --text-column\n",
+        ),
+        (
+            &["-f", "in.csv", "--input-format", "lines", "--no-header"],
+            2,
+            "error: --no-header is for csv and tsv: `in.csv` is read as lines\n  tip: --input-format csv or tsv says what it is\n",
+        ),
+        (
+            &["--quote", "none", "she"],
+            2,
+            "error: --quote is for files and standard input: a TEXT argument is one text\n  tip: leave --quote out, or give the texts with --file or on standard input\n",
+        ),
+        (
+            &["-f", "in.csv", "--quote", "none", "--escape", "\\"],
+            2,
+            "error: --escape and --quote none do not go together: it escapes quotation marks\n  tip: leave --escape out\n",
+        ),
+        (
+            &["-f", "in.csv", "--delimiter", "||"],
+            2,
+            "error: invalid value '||' for '--delimiter <C>': allowed is one ASCII character, or \\t; not a quotation mark or a line end\n  tip: bert-embed --help\n",
+        ),
         (
             &["-f", "in.csv"],
             2,
