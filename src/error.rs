@@ -1,7 +1,7 @@
 //! Kinds of error, every exit code, and how an error is printed.
 //!
 //! Inside a room, errors are built with [`anyhow`]'s `Context`. Where an error leaves the room,
-//! [`Classify`] turns it into an [`Error`] with a [`Kind`].
+//! `Classify` turns it into an [`Error`] with a [`Kind`].
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use std::fmt;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The exit codes of runs that did not fail; those of errors are in [`Kind`].
-pub mod exit {
+pub(crate) mod exit {
     use super::Kind;
 
     /// Every text has its record, but some records are errors.
-    pub const SOME_RECORDS_ARE_ERRORS: u8 = 9;
+    pub(crate) const SOME_RECORDS_ARE_ERRORS: u8 = 9;
     /// 128 plus the number of SIGINT.
-    pub const INTERRUPTED: u8 = 130;
+    pub(crate) const INTERRUPTED: u8 = 130;
     /// 128 plus the number of SIGTERM.
-    pub const TERMINATED: u8 = 143;
+    pub(crate) const TERMINATED: u8 = 143;
 
     /// Every exit code with its meaning, for `--help`. The codes never change.
-    pub const MEANINGS: [(u8, &str); 12] = [
+    pub(crate) const MEANINGS: [(u8, &str); 12] = [
         (0, "done"),
         (Kind::Internal as u8, "internal error"),
         (Kind::Usage as u8, "usage"),
@@ -166,14 +166,14 @@ fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
 
 /// `No such file or directory (os error 2)` without its number and in lower case.
 #[must_use]
-pub fn io_words(cause: &std::io::Error) -> String {
+pub(crate) fn io_words(cause: &std::io::Error) -> String {
     let text = cause.to_string();
     lower_first(text.split(" (os error ").next().unwrap_or(&text))
 }
 
 /// `text` with a lower-case first letter, for use after a colon.
 #[must_use]
-pub fn lower_first(text: &str) -> String {
+pub(crate) fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
     first.chain(characters).collect()
@@ -181,7 +181,7 @@ pub fn lower_first(text: &str) -> String {
 
 /// `text` with control characters escaped, so that it stays on one line.
 #[must_use]
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut line, character| {
             if character.is_control() {
@@ -195,13 +195,13 @@ pub fn one_line(text: &str) -> String {
 
 /// Whether `error` means that the file does not exist, rather than that looking for it failed.
 #[must_use]
-pub fn is_not_there(error: &std::io::Error) -> bool {
+pub(crate) fn is_not_there(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Gives a cause its [`Kind`] when it leaves a room.
-pub trait Classify<T> {
+pub(crate) trait Classify<T> {
     /// Turns the error into an [`Error`] of this kind.
     ///
     /// # Errors

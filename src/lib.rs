@@ -36,7 +36,8 @@
 //!
 //! Files that any room may use: `error.rs` (kinds, exit codes and the form of messages),
 //! `notes.rs` (warnings), `threads.rs` (the pool), `table.rs`, `guard.rs` (turns panics of other
-//! crates into errors), `hex.rs` and `standard_streams.rs`. `allocator.rs` belongs to the command,
+//! crates into errors), `hex.rs` and `standard_streams.rs`. `internals.rs` is
+//! what the tests and the benchmark may use. `allocator.rs` belongs to the command,
 //! `build.rs` to the build.
 //!
 //! # Where to add
@@ -56,37 +57,33 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[doc(hidden)]
-pub mod app;
-#[doc(hidden)]
-pub mod checkpoint;
-#[doc(hidden)]
-pub mod cli;
+mod app;
+mod checkpoint;
+mod cli;
 mod embedder;
 pub mod error;
 mod guard;
 mod hex;
-#[doc(hidden)]
-pub mod hub;
+#[allow(missing_docs, reason = "only `internals` shows what it has")]
+mod hub;
 mod input;
 #[doc(hidden)]
-pub mod model;
+pub mod internals;
+#[allow(missing_docs, reason = "only `internals` shows what it has")]
+mod model;
 mod notes;
-#[doc(hidden)]
-pub mod ops;
+mod ops;
 mod options;
 mod output;
 mod pipeline;
 mod record;
-pub mod standard_streams;
+mod standard_streams;
 mod table;
-#[doc(hidden)]
-pub mod threads;
-#[doc(hidden)]
-pub mod tokenize;
+mod threads;
+mod tokenize;
 mod vectors;
-#[doc(hidden)]
-pub mod weights;
+#[allow(missing_docs, reason = "only `internals` shows what it has")]
+mod weights;
 
 pub use embedder::{Embedded, Embedder, ModelTokenizer};
 pub use error::{Error, Kind};

@@ -35,7 +35,7 @@ fn is_closed(stream: i32) -> bool {
 
 /// # Errors
 /// [`Kind::Input`] if it was closed.
-pub fn input() -> Result<Stdin> {
+pub(crate) fn input() -> Result<Stdin> {
     if INPUT_IS_CLOSED.load(Ordering::Relaxed) {
         let error = Error::message(Kind::Input, "it is closed");
         return Err(error.context("could not read standard input"));
@@ -45,7 +45,7 @@ pub fn input() -> Result<Stdin> {
 
 /// # Errors
 /// [`Kind::Output`] if it was closed.
-pub fn output() -> Result<Stdout> {
+pub(crate) fn output() -> Result<Stdout> {
     if OUTPUT_IS_CLOSED.load(Ordering::Relaxed) {
         let error = Error::message(Kind::Output, "it is closed");
         return Err(error.context(COULD_NOT_WRITE));
@@ -57,7 +57,7 @@ pub fn output() -> Result<Stdout> {
 ///
 /// # Errors
 /// [`Kind::Output`] if it was closed or cannot be written.
-pub fn print(text: &[u8]) -> Result<()> {
+pub(crate) fn print(text: &[u8]) -> Result<()> {
     let mut output = output()?;
     output
         .write_all(text)

@@ -9,22 +9,22 @@
 macro_rules! table {
     (
         $(#[$attribute:meta])*
-        pub enum $Name:ident: $Row:ty {
+        $visibility:vis enum $Name:ident: $Row:ty {
             $($(#[doc = $doc:literal])+ $Variant:ident = $row:expr;)+
         }
     ) => {
         $(#[$attribute])*
-        pub enum $Name {
+        $visibility enum $Name {
             $($(#[doc = $doc])+ $Variant,)+
         }
 
         impl $Name {
             /// Every variant, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$Variant),+];
+            $visibility const ALL: &'static [Self] = &[$(Self::$Variant),+];
 
             /// The variant's row.
             #[must_use]
-            pub fn spec(self) -> $Row {
+            pub(crate) fn spec(self) -> $Row {
                 match self {
                     $(Self::$Variant => $row,)+
                 }

@@ -7,6 +7,7 @@ use std::error::Error as _;
 
 use crate::error::{Error, Kind, Result, io_words};
 
+/// A pool of threads.
 pub struct Threads(rayon::ThreadPool);
 
 impl Threads {

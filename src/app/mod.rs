@@ -1,5 +1,6 @@
-//! What one run of the command does. The entry point is [`run()`].
+//! What one run of the command does. The entry point is [`command()`].
 
+mod command;
 mod dry_run;
 mod info;
 pub(crate) mod load;
@@ -11,4 +12,4 @@ mod self_test;
 mod settings;
 mod signals;
 
-pub use run::{Outcome, run};
+pub use command::command;

@@ -28,7 +28,7 @@ use crate::tokenize::Tokenizer;
 
 /// How a run ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     Done,
     /// Every text has its record, but some records are errors.
     SomeRecordsAreErrors,
@@ -44,7 +44,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Every [`Kind`] of error. Records already written to a stream stay written.
-pub fn run(arguments: &Arguments) -> Result<Outcome> {
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     arguments.check()?;
     notes::set_quiet(arguments.quiet);
     device::reuse_memory();

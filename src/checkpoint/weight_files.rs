@@ -23,7 +23,7 @@ const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler"
 
 /// The formats of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightFormat {
+pub(crate) enum WeightFormat {
     /// A header and the tensors.
     Safetensors,
     /// What `torch.save` writes: a pickle and the tensors.
@@ -70,7 +70,7 @@ impl WeightFiles {
     /// not checked.
     ///
     /// # Errors
-    /// [`Kind::Model`](crate::error::Kind::Model): there are none, or their index cannot be used.
+    /// [`Kind::Model`]: there are none, or their index cannot be used.
     pub(crate) fn find(directory: &Path) -> Result<(WeightFormat, Self)> {
         check_directory(directory)?;
         for format in WeightFormat::ALL {

@@ -13,7 +13,7 @@ impl Arguments {
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::error::Kind::Usage), naming both options.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.check_info()?;
         self.input.check()?;
         self.options.check()?;
@@ -67,7 +67,7 @@ impl Arguments {
 
     /// The format of the output: from `--format`, or by the ending of the file.
     #[must_use]
-    pub fn output_format(&self) -> OutputFormat {
+    pub(crate) fn output_format(&self) -> OutputFormat {
         if self.preview {
             return OutputFormat::Preview;
         }
@@ -80,7 +80,7 @@ impl Arguments {
 
     /// The compression of the output, by the ending of the file.
     #[must_use]
-    pub fn compression(&self) -> Option<Compression> {
+    pub(crate) fn compression(&self) -> Option<Compression> {
         self.ending()?.compression
     }
 

@@ -11,7 +11,7 @@ use crate::input::{InputFormat, InputOptions, Quote};
 /// Which texts are embedded, and how they are read.
 #[derive(Debug, Clone, Args, Serialize)]
 #[command(next_help_heading = "Input")]
-pub struct InputArguments {
+pub(crate) struct InputArguments {
     /// Texts to embed, one record each
     #[arg(value_name = "TEXT")]
     #[serde(skip)]

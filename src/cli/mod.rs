@@ -24,10 +24,10 @@ pub(crate) use self::version::program;
 use crate::error::exit;
 use crate::options::Options;
 use crate::output::{Float, OutputFormat};
-pub use input::InputArguments;
+pub(crate) use input::InputArguments;
 
 /// The model that is used if none is named.
-pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
+pub(crate) const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 
 /// Turn text into BERT's vectors: one JSON object per text, with last_hidden_state and
 /// pooler_output
@@ -50,7 +50,7 @@ pub const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
     max_term_width = 100,
     after_help = after_help()
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(flatten)]
     #[serde(flatten)]
     pub input: InputArguments,
@@ -214,7 +214,7 @@ impl Arguments {
     ///
     /// # Errors
     /// What clap finds wrong; for `--help` and `--version`, their text.
-    pub fn from_command_line() -> Result<Self, clap::Error> {
+    pub(crate) fn from_command_line() -> Result<Self, clap::Error> {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
         let mut command = Self::command().mut_args(|argument| match argument.get_env() {
             Some(name) if is_empty(name) => argument.env(None),

@@ -180,7 +180,7 @@ impl Timeouts {
 /// # Safety
 /// No other thread may run yet: call it first in `main`.
 #[cfg(feature = "hub")]
-pub unsafe fn disable_telemetry() {
+pub(crate) unsafe fn disable_telemetry() {
     // SAFETY: the caller warrants that no other thread reads the environment meanwhile.
     unsafe { std::env::set_var("HF_HUB_DISABLE_TELEMETRY", "1") };
 }

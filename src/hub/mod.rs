@@ -23,9 +23,9 @@ mod verify;
 
 pub use credentials::{Proxy, Token};
 #[cfg(feature = "hub")]
-pub use environment::disable_telemetry;
+pub(crate) use environment::disable_telemetry;
 pub use environment::{Environment, Timeouts};
 pub use locate::locate;
 pub(crate) use locate::weights_on_hub;
 pub use snapshot::{ModelSource, Snapshot};
-pub use verify::{FileHash, verify};
+pub use verify::verify;

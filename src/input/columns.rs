@@ -15,7 +15,7 @@ use super::Segment;
 
 /// The names of the columns; `None` is the default name, which may be missing in a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
-pub struct ColumnNames {
+pub(crate) struct ColumnNames {
     /// Column of the texts in a table, or their key in JSON lines [default: text]
     #[arg(long = "text-column", id = "text_column", value_name = "NAME")]
     #[serde(rename = "text_column")]

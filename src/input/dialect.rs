@@ -11,7 +11,7 @@ use serde::Serialize;
 /// What a quotation mark at the start of a cell means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Quote {
+pub(crate) enum Quote {
     /// The cell ends at the next `"` and may hold delimiters and line ends; `""` in it is one `"`
     Double,
     /// It is text: a line is a row, as in the files of GLUE
@@ -20,7 +20,7 @@ pub enum Quote {
 
 /// How the cells of a table are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
-pub struct Dialect {
+pub(crate) struct Dialect {
     /// What separates the cells of a csv or tsv table: one ASCII character, or \t [default: a
     /// comma, or a tab]
     #[arg(long, value_name = "C", value_parser = ascii)]

@@ -13,7 +13,7 @@ use crate::table::{or_list, table};
 
 /// What an input format is called and what it can hold.
 #[derive(Clone, Copy)]
-pub struct InputFormatSpec {
+pub(crate) struct InputFormatSpec {
     pub name: &'static str,
     pub is_typed: bool,
     /// The file name endings that select it.
@@ -46,7 +46,7 @@ const CSV: InputFormatSpec = InputFormatSpec {
 table! {
     /// What a file of the input holds.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum InputFormat: InputFormatSpec {
+    pub(crate) enum InputFormat: InputFormatSpec {
         /// One text per line
         Lines = LINES;
         /// One JSON object per line: text, or words (a list), and optionally id and text_pair
@@ -86,7 +86,7 @@ table! {
 impl InputFormat {
     /// The format that the ending of `path` selects, before a final `.gz` or `.zst`.
     #[must_use]
-    pub fn by_ending(path: &Path) -> Option<Self> {
+    pub(crate) fn by_ending(path: &Path) -> Option<Self> {
         if is_compressed(path) {
             return Self::by_ending(Path::new(path.file_stem()?));
         }
@@ -97,7 +97,7 @@ impl InputFormat {
 
     /// Every ending that selects a format, without compression.
     #[must_use]
-    pub fn endings() -> String {
+    pub(crate) fn endings() -> String {
         let endings = Self::ALL.iter().flat_map(|format| format.spec().endings);
         let endings: Vec<_> = endings.map(|ending| format!(".{ending}")).collect();
         endings.join(", ")
@@ -105,7 +105,7 @@ impl InputFormat {
 
     /// `a, b or c`: the formats that `filter` takes.
     #[must_use]
-    pub fn names(filter: impl Fn(&InputFormatSpec) -> bool) -> String {
+    pub(crate) fn names(filter: impl Fn(&InputFormatSpec) -> bool) -> String {
         let specs = Self::ALL.iter().map(|format| format.spec());
         or_list(specs.filter(filter).map(|spec| spec.name))
     }

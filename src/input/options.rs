@@ -14,7 +14,7 @@ use super::dialect::Dialect;
 use super::{ColumnNames, InputFormat, TextSelection};
 
 #[derive(Debug, Clone, Default, Args, Serialize)]
-pub struct InputOptions {
+pub(crate) struct InputOptions {
     /// What a file holds.
     #[arg(long, value_name = "FORMAT", help = format_help())]
     pub input_format: Option<InputFormat>,
@@ -50,7 +50,7 @@ pub struct InputOptions {
 impl InputOptions {
     /// What the file at `path` holds: the format that was typed, else by its ending, else lines.
     #[must_use]
-    pub fn format_of(&self, path: &Path) -> InputFormat {
+    pub(crate) fn format_of(&self, path: &Path) -> InputFormat {
         let by_ending = || InputFormat::by_ending(path);
         self.input_format
             .or_else(by_ending)

@@ -11,7 +11,7 @@ use crate::error::Result;
 
 /// Which texts of the input a run embeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args, Serialize)]
-pub struct TextSelection {
+pub(crate) struct TextSelection {
     /// Skip the first K texts
     #[arg(long, value_name = "K", default_value_t, allow_negative_numbers = true)]
     pub skip: u64,
@@ -28,7 +28,7 @@ pub struct TextSelection {
 
 /// Every `count`-th text, starting at `index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
+pub(crate) struct Shard {
     index: u64,
     count: u64,
 }
@@ -59,7 +59,7 @@ impl Serialize for Shard {
 
 impl TextSelection {
     #[must_use]
-    pub fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         *self == Self::default()
     }
 

@@ -21,7 +21,8 @@ use crate::weights::Tensors;
 pub use batch::Batch;
 use encoder::Encoder;
 use loader::Loader;
-pub use output::{Output, Outputs, RowPer};
+pub(crate) use output::RowPer;
+pub use output::{Output, Outputs};
 
 /// The encoder with its weights on one device.
 pub struct BertModel {
@@ -83,7 +84,7 @@ impl BertModel {
     /// The `outputs` of `batch`, in this order.
     ///
     /// # Errors
-    /// [`Kind::Device`] if the device fails, caused by [`crate::ops::OutOfMemory`] if the batch was
+    /// [`Kind::Device`] if the device fails, caused by `OutOfMemory` if the batch was
     /// too large.
     pub fn forward(&self, batch: &Batch, outputs: &[Output]) -> Result<Outputs> {
         self.encoder.forward(batch, outputs)

@@ -127,7 +127,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The normalization of `x + residual`.
     ///
     /// Source: Ba, Kiros and Hinton 2016 (arXiv:1607.06450). The variance is the mean of the
-    /// squared distances, computed in a second pass: E[x²] − E[x]² loses digits if a row has a
+    /// squared distances, computed in a second pass: `E[x²] − E[x]²` loses digits if a row has a
     /// large mean.
     ///
     /// # Shapes

@@ -22,4 +22,4 @@ pub(crate) use cpu::Level;
 pub(crate) use failure::OutOfMemory;
 pub use output::OutputTensor;
 pub use precision::Precision;
-pub use sequence::Sequence;
+pub(crate) use sequence::Sequence;

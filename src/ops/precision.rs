@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::weights::Dtype;
 
+/// The number type of the weights and of the arithmetic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

@@ -18,7 +18,7 @@ const MEMBER_RECORDS: u64 = 64;
 
 /// How the bytes of a file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
+pub(crate) enum Compression {
     /// gzip, RFC 1952.
     Gzip,
     /// Zstandard, RFC 8878.
@@ -26,11 +26,11 @@ pub enum Compression {
 }
 
 impl Compression {
-    pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+    pub(crate) const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
     /// The file name ending that selects it.
     #[must_use]
-    pub fn ending(self) -> &'static str {
+    pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Gzip => "gz",
             Self::Zstd => "zst",
@@ -39,7 +39,7 @@ impl Compression {
 
     /// The compression that the ending of `path` selects.
     #[must_use]
-    pub fn by_ending(path: &Path) -> Option<Self> {
+    pub(crate) fn by_ending(path: &Path) -> Option<Self> {
         let ending = path.extension()?;
         Self::ALL.into_iter().find(|how| ending == how.ending())
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The type of the values in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Float {
+pub(crate) enum Float {
     /// 4 bytes, as computed
     #[default]
     F32,
@@ -19,7 +19,7 @@ pub enum Float {
 
 impl Float {
     #[must_use]
-    pub fn size_bytes(self) -> u64 {
+    pub(crate) fn size_bytes(self) -> u64 {
         match self {
             Self::F32 => 4,
             Self::F16 => 2,

@@ -17,7 +17,7 @@ use crate::table::{or_list, table};
 /// What a format is called and what it can do.
 #[derive(Clone, Copy)]
 #[allow(clippy::struct_excessive_bools, reason = "each answers one question")]
-pub struct FormatSpec {
+pub(crate) struct FormatSpec {
     pub name: &'static str,
     pub is_typed: bool,
     /// The file name endings that select it.
@@ -44,7 +44,7 @@ pub struct FormatSpec {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fields {
+pub(crate) enum Fields {
     Any,
     NumericAndId,
     /// A field with one vector per text.
@@ -53,7 +53,7 @@ pub enum Fields {
 
 /// Why an interrupted run cannot be resumed.
 #[derive(Debug, Clone, Copy)]
-pub struct NotResumable {
+pub(crate) struct NotResumable {
     /// The option that selects the format.
     pub option: &'static str,
     pub why: &'static str,
@@ -81,7 +81,7 @@ const JSONL: FormatSpec = FormatSpec {
 
 table! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum OutputFormat: FormatSpec {
+    pub(crate) enum OutputFormat: FormatSpec {
         /// One JSON object per text, one per line
         Jsonl = JSONL;
         /// One JSON document with the batch tensors of transformers
@@ -162,13 +162,13 @@ table! {
 
 impl OutputFormat {
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.spec().name
     }
 
     /// Whether a record of this format can have `field`.
     #[must_use]
-    pub fn holds(self, field: Field) -> bool {
+    pub(crate) fn holds(self, field: Field) -> bool {
         match self.spec().fields {
             Fields::Any => true,
             Fields::NumericAndId => field.is_numeric() || field == Field::Id,
@@ -184,7 +184,7 @@ impl OutputFormat {
 
     /// `a, b or c`: the formats that a user may type and that `filter` takes.
     #[must_use]
-    pub fn names(filter: impl Fn(&FormatSpec) -> bool) -> String {
+    pub(crate) fn names(filter: impl Fn(&FormatSpec) -> bool) -> String {
         let specs = Self::ALL.iter().map(|format| format.spec());
         let specs = specs.filter(|spec| spec.is_typed && filter(spec));
         or_list(specs.map(|spec| spec.name))
@@ -192,7 +192,7 @@ impl OutputFormat {
 
     /// Every ending that selects a format, compressed ones included.
     #[must_use]
-    pub fn endings() -> Vec<String> {
+    pub(crate) fn endings() -> Vec<String> {
         let mut endings = Vec::new();
         for spec in Self::ALL.iter().map(|format| format.spec()) {
             for ending in spec.endings {

@@ -36,7 +36,7 @@ use compressed::Compressed;
 
 /// What a format knows about the run.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// The fields of a record, in order.
     pub fields: &'a [Field],
     /// Turns ids into tokens.

@@ -19,7 +19,7 @@ const JSON_WORD_BYTES: u64 = 60;
 
 /// What is known of the records before their vectors are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// The good texts.
     pub totals: Totals,
     pub longest_record: u64,
@@ -31,7 +31,7 @@ pub struct Measured {
 
 /// The size of a file in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub(crate) enum Size {
     Exact(u64),
     /// The file will have about this size.
     Estimate(u64),
@@ -40,7 +40,7 @@ pub enum Size {
 impl Measured {
     /// The same when all records are padded to the longest.
     #[must_use]
-    pub fn padded_to_longest(self) -> Self {
+    pub(crate) fn padded_to_longest(self) -> Self {
         let Self {
             totals,
             longest_record,

@@ -4,7 +4,7 @@ use super::field::{Dimension, Element, Field};
 
 /// The dimensions that are the same for every text of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dimensions {
+pub(crate) struct Dimensions {
     pub hidden: usize,
     pub embedding: usize,
     pub layers: usize,
@@ -16,7 +16,7 @@ pub struct Dimensions {
 
 /// The dimensions that depend on the texts, summed over some of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// How many texts these are.
     pub texts: u64,
     pub tokens: u64,
@@ -27,7 +27,7 @@ pub struct Totals {
 
 impl Totals {
     #[must_use]
-    pub fn of_text(tokens: u64, words: u64) -> Self {
+    pub(crate) fn of_text(tokens: u64, words: u64) -> Self {
         Self {
             texts: 1,
             tokens,
@@ -37,7 +37,7 @@ impl Totals {
     }
 
     /// Adds other texts.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.texts += other.texts;
         self.tokens += other.tokens;
         self.token_pairs += other.token_pairs;
@@ -48,7 +48,7 @@ impl Totals {
 impl Dimensions {
     /// The dimensions of `field` in one record.
     #[must_use]
-    pub fn shape(&self, field: Field) -> Vec<Dimension> {
+    pub(crate) fn shape(&self, field: Field) -> Vec<Dimension> {
         let is_there =
             |dimension: &Dimension| *dimension != Dimension::Layers || self.merged_width.is_none();
         let shape = field.spec().shape.iter().copied();
@@ -59,7 +59,7 @@ impl Dimensions {
     /// dimension even if a record has them twice; otherwise along the words, or along a new first
     /// dimension.
     #[must_use]
-    pub fn tensor(&self, field: Field, totals: &Totals) -> Vec<u64> {
+    pub(crate) fn tensor(&self, field: Field, totals: &Totals) -> Vec<u64> {
         let shape = self.shape(field);
         let sizes = shape.chunk_by(|one, other| one == other);
         let mut sizes: Vec<_> = sizes.map(|run| self.size(run, totals)).collect();
@@ -93,7 +93,7 @@ impl Dimensions {
     /// How many parts a record gives the tensor of `field`: one for each place in the dimensions
     /// before its tokens.
     #[must_use]
-    pub fn parts(&self, field: Field) -> u64 {
+    pub(crate) fn parts(&self, field: Field) -> u64 {
         let shape = self.shape(field);
         let tokens = shape.iter().position(|&other| other == Dimension::Tokens);
         let before = shape[..tokens.unwrap_or(0)].chunks(1);
@@ -104,7 +104,7 @@ impl Dimensions {
 
     /// How many f32 the vectors of `field` have.
     #[must_use]
-    pub fn floats(&self, field: Field, totals: &Totals) -> u64 {
+    pub(crate) fn floats(&self, field: Field, totals: &Totals) -> u64 {
         let elements = || self.tensor(field, totals).iter().product::<u64>();
         match field.spec().element {
             Element::F32 => elements(),

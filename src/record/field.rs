@@ -16,7 +16,7 @@ use crate::table::table;
 
 /// What is known of a field before a run.
 #[derive(Debug, Clone, Copy)]
-pub struct FieldSpec {
+pub(crate) struct FieldSpec {
     /// Its name in JSON; Hugging Face's if there is one.
     pub name: &'static str,
     pub element: Element,
@@ -30,7 +30,7 @@ pub struct FieldSpec {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
+pub(crate) enum Element {
     /// A count or a place in the input.
     I64,
     /// A small number of a token.
@@ -47,7 +47,7 @@ pub enum Element {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dimension {
+pub(crate) enum Dimension {
     Tokens,
     Words,
     Hidden,
@@ -64,7 +64,7 @@ pub enum Dimension {
 
 /// What must be computed to fill a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// Nothing: it comes with the text.
     Input,
     /// Nothing: it comes with the text, if the input has it.
@@ -103,7 +103,7 @@ impl Source {
 
 /// When a record has a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Unless `--fields` is given and leaves it out.
     ByDefault,
     /// If `--fields` or the option that fills it asks for it.

@@ -48,7 +48,7 @@ impl Tensors {
     }
 
     #[must_use]
-    pub fn format(&self) -> WeightFormat {
+    pub(crate) fn format(&self) -> WeightFormat {
         self.format
     }
 

@@ -70,7 +70,7 @@ pub(crate) struct CandleLayerNorm {
 impl CandleLayerNorm {
     /// The normalized rows of `x`, which is f32.
     ///
-    /// candle's kernel takes the variance as E[x²] − E[x]², which loses digits unless the mean is
+    /// candle's kernel takes the variance as `E[x²] − E[x]²`, which loses digits unless the mean is
     /// near zero: so it is subtracted before.
     fn normalize(&self, x: &Tensor) -> Result<Tensor> {
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;

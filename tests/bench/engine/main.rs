@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use bert_embed::threads::Threads;
+use bert_embed::internals::Threads;
 use serde_json::{Value, json};
 
 use input::Batches;

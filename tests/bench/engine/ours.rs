@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
-use bert_embed::checkpoint::Config;
-use bert_embed::model::{Batch, BertModel, Output, Outputs};
-use bert_embed::ops::Precision;
-use bert_embed::ops::device::{self, Device};
-use bert_embed::weights::Tensors;
+use bert_embed::Precision;
+use bert_embed::internals::Config;
+use bert_embed::internals::Tensors;
+use bert_embed::internals::{Batch, BertModel, Output, Outputs};
+use bert_embed::internals::{Device, device};
 use clap::ValueEnum;
 
 use crate::Engine;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use bert_embed::Text;
-use bert_embed::checkpoint::Config;
-use bert_embed::tokenize::{Detail, Tokenizer};
+use bert_embed::internals::Config;
+use bert_embed::internals::{Detail, Tokenizer};
 use serde_json::json;
 
 use crate::Engine;

@@ -213,7 +213,7 @@ fn circle_from<'a>(
 /// The graph of all files of `src` below `lib.rs`.
 fn graph() -> Graph {
     let files = source_files(&["rs"]);
-    let no_room = ["lib.rs", "main.rs", "tests.rs", "tests"];
+    let no_room = ["lib.rs", "internals.rs", "main.rs", "tests.rs", "tests"];
     let files = files.iter().filter(|(path, _)| !is_one_of(path, &no_room));
     let source = |(path, text): &(PathBuf, String)| (module(path), Source::new(&code(text)));
     let sources: BTreeMap<Module, Source> = files.map(source).collect();

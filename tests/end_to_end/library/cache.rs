@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use bert_embed::error::{Error, Kind};
-use bert_embed::hub::{Environment, ModelSource, Snapshot, locate, verify};
+use bert_embed::internals::{Environment, ModelSource, Snapshot, locate, verify};
 use tempfile::TempDir;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

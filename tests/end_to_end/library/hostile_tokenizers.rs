@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bert_embed::Text;
 use bert_embed::error::{Kind, Result};
-use bert_embed::tokenize::{Detail, Tokenizer};
+use bert_embed::internals::{Detail, Tokenizer};
 use serde_json::{Value, json};
 
 use super::layouts::{Goldens, base64};

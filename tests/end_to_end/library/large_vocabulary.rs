@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bert_embed::Text;
-use bert_embed::tokenize::{Detail, Tokenizer};
+use bert_embed::internals::{Detail, Tokenizer};
 use serde_json::json;
 
 use super::layouts::Goldens;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bert_embed::Text;
 use bert_embed::error::Kind;
-use bert_embed::tokenize::{Detail, Encoding, Tokenizer, model_max_length};
+use bert_embed::internals::{Detail, Encoding, Tokenizer, model_max_length};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use bert_embed::checkpoint::Config;
 use bert_embed::error::{Kind, Result};
-use bert_embed::weights::Tensors;
+use bert_embed::internals::Config;
+use bert_embed::internals::Tensors;
 use tempfile::TempDir;
 
 use crate::support::broken::Broken;

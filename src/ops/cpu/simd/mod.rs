@@ -151,7 +151,7 @@ levels! {
     Avx512 = avx512::Avx512, target_arch = "x86_64";
 }
 
-/// The index of the level set by [`Level::force`]; none if there is no such level.
+/// The index of the level set by `Level::force`; none if there is no such level.
 static FORCED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Level {

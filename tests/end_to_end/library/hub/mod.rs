@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bert_embed::error::{Error, Kind};
-use bert_embed::hub::{Environment, ModelSource, Snapshot, Timeouts, locate};
+use bert_embed::internals::{Environment, ModelSource, Snapshot, Timeouts, locate};
 use tempfile::TempDir;
 
 use crate::support::loopback::{Fault, LoopbackHub, Size, etag};

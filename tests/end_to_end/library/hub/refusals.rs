@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bert_embed::error::Kind;
-use bert_embed::hub::{Proxy, Token};
+use bert_embed::internals::{Proxy, Token};
 
 use super::{ALWAYS, Stage, entries, status};
 use crate::support::loopback::Fault;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use bert_embed::error::Kind;
-use bert_embed::hub::{ModelSource, locate, verify};
+use bert_embed::internals::{ModelSource, locate, verify};
 
 use super::Stage;
 use crate::support::loopback::{COMMIT, LoopbackHub, Size, etag, weights};

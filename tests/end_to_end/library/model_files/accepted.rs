@@ -1,7 +1,7 @@
 //! Checkpoints that must be taken, in every spelling that Hugging Face's files have.
 
-use bert_embed::checkpoint::{Config, HiddenAct, ModelType};
-use bert_embed::weights::Dtype;
+use bert_embed::internals::Dtype;
+use bert_embed::internals::{Config, HiddenAct, ModelType};
 use serde_json::json;
 
 use super::{directory, load, written};

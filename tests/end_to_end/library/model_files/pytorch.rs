@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bert_embed::weights::{Dtype, TensorView, Tensors};
+use bert_embed::internals::{Dtype, TensorView, Tensors};
 use tempfile::TempDir;
 
 use super::{assert_refused, directory, load, written};
