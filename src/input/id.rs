@@ -13,7 +13,6 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Number(text) | Self::String(text) => text,

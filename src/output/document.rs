@@ -18,7 +18,6 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    #[must_use]
     pub(super) fn new(context: Context<'a>) -> Self {
         let columns = context.fields.iter().map(|_| Vec::new()).collect();
         Self {

@@ -21,7 +21,6 @@ pub(crate) struct RunProgress {
 
 impl RunProgress {
     /// The progress of a run over `size_bytes` of text; nothing is drawn unless `draw`.
-    #[must_use]
     pub(crate) fn new(draw: bool, size_bytes: Option<u64>) -> Self {
         let template = match size_bytes {
             Some(_) => "{bar:30} {percent}% {msg} {eta} left",
@@ -71,7 +70,6 @@ impl Drop for RunProgress {
 }
 
 /// Whether standard error is a terminal, and the records do not go to the same one.
-#[must_use]
 pub(crate) fn has_terminal(records_on_stdout: bool) -> bool {
     std::io::stderr().is_terminal() && !(records_on_stdout && std::io::stdout().is_terminal())
 }

@@ -17,7 +17,6 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// Complete if both are.
-    #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
         match self {
             Self::Complete => other,
@@ -35,7 +34,6 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// A request that is made by setting `asked`.
-    #[must_use]
     pub(crate) fn new(asked: Arc<AtomicBool>) -> Self {
         Self {
             asked,
@@ -44,7 +42,6 @@ impl Stop {
     }
 
     /// Whether the run was asked to stop.
-    #[must_use]
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

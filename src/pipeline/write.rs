@@ -44,7 +44,6 @@ pub(crate) fn write_all<'a>(
 impl<'a> Writer<'a> {
     /// Writes records in the format `output` to `destination`, which already holds those of
     /// `counts`.
-    #[must_use]
     pub(crate) fn new(
         output: Box<dyn RecordWriter + 'a>,
         destination: Destination,

@@ -37,7 +37,6 @@ fn ends<S: Serializer>(rows: &Range<usize>, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// The words of `text`, the first segment's and then the second's.
-#[must_use]
 pub(crate) fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
     let second = text.pair.as_deref().map(RunningText::new);
     let mut first = Finder::new(&text.first);

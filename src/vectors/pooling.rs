@@ -87,7 +87,6 @@ impl Pool {
 ///
 /// # Shapes
 /// `rows` `[tokens × width]` → `[width]`
-#[must_use]
 pub(crate) fn pool_rows(mode: PoolingMode, rows: &[f32], width: usize) -> Vec<f32> {
     pool(mode, rows.chunks_exact(width))
 }

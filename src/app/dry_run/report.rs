@@ -30,13 +30,11 @@ impl<'a> Report<'a> {
     }
 
     /// The number of texts whose record would be an error.
-    #[must_use]
     pub(crate) fn errors(&self) -> u64 {
         self.counts.errors
     }
 
     /// How many records would be errors, and the first of them.
-    #[must_use]
     pub(crate) fn error_summary(&self) -> Option<String> {
         let Counts {
             records, errors, ..

@@ -83,7 +83,6 @@ impl Destination {
     }
 
     /// The error if a different run has completed the output, as `cause` shows.
-    #[must_use]
     pub(crate) fn of_another_run(&self, cause: &str) -> Error {
         Error::message(Kind::Output, provenance::of_another_run(cause))
             .context(format!("could not resume {}", self.name))
@@ -91,7 +90,6 @@ impl Destination {
     }
 
     /// Where the records are if the run is interrupted.
-    #[must_use]
     pub(crate) fn partial_path(&self) -> Option<&Path> {
         match &self.sink {
             Sink::Stream(_) => None,
@@ -99,12 +97,10 @@ impl Destination {
         }
     }
 
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    #[must_use]
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self.sink, Sink::Stream(_))
     }

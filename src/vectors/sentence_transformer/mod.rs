@@ -79,7 +79,6 @@ impl SentenceConfig {
     }
 
     /// The prompt to use if the user gives none.
-    #[must_use]
     pub(crate) fn default_prompt(&self) -> Option<String> {
         self.prompts
             .get(self.default_prompt_name.as_ref()?)
@@ -143,7 +142,6 @@ pub(crate) enum DenseActivation {
 
 impl SentenceTransformer {
     /// The width of a sentence vector before truncation.
-    #[must_use]
     pub(crate) fn width(&self, hidden: usize) -> usize {
         let pooled = self.pooling_modes.len() * hidden;
         self.layers.iter().fold(pooled, |width, layer| match layer {

@@ -162,7 +162,6 @@ impl Level {
     }
 
     /// The level in use: the forced one, else the fastest this machine can run.
-    #[must_use]
     pub(crate) fn current() -> Self {
         let forced = Self::ALL.get(FORCED.load(Ordering::Relaxed)).copied();
         forced
@@ -170,12 +169,10 @@ impl Level {
             .unwrap_or(Self::Portable)
     }
 
-    #[must_use]
     pub(crate) fn lanes(self) -> usize {
         self.with(Describe).lanes
     }
 
-    #[must_use]
     pub(crate) fn tile_outputs(self) -> usize {
         self.with(Describe).tile_outputs
     }
