@@ -2,7 +2,7 @@
 //! default allocator would abort.
 //!
 //! Allocations fail in many places that cannot return an error, so they are handled here, once.
-//! Synced records stay on the disk, as after a kill.
+//! Synced records stay on disk, as after a kill.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;

@@ -76,7 +76,7 @@ pub struct Error {
 
 impl Error {
     /// An error with this cause, whose chain of contexts becomes the message. An [`Error`] in the
-    /// chain keeps its kind and tip; any other cause is of `kind`.
+    /// chain keeps its kind and tip; any other cause gets `kind`.
     pub fn new(kind: Kind, cause: impl Into<anyhow::Error>) -> Self {
         let cause = cause.into();
         let (kind, tip) = match cause.downcast_ref::<Self>() {

@@ -14,8 +14,8 @@ thread_local! {
     static COLLECTED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` and returns the notes and warnings that it gave on this thread instead of printing
-/// them: a library returns them.
+/// Runs `work` and returns the notes and warnings that it produced on this thread instead of
+/// printing them: a library returns them.
 pub(crate) fn collected<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     COLLECTED.set(Some(Vec::new()));
     let result = work();
@@ -45,8 +45,8 @@ pub(crate) fn summary(text: &str) {
     print("done", text);
 }
 
-/// A progress bar in the style of `template`, hidden unless `draw` is set. Without `size_bytes` it
-/// has no end.
+/// A progress bar in the style of `template`, hidden unless `draw` is set. Without `size_bytes` its
+/// length is unknown.
 pub(crate) fn bar(draw: bool, size_bytes: Option<u64>, template: &str) -> ProgressBar {
     let bar = match size_bytes {
         _ if !draw => ProgressBar::hidden(),

@@ -30,8 +30,8 @@ impl Threads {
         })
     }
 
-    /// Runs `work` in the pool, and the parallel iterators in it. It must not wait for other work
-    /// of the pool: with a single thread that would never end.
+    /// Runs `work` and its parallel iterators in the pool. `work` must not wait for other work in
+    /// the pool: with a single thread, it would wait forever.
     pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.0.install(work)
     }

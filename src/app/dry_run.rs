@@ -1,4 +1,4 @@
-//! `--dry-run`: counts texts, errors and tokens, and finds the size of the output, without an
+//! `--dry-run`: counts texts, errors and tokens, and computes the size of the output, without an
 //! encoder. `report.rs` prints the report.
 //!
 //! Memory grows with the number of different token counts, not with the input.

@@ -57,7 +57,7 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
     };
     for input in &arguments.input.files {
         if same_file(input, path)? {
-            let cause = format!("it is the input `{}` too", input.display());
+            let cause = format!("it is also the input `{}`", input.display());
             let what = format!("could not write `{}`", path.display());
             return Err(Error::message(Kind::Output, cause).context(what));
         }

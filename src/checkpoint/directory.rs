@@ -1,4 +1,4 @@
-//! The one judge of a model's files: whether a file exists and can be used, and if not, why.
+//! Decides whether a model's file exists and can be used, and if not, why.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -150,7 +150,7 @@ pub(crate) fn refuse_disguised(start: &[u8]) -> Result<()> {
     } else if start.starts_with(b"\xef\xbb\xbf") {
         "it begins with a byte order mark (BOM)"
     } else if start.len() >= 16 && start.iter().all(|&byte| byte == 0) {
-        "it begins with zeros only, as a download that was cut short"
+        "it begins with zeros only, like a download that was cut short"
     } else {
         return Ok(());
     };
@@ -177,7 +177,7 @@ pub(crate) fn check_directory(directory: &Path) -> Result<()> {
     })
 }
 
-/// Why `path` could not be found; a dangling link is told from a missing file.
+/// Why `path` could not be found; a dangling link is distinguished from a missing file.
 fn not_found(path: &Path, cause: io::Error) -> Error {
     match fs::read_link(path) {
         Ok(target) if cause.kind() == ErrorKind::NotFound => model_error(format!(

@@ -226,7 +226,7 @@ impl Arguments {
     }
 }
 
-/// Refuses an option without effect on the task. A default from the environment is not refused.
+/// Refuses an option that has no effect on the task. A default from the environment is not refused.
 fn check_task(command: &mut Command, matches: &ArgMatches) -> Result<(), clap::Error> {
     let is_typed = |option: &str| matches.value_source(option) == Some(ValueSource::CommandLine);
     let Some((task, taken)) = TASKS.iter().find(|(task, _)| is_typed(task)) else {

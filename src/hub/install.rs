@@ -19,7 +19,7 @@ use crate::notes;
 /// Holds the lock of one repository of the cache.
 pub(super) struct Installer<'a> {
     pub(super) cache: &'a RepositoryCache,
-    /// Has the downloads that are not verified yet, in the cache's file system.
+    /// Holds downloads that are not verified yet, in the cache's file system.
     pub(super) staging: PathBuf,
     _lock: File,
 }

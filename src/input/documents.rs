@@ -9,7 +9,7 @@ use super::source::{InputFile, could_not_read};
 use super::{BadText, Id, InputItem, Place, Text};
 use crate::error::{Error, Kind, Result};
 
-/// The text in `file`. One that cannot be read is bad by itself.
+/// The text in `file`. If it cannot be read, only this text is bad.
 pub(super) fn read(file: &InputFile) -> InputItem {
     let mut bytes = Vec::new();
     let read = read_into(&mut bytes, file);

@@ -36,8 +36,8 @@ const SIGNATURES: [(&[u8], &str, Option<&str>); 21] = [
 
 /// Recognizes a file that begins with `head`; `None` if it may be text.
 ///
-/// A NUL alone makes no file binary: a text may hold one, and with `--null` many. With bytes that
-/// are not UTF-8 in the same head it does.
+/// A NUL alone does not make a file binary: a text may hold one, and with `--null` many. Together
+/// with bytes that are not UTF-8 it does.
 pub(super) fn recognize(head: &[u8], null_ends_texts: bool) -> Option<NonText> {
     let matches = |(bytes, ..): &&(&[u8], _, _)| head.starts_with(bytes);
     if let Some(&(_, what, command)) = SIGNATURES.iter().find(matches) {
@@ -67,7 +67,7 @@ fn is_binary(head: &[u8]) -> bool {
     head.contains(&0) && not_utf_8 > 0 && (controls + not_utf_8) * 10 >= head.len()
 }
 
-/// Whether `head` begins like a JSON array of objects, strings or arrays.
+/// Whether `head` starts like a JSON array of objects, strings or arrays.
 pub(super) fn is_json_array(head: &[u8]) -> bool {
     matches!(first_two(head), Some((b'[', b'{' | b'"' | b'[')))
 }

@@ -134,7 +134,7 @@ fn value<T: DeserializeOwned>(line: &str, key: &str, written: &RawValue) -> Resu
     serde_json::from_str(written).map_err(|error| in_column(key, &at_byte(&error, offset)))
 }
 
-/// serde's message with the byte of the line, of which the JSON begins after `offset` bytes.
+/// serde's message with the byte of the line; the JSON starts `offset` bytes into it.
 fn at_byte(error: &serde_json::Error, offset: usize) -> String {
     format!(
         "{} at byte {}",

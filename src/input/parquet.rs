@@ -15,7 +15,7 @@ use super::{Id, InputItem, Text, TextOrBad, lines, until_error, with_place};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
 
-/// The rows of one file, each good or bad by itself.
+/// The rows of one file; a bad row does not affect the others.
 pub(super) struct ParquetRows {
     rows: RowIter<'static>,
     file: InputFile,

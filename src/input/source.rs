@@ -47,7 +47,7 @@ impl InputFile {
         Ok((file, metadata))
     }
 
-    /// How many bytes of text it holds, if the file size says so.
+    /// How many bytes of text it holds, if its size shows that.
     pub(super) fn text_bytes(&self, format: InputFormat) -> Option<u64> {
         let is_known = !is_compressed(&self.path) && format != InputFormat::Parquet;
         self.size_bytes.filter(|_| is_known)

@@ -179,7 +179,7 @@ impl From<&Text> for Text {
     }
 }
 
-/// Why one text of the input cannot be embedded; the run goes on without it.
+/// Why one text of the input cannot be embedded; the run continues without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BadText {
     /// The cause in the user's words.

@@ -66,7 +66,7 @@ pub fn open(choice: DeviceChoice) -> Result<Device> {
         DeviceChoice::CandleCpu => Ok(Device::Candle(candle_core::Device::Cpu)),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|error| {
             if has_gpu() {
-                notes::note(&format!("{error}: going on with the CPU"));
+                notes::note(&format!("{error}: continuing on the CPU"));
             }
             Device::Cpu
         })),
@@ -116,7 +116,7 @@ pub fn batch_tokens(device: &Device) -> usize {
     }
 }
 
-/// Waits until a GPU has computed what it was given.
+/// Waits until a GPU has finished its work.
 ///
 /// # Errors
 /// [`Kind::Device`](crate::error::Kind::Device) if that failed.
@@ -130,14 +130,14 @@ pub fn synchronize(device: &Device) -> Result<()> {
 /// Makes the allocator keep memory for the next layer instead of returning it to the system.
 ///
 /// A layer's intermediates are megabytes that live for one operation: if they are given back each
-/// time, their pages are cleared and mapped anew, which took 8 % of the samples of `perf record` in
-/// a forward of 8 × 512 tokens.
+/// time, their pages are cleared and mapped again, which took 8 % of the samples of `perf record`
+/// in a forward of 8 × 512 tokens.
 pub fn reuse_memory() {
     // The most that glibc allows; larger blocks are still mapped one by one.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     const LARGEST_BYTES: i32 = 32 << 20;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: both only set a number of the allocator's.
+    // SAFETY: both only set a parameter of the allocator.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);

@@ -1,8 +1,8 @@
 //! gzip and Zstandard around another format, in members, so that an interrupted run can continue.
 //!
 //! A member is a complete compressed file; both formats allow several in a row, and every reader
-//! takes them as one. A member holds a fixed number of records, so its bytes depend on its records
-//! alone, and a resumed run writes the same bytes as an uninterrupted one.
+//! treats them as one file. A member holds a fixed number of records, so its bytes depend on its
+//! records alone, and a resumed run writes the same bytes as an uninterrupted one.
 
 use std::io::{self, Write};
 use std::path::Path;

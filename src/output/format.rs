@@ -1,5 +1,5 @@
-//! The table of the output formats. A new format is a row here, a file of its own, and the line of
-//! [`super::open`] that makes its writer. The doc comments are the help.
+//! The table of the output formats. A new format is a row here, a file for its writer, and a line
+//! in [`super::open`] that creates it. The doc comments are the help.
 
 #![allow(
     clippy::doc_markdown,

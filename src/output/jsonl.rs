@@ -33,7 +33,7 @@ impl JsonLines<'_> {
 }
 
 impl RecordWriter for JsonLines<'_> {
-    /// Numbers are formatted in parallel, lines are written in order.
+    /// Formats lines in parallel and writes them in order.
     fn write(&mut self, records: &[RecordOrBad], to: &mut dyn Write) -> Result<()> {
         let lines = || records.par_iter().map(|record| self.line(record)).collect();
         let lines: serde_json::Result<Vec<_>> = self.0.threads.install(lines);

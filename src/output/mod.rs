@@ -72,8 +72,8 @@ pub(crate) trait RecordWriter: Send {
         None
     }
 
-    /// Makes the file from everything appended. Some formats need it: they begin with what is known
-    /// only at the end.
+    /// Makes the file from everything appended, for formats that start with something known only at
+    /// the end.
     fn assembly(&self) -> Option<&dyn Assembly> {
         None
     }
@@ -150,7 +150,7 @@ impl RecordWriter for GoodRecords<'_> {
     }
 }
 
-/// Why a bad record ends the run: `format` holds values only, and NaN never stands for one.
+/// Why a bad record ends the run: `format` holds values only, and NaN never replaces a vector.
 fn no_place(format: OutputFormat, bad: &BadText) -> Error {
     let (index, name) = (bad.place.index, format.name());
     Error::message(Kind::Input, &bad.message)
@@ -160,7 +160,7 @@ fn no_place(format: OutputFormat, bad: &BadText) -> Error {
         .with_tip("use --format jsonl, which records the error with each text")
 }
 
-/// A record without one of its fields is a defect of this program.
+/// A record without one of its fields is a bug in this program.
 fn without_field(field: Field) -> Error {
     let name = field.name();
     Error::message(Kind::Internal, format!("a record without `{name}`"))

@@ -47,7 +47,7 @@ fn header(texts: u64, columns: u64, float: Float) -> Vec<u8> {
     header
 }
 
-/// Refuses an id: it would be lost although the user has not said so.
+/// Refuses an id: it would be lost without the user having asked for that.
 fn no_place_for_id(index: u64) -> Error {
     Error::message(Kind::Input, "npy has no place for it")
         .context(format!("text {index} has an id"))

@@ -1,13 +1,13 @@
 //! One row per text with list columns: Apache Parquet, for `DuckDB`, Polars, pandas and Spark.
 //!
-//! A row group has one column after the other, so the records go to a log, and the file is
-//! assembled from it one row group at a time, in bounded memory. Every column may be null: a bad
-//! record has only its index and its `error`. `schema.rs` has the columns of a field, `cell.rs`
-//! what a record adds to each, `column.rs` how lists become levels.
+//! A row group stores one column after another, so records first go to a log. The file is assembled
+//! from the log one row group at a time, in bounded memory. Every column may be null: a bad record
+//! has only its index and its `error`. `schema.rs` has the columns of a field, `cell.rs` what a
+//! record adds to each, `column.rs` how lists become levels.
 //!
-//! A vector is a plain list. Parquet has no list of a fixed size; Arrow writes a list too and marks
-//! it in metadata that describe every column. pyarrow 26 and Polars 2.1 read that, `DuckDB` 2.0
-//! does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
+//! A vector is a plain list. Parquet has no list of a fixed size; Arrow also writes a list, and
+//! marks it in metadata that describes every column. pyarrow 26 and Polars 2.1 read that, `DuckDB`
+//! 2.0 does not: it needs `embedding::FLOAT[384]` for `array_cosine_similarity` either way, and
 //! `list_cosine_similarity` takes the list. So it is not worth Arrow's crates.
 
 mod cell;
@@ -145,7 +145,7 @@ fn properties(context: &Context) -> WriterProperties {
     WriterProperties::builder()
         .set_created_by(concat!("bert-embed version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(metadata))
-        // Vectors hardly ever repeat a value, and nobody needs their minimum.
+        // Vectors hardly ever repeat a value, and their minimum is of no use.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .build()

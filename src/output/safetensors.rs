@@ -1,10 +1,10 @@
 //! The numeric fields as tensors of one safetensors file.
 //!
-//! The file has one tensor after the other, and each record adds a part to every tensor. So the log
-//! has a frame per record: its number of tokens, the bytes of its id, the values of each field, the
-//! id. The file is assembled tensor by tensor; the first two numbers of a frame locate the parts.
-//! Fields of tokens are concatenated, text i has the rows `offsets[i]..offsets[i + 1]`; so are ids,
-//! as UTF-8, if the input has any.
+//! The file stores one tensor after another, and each record adds a part to every tensor. So the
+//! log has one frame per record: its number of tokens, the bytes of its id, the values of each
+//! field, the id. The file is assembled tensor by tensor; the two sizes at the start of a frame
+//! locate the parts. Fields of tokens are concatenated, text i has the rows
+//! `offsets[i]..offsets[i + 1]`; so are ids, as UTF-8, if the input has any.
 
 mod layout;
 

@@ -1,29 +1,29 @@
-//! How large an output will be, for the dry run.
+//! The size of an output, for the dry run.
 //!
-//! npy and safetensors are exact. JSON is exact but for its vectors, whose numbers count as an
-//! average number of bytes each; parquet is the size of its numbers, and of the rest in JSON.
+//! Sizes of npy and safetensors are exact. A size in JSON is exact except for the vectors, whose
+//! values count as an average number of bytes each. A size in parquet is that of the values, plus
+//! that of everything else in JSON.
 
 use super::Context;
 use crate::record::{Field, Totals};
 
-/// Tenths of a byte that a number takes in JSON with its comma: the mean of the shortest texts of
-/// normally distributed f32 with a spread of 0.1 is 11.9 bytes, of 0.3 it is 11.5, of 0.5 it is
-/// 11.2.
+/// Tenths of a byte that a value takes in JSON, with its comma. For normally distributed f32
+/// values, the mean is 11.9 bytes at a standard deviation of 0.1, 11.5 at 0.3 and 11.2 at 0.5.
 const JSON_NUMBER_TENTHS: u64 = 115;
 
 /// Bytes of one `[PAD]` in the default fields of a JSON record.
 const JSON_PAD_BYTES: u64 = 14;
 
-/// Bytes of a word in a JSON record beside its vector.
+/// Bytes of a word in a JSON record, without its vector.
 const JSON_WORD_BYTES: u64 = 60;
 
-/// What is known of the records before their vectors are computed.
+/// What is known about the records before their vectors are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Measured {
     /// The good texts.
     pub totals: Totals,
     pub longest_record: u64,
-    /// Bytes of the ids, if they are asked for.
+    /// Bytes of the ids, if they are selected.
     pub id_bytes: u64,
     /// Bytes of the JSON lines without any vector.
     pub json_bytes: u64,
@@ -38,7 +38,7 @@ pub(crate) enum Size {
 }
 
 impl Measured {
-    /// The same when all records are padded to the longest.
+    /// The same with all records padded to the longest.
     #[must_use]
     pub(crate) fn padded_to_longest(self) -> Self {
         let Self {

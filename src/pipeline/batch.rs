@@ -3,7 +3,7 @@
 //! A batch holds neighbours of the input. The encoder does no work for padding, so sorting texts by
 //! length would gain nothing. Whatever has arrived becomes a batch, and no bit of a vector depends
 //! on which texts share one. A text that is too long for one window becomes several, which follow
-//! each other in one batch or in many.
+//! each other in one batch or several.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -49,7 +49,7 @@ impl Plan<'_> {
 ///
 /// # Errors
 /// The first error of the input or the tokenizer; the batches before it have been sent.
-/// [`Kind::Usage`] if the input is not that of the run that is resumed.
+/// [`Kind::Usage`] if the input is not the input of the interrupted run.
 pub(crate) fn pack(
     plan: Plan,
     from: &Receiver<Result<QueuedText<Text>>>,
@@ -119,7 +119,7 @@ impl<S: FnMut(WindowBatch) -> bool> Packer<'_, S> {
         Ok(Ending::Complete)
     }
 
-    /// Waits for a text. If none is there yet, sends the texts that arrived before.
+    /// Waits for a text. If none has arrived yet, first sends the windows collected so far.
     fn next(&mut self, from: &Receiver<Result<QueuedText<Text>>>, stop: &Stop) -> Next {
         let mut queued = from.try_recv().map_err(|empty| match empty {
             TryRecvError::Empty => RecvTimeoutError::Timeout,

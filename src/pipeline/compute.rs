@@ -17,7 +17,7 @@ pub(crate) struct ThreadedModel<'a> {
     pub threads: &'a Threads,
 }
 
-/// The outputs of a batch that the device has begun.
+/// The outputs of a batch that the device has started.
 pub(crate) struct BatchInFlight<'a> {
     outputs: Outputs<OutputTensor>,
     threads: &'a Threads,
@@ -89,7 +89,7 @@ fn finite_values(output: OutputTensor) -> Result<Vec<f32>> {
     }
     Err(Error::message(
         Kind::Model,
-        "its output is not finite: the weights hold NaN, infinity or numbers too large",
+        "its output is not finite: the weights hold NaN, infinity or values that are too large",
     )
     .context("could not use the model"))
 }

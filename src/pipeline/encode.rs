@@ -24,11 +24,11 @@ pub(crate) trait PendingOutputs {
     fn wait(self) -> Result<Outputs<Vec<f32>>>;
 }
 
-/// Encodes the batches that arrive at `from` until there are none, a `stop`, or until `send`
-/// returns that nobody takes them.
+/// Encodes the batches that arrive at `from` until there are no more, `stop` is requested, or
+/// `send` returns false.
 ///
-/// If the device has no memory for a batch, it is begun again in parts of half as many tokens, and
-/// no later batch is larger. A note says so once.
+/// If the device has too little memory for a batch, it is started again in parts of half as many
+/// tokens, and no later batch is larger. A note says so once.
 ///
 /// # Errors
 /// The first error of the device or the model; the batches before it have been sent.
@@ -82,7 +82,7 @@ where
             };
             match windows {
                 Err(TryRecvError::Disconnected) => return Ok(Ending::Complete),
-                // Nothing else to compute: send the batch to whoever waits for its records.
+                // There is nothing else to compute, so the finished batch is not held back.
                 Err(TryRecvError::Empty) => self.flush()?,
                 Ok(_) if stop.asked() => return Ok(Ending::Stopped),
                 Ok(windows) => self.take(windows)?,
@@ -93,7 +93,7 @@ where
         }
     }
 
-    /// Begins a batch, or the parts of it that fit, and sends the one before.
+    /// Starts a batch, or the parts of it that fit, and sends the previous one.
     fn take(&mut self, windows: WindowBatch) -> Result<()> {
         let mut waiting = split(windows, self.max_tokens);
         waiting.reverse();
@@ -113,7 +113,8 @@ where
         Ok(())
     }
 
-    /// Begins a batch. If there is no memory beside the batch in flight, that one is flushed first.
+    /// Starts a batch. If there is no memory for it next to the batch in flight, that one is
+    /// flushed first.
     fn begin(&mut self, windows: &WindowBatch) -> Result<R> {
         match (self.start)(windows) {
             Err(error) if self.in_flight.is_some() && error.is_caused_by::<OutOfMemory>() => {
@@ -135,7 +136,7 @@ where
         Ok(())
     }
 
-    /// Sends the batch in flight, unless no later stage takes any.
+    /// Sends the batch in flight, unless the later stages have stopped.
     fn flush(&mut self) -> Result<()> {
         if let Some((windows, running)) = self.in_flight.take()
             && !self.is_receiver_gone
@@ -146,21 +147,21 @@ where
         Ok(())
     }
 
-    /// The batch in parts of half as many tokens. From now on this is the most; a note says so
-    /// once.
+    /// Splits the batch into parts of half as many tokens, which is the limit from now on. A note
+    /// says so once.
     fn halve(&mut self, windows: WindowBatch, error: Error) -> Result<Vec<WindowBatch>> {
         let tokens = batch_tokens(&windows);
         if windows.iter().flatten().count() < 2 {
             let what = format!("could not encode a text of {tokens} tokens");
             return Err(error.context(what).with_tip(
-                "use --max-length with fewer tokens, --device cpu, or --dtype f16 where it was f32",
+                "use --max-length with fewer tokens, --device cpu, or --dtype f16 if it was f32",
             ));
         }
         let half = tokens.div_ceil(2);
         if self.max_tokens == usize::MAX {
             notes::note(&format!(
                 "the GPU has no memory for {tokens} tokens at once: \
-                 going on with {half}, and fewer if need be"
+                 continuing with {half}, or fewer if necessary"
             ));
         }
         self.max_tokens = half.min(self.max_tokens);

@@ -55,7 +55,7 @@ pub(crate) struct Run<'a> {
 /// Processes every text. On a stop request, batches already in the encoder are still written.
 ///
 /// # Errors
-/// The first error of any thread, the writer's first: if nobody reads the output any more, the
+/// The first error of any thread, the writer's first: if the reader of the output is gone, the
 /// other threads see only a closed queue. The records before the error are written and kept.
 /// [`Kind::Device`] if the system refuses a thread.
 pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, Ending)> {
@@ -70,7 +70,7 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
     let (to_writer, encoded) = sync_channel(BATCHES_AHEAD);
     let budget = progress.budget();
     thread::scope(move |scope| {
-        // In this order, so that those that are already running end if the next cannot start.
+        // In this order, so that the threads already running end if the next one cannot start.
         let writing = start(scope, move || write::write_all(writer, progress, &encoded))?;
         let queued = start_reading(texts, budget)?;
         let tokenizing = start(scope, move || {
@@ -109,7 +109,8 @@ pub(crate) fn run(run: Run, texts: Texts, writer: Writer) -> Result<(RunCounts, 
 /// Reads and tokenizes `texts` without encoding them, and gives them to `take` some at a time.
 ///
 /// # Errors
-/// Those of reading, of tokenizing and of `take`; [`Kind::Device`] if the system refuses a thread.
+/// An error of reading, of tokenizing or of `take`; [`Kind::Device`] if the system refuses a
+/// thread.
 pub(crate) fn tokenize_only(
     plan: Plan,
     texts: Texts,
@@ -117,7 +118,7 @@ pub(crate) fn tokenize_only(
 ) -> Result<()> {
     let queued = start_reading(texts, Arc::default())?;
     while let Ok(first) = queued.recv() {
-        // Only those that are there: to wait for more would hold the bytes that the reader needs.
+        // Only texts that have arrived: waiting for more would hold permits that the reader needs.
         let more = queued.try_iter().take(read::TEXTS_AHEAD - 1);
         let chunk = std::iter::once(first).chain(more).collect();
         let texts: Result<Vec<_>> = plan.tokenize_all(chunk).into_iter().collect();
@@ -130,10 +131,10 @@ pub(crate) fn tokenize_only(
     Ok(())
 }
 
-/// Counts `texts` as a run does that writes their records.
+/// Counts `texts` as a run that writes their records would.
 ///
 /// # Errors
-/// Those of reading and tokenizing; [`Kind::Device`] if the system refuses a thread.
+/// An error of reading or tokenizing; [`Kind::Device`] if the system refuses a thread.
 pub(crate) fn count(plan: Plan, texts: Texts) -> Result<RunCounts> {
     let mut counts = RunCounts::default();
     let mut held_back = Vec::new();
@@ -156,7 +157,8 @@ fn count_all(counts: &mut RunCounts, texts: &[TextOrBad<TokenizedText>]) {
     }
 }
 
-/// Starts the reader. Nobody joins it: a read from a terminal or a pipe may never return.
+/// Starts the reader. It is never joined, because a read from a terminal or a pipe may never
+/// return.
 fn start_reading(
     texts: Texts,
     budget: Arc<ByteBudget>,

@@ -1,4 +1,4 @@
-//! Texts of an iterator, embedded on the caller's thread a batch at a time.
+//! Texts of an iterator, embedded on the caller's thread, one batch at a time.
 //!
 //! The library has no threads for reading and writing: its caller does both. Memory is bounded by
 //! the tokens of one chunk of texts and the outputs of one batch.
@@ -24,7 +24,7 @@ use crate::vectors::VectorOptions;
 /// since a token is 4 bytes of English.
 const CHUNK_BYTES_PER_BATCH_TOKEN: usize = 64;
 
-/// Embeds the texts of an iterator when asked for the next.
+/// Embeds the texts of an iterator as their records are requested.
 pub(crate) struct OnDemand<'a, I> {
     texts: I,
     index: u64,
@@ -54,7 +54,7 @@ impl<'a, I: Iterator<Item = Text>> OnDemand<'a, I> {
     /// The records that the next batch completes; `None` if no text is left.
     ///
     /// # Errors
-    /// Those of the tokenizer, the model and the device.
+    /// An error of the tokenizer, the model or the device.
     pub(crate) fn next_records(&mut self) -> Result<Option<Vec<RecordOrBad>>> {
         loop {
             if let Some(batch) = self.batches.next() {
@@ -120,7 +120,7 @@ impl<'a, I: Iterator<Item = Text>> OnDemand<'a, I> {
 /// Tokenizes `texts`, all in memory at once, as a run does before it encodes them.
 ///
 /// # Errors
-/// Those of the tokenizer.
+/// An error of the tokenizer.
 pub(crate) fn tokenize(
     texts: impl Iterator<Item = Text>,
     plan: Plan,

@@ -1,4 +1,4 @@
-//! The progress bar: records, tokens a second and, if the size of the input is known, the time
+//! The progress bar: records, tokens per second and, if the size of the input is known, the time
 //! left.
 
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use crate::notes;
 use crate::pipeline::budget::ByteBudget;
 
-/// How far a run has come, drawn on standard error or not at all.
+/// The progress of a run, drawn on standard error unless it is hidden.
 pub(crate) struct RunProgress {
     bar: ProgressBar,
     is_drawn: bool,

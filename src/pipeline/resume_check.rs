@@ -19,7 +19,7 @@ impl<'a> ResumeCheck<'a> {
         }
     }
 
-    /// Whether the next text of the input has its record already.
+    /// Whether the next text of the input already has its record.
     ///
     /// # Errors
     /// [`Kind::Usage`] at the last of them, if they are not the texts of the interrupted run.
@@ -36,7 +36,7 @@ impl<'a> ResumeCheck<'a> {
             return Ok(true);
         }
         Err(other_input(&format!(
-            "its first {} texts are not those of the interrupted run",
+            "its first {} texts are not the texts of the interrupted run",
             done.records
         )))
     }
@@ -59,5 +59,5 @@ impl<'a> ResumeCheck<'a> {
 fn other_input(cause: &str) -> Error {
     Error::message(Kind::Usage, cause)
         .context("could not resume with this input")
-        .with_tip("give the same texts again, or remove the .partial file to start anew")
+        .with_tip("give the same texts again, or remove the .partial file to start over")
 }

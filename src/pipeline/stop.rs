@@ -25,7 +25,7 @@ impl Ending {
     }
 }
 
-/// Whether the run should stop; clones share the answer.
+/// Whether the run should stop; clones share the state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
@@ -51,7 +51,7 @@ impl Stop {
         self.abandoned.store(true, Ordering::SeqCst);
     }
 
-    /// Whether there is no reason to go on.
+    /// Whether to stop, because of a request or because later stages have stopped.
     pub(crate) fn is_over(&self) -> bool {
         self.asked() || self.abandoned.load(Ordering::SeqCst)
     }

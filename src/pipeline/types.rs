@@ -1,5 +1,5 @@
-//! The types that travel between the threads, in the order of a text's way: [`QueuedText`],
-//! [`TextWindow`], [`EncodedBatch`], [`FinishedBatch`].
+//! The types that travel between the threads, in the order in which a text passes through them:
+//! [`QueuedText`], [`TextWindow`], [`EncodedBatch`], [`FinishedBatch`].
 
 use std::sync::Arc;
 

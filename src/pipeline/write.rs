@@ -22,7 +22,7 @@ pub(crate) struct Writer<'a> {
     counts: RunCounts,
 }
 
-/// Writes each batch as soon as it arrives, so that nobody waits for a finished record.
+/// Writes each batch as soon as it arrives, so that no finished record is held back.
 pub(crate) fn write_all<'a>(
     mut writer: Writer<'a>,
     mut progress: RunProgress,
@@ -42,7 +42,7 @@ pub(crate) fn write_all<'a>(
 }
 
 impl<'a> Writer<'a> {
-    /// Writes records in the format `output` to `destination`, which already holds those of
+    /// Writes records in the format `output` to `destination`, which already holds the records of
     /// `counts`.
     pub(crate) fn new(
         output: Box<dyn RecordWriter + 'a>,
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
     /// [`Kind::Output`] if the destination cannot be written, [`Kind::Model`] if the weights
     /// changed.
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
-        // The texts give back their bytes when their records are written.
+        // The permits are dropped when the records are written.
         let FinishedBatch {
             records,
             permits: _permits,
@@ -80,8 +80,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// How many of the next `records` come before the next place at which the output can be
-    /// continued.
+    /// How many of the next `records` fit before the next point at which the output can be resumed.
     fn records_to_boundary(&self, records: usize) -> usize {
         self.output.member_records().map_or(records, |every| {
             let room = every - self.counts.records % every;
@@ -101,8 +100,8 @@ impl<'a> Writer<'a> {
         self.keep(false)
     }
 
-    /// Makes sure that the records written so far survive an interruption, if the output can be
-    /// continued here: at the latest after [`SYNC_INTERVAL`], or `now`. A stream has them already.
+    /// Makes the records written so far survive an interruption, if the output can be resumed here:
+    /// within [`SYNC_INTERVAL`], or immediately if `now` is set. A stream already has them.
     ///
     /// # Errors
     /// [`Kind::Output`] if the destination cannot be written.

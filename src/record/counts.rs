@@ -19,11 +19,11 @@ pub(crate) struct RunCounts {
     pub dropped_tokens: u64,
     /// Texts with a second segment.
     pub pairs: u64,
-    /// Texts of which the vocabulary knows nothing: each token is `[UNK]`.
+    /// Texts that contain only unknown tokens (`[UNK]`).
     pub unknown_texts: u64,
     /// The first error, with its text.
     pub first_error: Option<String>,
-    /// Hash over all of their texts, each hashed together with those before it; hexadecimal.
+    /// Running hash of all their texts, in hexadecimal.
     pub texts: String,
 }
 

@@ -14,7 +14,7 @@ use Selection::{Always, ByDefault, Filled, Named, With};
 
 use crate::table::table;
 
-/// What is known of a field before a run.
+/// What is known about a field before a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FieldSpec {
     /// Its name in JSON; Hugging Face's if there is one.
@@ -33,7 +33,7 @@ pub(crate) struct FieldSpec {
 pub(crate) enum Element {
     /// A count or a place in the input.
     I64,
-    /// A small number of a token.
+    /// An id, flag or place of a token.
     I32,
     /// The same, or null.
     NullableI32,
@@ -65,13 +65,13 @@ pub(crate) enum Dimension {
 /// What must be computed to fill a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nothing: it comes with the text.
+    /// Nothing: the input has it.
     Input,
-    /// Nothing: it comes with the text, if the input has it.
+    /// Nothing: the input may have it.
     InputIfAny,
     /// The text becomes tokens.
     Tokenizer,
-    /// The text becomes tokens that know their place in it.
+    /// The text becomes tokens with their offsets.
     Offsets,
     /// The encoder runs to its last layer.
     LastLayer,
@@ -83,7 +83,7 @@ pub(crate) enum Source {
     Attentions,
     /// What `--pooling` needs.
     Pooling,
-    /// The encoder runs to its last layer, and tokens know their place in the text.
+    /// The encoder runs to its last layer, and tokens have their offsets.
     WordPooling,
 }
 
@@ -106,7 +106,7 @@ impl Source {
 pub(crate) enum Selection {
     /// Unless `--fields` is given and leaves it out.
     ByDefault,
-    /// If `--fields` or the option that fills it asks for it.
+    /// If `--fields` names it, or the option that fills it is given.
     Named,
     /// If an option fills it.
     Filled,
@@ -198,7 +198,7 @@ impl Field {
         self.spec().name
     }
 
-    /// Whether it is numbers and nothing else.
+    /// Whether it holds nothing but numbers.
     #[must_use]
     pub fn is_numeric(self) -> bool {
         match self.spec().element {
@@ -207,7 +207,7 @@ impl Field {
         }
     }
 
-    /// Whether each text has one vector of it, however many tokens it has.
+    /// Whether each text has exactly one vector of it, whatever its number of tokens.
     #[must_use]
     pub fn is_vector(self) -> bool {
         let FieldSpec { element, shape, .. } = self.spec();

@@ -117,7 +117,7 @@ fn special_token(entries: &Entries) -> anyhow::Result<Json> {
     Ok(Json::Token(token))
 }
 
-/// The list `there`, then the tokens of `more` that it lacks.
+/// The list `there`, followed by the tokens of `more` that it lacks.
 fn joined_lists(there: Option<&Json>, more: &[Json]) -> anyhow::Result<Vec<Json>> {
     let mut list = match there {
         Some(Json::List(list)) => list.clone(),

@@ -1,8 +1,8 @@
 //! Splits a text of too many tokens into overlapping windows, and decides which rows of each window
 //! the record takes.
 //!
-//! The windows are those of transformers' `return_overflowing_tokens` and `stride`: each starts
-//! `stride` tokens before the previous one ends, and the last one ends with the text.
+//! The windows are the same as with transformers' `return_overflowing_tokens` and `stride`: each
+//! starts `stride` tokens before the previous one ends, and the last one ends with the text.
 
 use std::ops::Range;
 

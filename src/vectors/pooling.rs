@@ -1,7 +1,7 @@
 //! Pooling and merging: many rows become one.
 //!
-//! Sums are taken in f64 and rounded once. The definitions are those of `Pooling` and `Normalize`
-//! in sentence-transformers.
+//! Sums are taken in f64 and rounded once. The definitions follow `Pooling` and `Normalize` in
+//! sentence-transformers.
 
 use super::options::LayerMerge;
 use super::sentence_transformer::PoolingMode;
@@ -97,7 +97,7 @@ fn pool<'a>(mode: PoolingMode, rows: impl Iterator<Item = &'a [f32]>) -> Vec<f32
     pool.vector()
 }
 
-/// `vector` scaled to Euclidean length 1; a vector of zeros stays as it is.
+/// `vector` scaled to Euclidean length 1; a vector of zeros is unchanged.
 pub(super) fn normalize(vector: &mut [f32]) {
     // torch.nn.functional.normalize never divides by less.
     const SMALLEST_NORM: f64 = 1e-12;

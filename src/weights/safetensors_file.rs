@@ -89,7 +89,7 @@ fn read_header(
     file.read_exact_at(&mut header, PREAMBLE_BYTES as u64)
         .context("it could not be read")?;
     let parsed: Header =
-        serde_json::from_slice(&header).context("its header is not that of safetensors")?;
+        serde_json::from_slice(&header).context("it does not have a safetensors header")?;
     let tensors = parsed.tensors.into_iter().collect();
     Ok((PREAMBLE_BYTES + header.len(), tensors))
 }

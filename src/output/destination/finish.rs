@@ -79,7 +79,7 @@ impl PartialOutput {
             assembly.assemble(&mut log, &mut to)?;
             Ok(to.flush()?)
         };
-        // The data are kept, so the file can be assembled again.
+        // The data is kept, so the file can be assembled again.
         write().inspect_err(|_| file.remove_if_new())?;
         let fingerprint = to.written;
         drop(to);

@@ -65,8 +65,8 @@ impl Destination {
         Ok(Self { sink, name })
     }
 
-    /// Prepares for writing records of `settings` after those of an interrupted run, unless the
-    /// output is complete.
+    /// Prepares for writing records with `settings` after the records of an interrupted run, unless
+    /// the output is complete.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the interrupted run had other settings; [`Kind::Output`] if the run that
@@ -105,8 +105,8 @@ impl Destination {
         matches!(self.sink, Sink::Stream(_))
     }
 
-    /// Passes everything written so far, the records of `counts`, to the reader of a stream. In a
-    /// file they survive an interruption after at most [`SYNC_INTERVAL`], or `now`.
+    /// Flushes everything written so far, the records of `counts`, to a stream. In a file they
+    /// survive an interruption within [`SYNC_INTERVAL`], or immediately if `now` is set.
     pub(crate) fn sync(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
         let synced = match &mut self.sink {
             Sink::Stream(stream) => stream.flush().map_err(anyhow::Error::from),
@@ -117,8 +117,8 @@ impl Destination {
             .kind(Kind::Output)
     }
 
-    /// Gives the file, with the records of `counts`, its name; with an `assembly`, the file that it
-    /// makes of everything written. The records must have been synced.
+    /// Gives the complete file its name: the records of `counts`, or what `assembly` makes from
+    /// them. They must have been synced.
     ///
     /// # Errors
     /// [`Kind::Output`] if it cannot be written; the old file is then unchanged.

@@ -1,8 +1,8 @@
-//! An unfinished output: `FILE.partial` has the records, `FILE.resume` how many of them are on the
-//! disk, and `FILE.assembled` exists only while a format makes its file of them.
+//! An unfinished output: `FILE.partial` has the records, `FILE.resume` how many of them are on
+//! disk, and `FILE.assembled` exists only while a format assembles its file from them.
 //!
-//! A record counts only when its bytes are on the disk, so no kill and no power cut leaves a record
-//! that is counted and missing.
+//! A record counts only when its bytes are on disk, so neither a kill nor a power cut leaves a
+//! record that is counted but missing.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -41,7 +41,7 @@ pub(crate) enum OutputStatus {
     /// These records are written, perhaps none.
     Unfinished(RunCounts),
     /// A run with the same settings has completed it; `None` if the file system has no attributes
-    /// to say so.
+    /// to record it.
     Complete(Option<CompletedRecords>),
 }
 
@@ -147,7 +147,7 @@ impl PartialOutput {
         })
     }
 
-    /// The data come first: without a line 1 in `FILE.resume` there may be none.
+    /// Empties the data first: it must be empty while `FILE.resume` has no line 1.
     fn start_over(&mut self, settings: &Settings) -> Result<()> {
         self.data.to.get_mut().truncate(0)?;
         self.resume_file.start_over(settings)
@@ -212,7 +212,7 @@ impl PartialOutput {
         Ok(())
     }
 
-    /// Notices another process that has cut or extended the data.
+    /// Fails if another process has truncated or extended the data.
     pub(super) fn check_size(&self) -> Result<()> {
         let (data, written) = (self.data_file(), self.data.written.size_bytes);
         let found = data.size_bytes()?;
@@ -245,7 +245,7 @@ impl Drop for PartialOutput {
     }
 }
 
-/// Reads `resume`, and refuses side files of `target` that this program has not written.
+/// Reads `resume`, and refuses side files of `target` that this program did not write.
 fn read_resume_file(resume: SideFile, data: &SideFile, target: &Path) -> Result<ResumeFile> {
     let data_bytes = data.size_bytes()?;
     let resume = ResumeFile::read(resume, data_bytes)?;

@@ -1,5 +1,5 @@
-//! Which run wrote a complete file: an extended attribute of the file, so that it needs no other
-//! file and works with every format. A plain copy loses it, and some file systems have none.
+//! Records which run wrote a complete file, in an extended attribute: this needs no second file and
+//! works with every format. A plain copy loses the attribute, and some file systems have none.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -49,7 +49,7 @@ impl From<&RunCounts> for CompletedRecords {
     }
 }
 
-/// Notes in `file`, if its file system has attributes, which run wrote it.
+/// Records in `file` which run wrote it, if its file system has attributes.
 pub(super) fn write(file: &File, data: Fingerprint, settings: &Settings, counts: &RunCounts) {
     let provenance = Provenance {
         data,

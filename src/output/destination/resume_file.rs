@@ -1,5 +1,4 @@
-//! `FILE.resume`: the settings of an unfinished output, and how many of its records are on the
-//! disk.
+//! `FILE.resume`: the settings of an unfinished output, and how many of its records are on disk.
 //!
 //! Line 1 has the settings, each later line a sync point. Every line ends with the CRC-32 of the
 //! file up to there, so a damaged file is refused. Only the last line may be torn: an interrupted
@@ -30,7 +29,7 @@ const MAX_LINE_BYTES: u64 = 4 << 20;
 /// Bytes of a line's checksum, with the space before and the newline after it.
 const CHECKSUM_BYTES: usize = " 00000000\n".len();
 
-/// A point up to which the output is on the disk, or its end.
+/// A point up to which the output is on disk, or its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SyncPoint {
     /// The first bytes of `FILE.partial`, which hold complete records only, or the finished file.
@@ -54,9 +53,9 @@ pub(super) struct ResumeFile {
     pub(super) settings: Option<Settings>,
     /// The last sync point that `FILE.partial` is long enough for.
     pub(super) sync_point: SyncPoint,
-    /// The file that an earlier run had finished, if it came so far.
+    /// The file that an earlier run had finished, if it got that far.
     pub(super) finished: Option<SyncPoint>,
-    /// The lines up to that of `sync_point`.
+    /// The lines up to and including the one of `sync_point`.
     lines: Fingerprint,
 }
 
@@ -77,7 +76,7 @@ pub(super) fn lock(path: &Path, mode: u32) -> Result<SideFile> {
     }
 }
 
-/// A file system without locks has to do without them.
+/// A file system that does not support locks is used without them.
 fn without_locks(error: io::Error) -> Result<()> {
     let has_none = error.kind() == ErrorKind::Unsupported
         || [Some(libc::ENOSYS), Some(libc::ENOLCK)].contains(&error.raw_os_error());

@@ -83,7 +83,7 @@ impl SideFile {
         Fingerprint::of(&mut (&self.file).take(size_bytes))
     }
 
-    /// Whether its name still leads to it.
+    /// Whether its path still leads to this file.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
         match fs::symlink_metadata(&self.path) {
             Ok(found) => {
@@ -95,7 +95,7 @@ impl SideFile {
         }
     }
 
-    /// Gives it `permissions`, and waits until all its bytes are on the disk.
+    /// Gives it `permissions`, and waits until all its bytes are on disk.
     pub(super) fn make_durable(&self, permissions: Option<&Permissions>) -> io::Result<()> {
         if let Some(permissions) = permissions {
             self.file.set_permissions(permissions.clone())?;
@@ -144,7 +144,7 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     let synced = File::open(directory(path)).and_then(|directory| directory.sync_all());
     match synced.as_ref().map_err(io::Error::kind) {
-        // The directory may not be read, or the file system does this by itself.
+        // The directory cannot be opened, or the file system needs no sync.
         Err(PermissionDenied | InvalidInput | Unsupported) => Ok(()),
         _ => synced,
     }
@@ -202,7 +202,7 @@ fn ordinary(file: File) -> Result<File> {
     Ok(file)
 }
 
-/// Names the directory: the user has not typed the name of a side file.
+/// Names the directory, because the user did not type the name of a side file.
 fn could_not_create(path: &Path, error: io::Error) -> anyhow::Error {
     let directory = directory(path).display();
     match error.kind() {

@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use crate::output::{Context, Float};
 use crate::record::{Element, Field, Totals};
 
-/// Bytes of the widest element type: the data start at a multiple of it.
+/// Bytes of the widest element type; the data starts at a multiple of this.
 const ALIGNMENT_BYTES: usize = 8;
 
 /// The tensors of one file in the order of their data: wider elements first, so that all are
@@ -25,7 +25,7 @@ struct Tensor {
     parts: Vec<Part>,
 }
 
-/// The first two numbers of a record's frame in the log.
+/// The two sizes at the start of a record's frame in the log.
 pub(super) struct Frame {
     pub(super) tokens: u64,
     pub(super) id_bytes: u64,
@@ -143,7 +143,7 @@ impl Frame {
     }
 }
 
-/// The type of a numeric field's tensor; every integer is i64, which torch takes as an index.
+/// The type of a numeric field's tensor; every integer is i64, which torch accepts as an index.
 fn dtype(context: &Context, field: Field) -> Option<Dtype> {
     match field.spec().element {
         Element::I64 | Element::I32 | Element::NullableI32 => Some(Dtype::I64),

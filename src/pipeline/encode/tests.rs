@@ -1,4 +1,4 @@
-//! The order of batches, and what happens where a device has no room, on a device of our own.
+//! The order of batches, and what happens if the device runs out of memory, on a simulated device.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::input::Text;
 use crate::record::TokenizedText;
 use crate::tokenize::{Encoding, Window};
 
-/// A device with room for so many tokens; it notes what it has begun and finished.
+/// A device with room for `room` tokens, which logs what it starts and finishes.
 struct Device {
     room: usize,
     in_use: RefCell<usize>,
@@ -74,7 +74,7 @@ fn window(tokens: usize) -> TextWindow {
     }
 }
 
-/// Encodes batches of texts of so many tokens; the texts' tokens as they came out, batch by batch.
+/// Encodes batches of texts with these token counts; returns the token counts of the batches sent.
 fn encoded(
     device: &Device,
     batches: &[&[usize]],

@@ -86,7 +86,8 @@ impl SentenceConfig {
     }
 }
 
-/// How the rows of some tokens become one vector. The command line has those that suit a word.
+/// How the rows of some tokens become one vector. The command line offers the ones that suit a
+/// word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PoolingMode {
@@ -129,7 +130,7 @@ pub(crate) struct Dense {
     pub(crate) use_residual: bool,
 }
 
-/// The activations of `torch.nn` that Dense layers of published models have.
+/// The activations of `torch.nn` that Dense layers of published models use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DenseActivation {
     Tanh,

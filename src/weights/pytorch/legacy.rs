@@ -11,7 +11,7 @@ use super::super::stored_tensor::{PlacedTensor, item_bytes};
 use super::pickle::{Pickle, PickleValue};
 use super::state_dict::{Storage, Storages, bytes, cut_short, storage_names, tensors};
 
-/// The pickle of the magic number, with which the file begins.
+/// The pickle of the magic number, at the start of the file.
 pub(super) const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
 /// # Errors

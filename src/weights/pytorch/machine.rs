@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::pickle::{Global, Pickle, PickleValue, ValueId, damaged};
 
-/// Most instructions of one pickle; BERT large has about 15,000. It bounds the memory too.
+/// The most instructions in a pickle; BERT large's has about 15,000. This also bounds memory.
 const MAX_INSTRUCTIONS: usize = 1_000_000;
 
 impl<'a> Pickle<'a> {
@@ -37,7 +37,7 @@ struct Machine<'a> {
     position: usize,
     values: Vec<PickleValue<'a>>,
     stack: Vec<ValueId>,
-    /// Heights of the stack.
+    /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u64, ValueId>,
 }

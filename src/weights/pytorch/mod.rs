@@ -50,7 +50,7 @@ fn reader(file: &[u8]) -> Result<Reader> {
         .with_tip("load it in Python and save it as safetensors"));
     }
     refuse_disguised(&file[..file.len().min(64)])?;
-    Err(model_error("it is no file of PyTorch"))
+    Err(model_error("it is not a PyTorch file"))
 }
 
 /// Refuses views of one storage that together would need more memory than the file has bytes.

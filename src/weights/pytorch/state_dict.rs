@@ -149,7 +149,7 @@ fn find_storage(name: &StorageName, storages: &Storages) -> Result<Storage> {
 /// The tensor that starts at element `offset` of `storage`.
 ///
 /// # Errors
-/// It does not fit into the storage, or shows an element more than once.
+/// It does not fit into the storage, or repeats an element.
 fn placed(
     storage: Storage,
     offset: usize,
@@ -180,7 +180,7 @@ fn placed(
     })
 }
 
-/// Whether the strides are those of a row-major tensor without gaps.
+/// Whether these are the strides of a row-major tensor without gaps.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     let mut dimensions = shape.iter().zip(strides).rev();

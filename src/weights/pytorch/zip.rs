@@ -21,7 +21,8 @@ pub(super) fn read(file: &[u8]) -> Result<BTreeMap<String, PlacedTensor>> {
     let members = members(file)?;
     let is_pickle = |name: &&String| name.ends_with("/data.pkl") && name.matches('/').count() == 1;
     let name = members.keys().find(is_pickle);
-    let name = name.context("it is a zip archive without a `data.pkl`, no file of PyTorch")?;
+    let name =
+        name.context("it is a zip archive without a `data.pkl`, so it is not a PyTorch file")?;
     let folder = name.trim_end_matches("data.pkl");
     let member = |name: &str| {
         let &(start, size) = members.get(&format!("{folder}{name}"))?;

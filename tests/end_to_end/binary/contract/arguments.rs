@@ -142,7 +142,7 @@ fn an_output_that_cannot_be_written_is_told_before_the_model_is_looked_for() {
             "`missing/out`: there is no directory `missing`",
         ),
         ("directory", "`directory`: it is a directory"),
-        ("in.txt", "`in.txt`: it is the input `in.txt` too"),
+        ("in.txt", "`in.txt`: it is also the input `in.txt`"),
         ("in.txt/out", "`in.txt/out`: there is no directory `in.txt`"),
     ];
     for (output, words) in cases {

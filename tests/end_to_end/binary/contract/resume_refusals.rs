@@ -120,7 +120,7 @@ fn another_input_is_refused_and_one_with_more_texts_is_not() {
     let mut input = lines();
     input[9] = b"another text\n".to_vec();
     let resume = ["-o", "out", "--resume"];
-    let words = "with this input: its first 10 texts are not those of the interrupted run\n  tip: give the same texts again, or remove the .partial file to start anew\n";
+    let words = "with this input: its first 10 texts are not the texts of the interrupted run\n  tip: give the same texts again, or remove the .partial file to start over\n";
     assert_refused(&place, &resume, &input.concat(), words);
     let words = "with this input: it has 7 texts, but the interrupted run has embedded 10\n";
     assert_refused(&place, &resume, &lines()[..7].concat(), words);
@@ -197,7 +197,7 @@ fn with_padding_to_the_longest_a_longer_text_at_the_end_is_another_input() {
     let (code, _, stderr) = place.run_with_input(&options, &longer);
     assert_eq!(code, 2);
     assert!(
-        stderr.contains("are not those of the interrupted run"),
+        stderr.contains("are not the texts of the interrupted run"),
         "{stderr}"
     );
     assert_eq!(place.run_with_input(&options, &input).0, 9);

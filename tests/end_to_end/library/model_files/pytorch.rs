@@ -209,7 +209,7 @@ fn tensors_that_leave_or_repeat_their_storage_are_refused() {
 #[test]
 fn what_only_looks_like_a_pytorch_file_is_told_as_what_it_is() {
     let cases: [(&[u8], &str); 5] = [
-        (b"", "no file of PyTorch"),
+        (b"", "not a PyTorch file"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid",
             "Git LFS",

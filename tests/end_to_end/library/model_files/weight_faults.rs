@@ -86,7 +86,7 @@ fn a_header_that_is_not_that_of_safetensors_is_refused() {
         refused_file(
             words,
             &assemble(&header, &data),
-            &["header is not that of", words],
+            &["does not have a safetensors header", words],
         );
     }
     let mut not_utf8 = file(&Broken::smallest().tensors);
@@ -94,7 +94,7 @@ fn a_header_that_is_not_that_of_safetensors_is_refused() {
     refused_file(
         "not UTF-8",
         &not_utf8,
-        &["header is not that of safetensors"],
+        &["does not have a safetensors header"],
     );
 }
 
