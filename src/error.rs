@@ -165,14 +165,12 @@ fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// `No such file or directory (os error 2)` without its number and in lower case.
-#[must_use]
 pub(crate) fn io_words(cause: &std::io::Error) -> String {
     let text = cause.to_string();
     lower_first(text.split(" (os error ").next().unwrap_or(&text))
 }
 
 /// `text` with a lower-case first letter, for use after a colon.
-#[must_use]
 pub(crate) fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
@@ -180,7 +178,6 @@ pub(crate) fn lower_first(text: &str) -> String {
 }
 
 /// `text` with control characters escaped, so that it stays on one line.
-#[must_use]
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut line, character| {
@@ -194,7 +191,6 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Whether `error` means that the file does not exist, rather than that looking for it failed.
-#[must_use]
 pub(crate) fn is_not_there(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)

@@ -23,7 +23,6 @@ macro_rules! table {
             $visibility const ALL: &'static [Self] = &[$(Self::$Variant),+];
 
             /// The variant's row.
-            #[must_use]
             pub(crate) fn spec(self) -> $Row {
                 match self {
                     $(Self::$Variant => $row,)+

@@ -146,7 +146,7 @@ fn usage(error: &clap::Error) -> Error {
     error.with_tip(tip.unwrap_or_else(|| "bert-embed --help".to_owned()))
 }
 
-/// The name of an option that has another name in similar tools.
+/// Our name for an option that similar tools call something else.
 fn our_name(error: &clap::Error) -> Option<String> {
     const NAMES: [(&str, &str); 8] = [
         ("--output-format", "--format"),

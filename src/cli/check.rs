@@ -23,7 +23,6 @@ impl Arguments {
     }
 
     /// The fields of a record, in order.
-    #[must_use]
     pub(crate) fn record_fields(&self) -> Vec<Field> {
         let keeps_columns = !self.input.options.columns.keep.is_empty();
         self.options
@@ -66,7 +65,6 @@ impl Arguments {
     }
 
     /// The format of the output: from `--format`, or by the ending of the file.
-    #[must_use]
     pub(crate) fn output_format(&self) -> OutputFormat {
         if self.preview {
             return OutputFormat::Preview;
@@ -79,7 +77,6 @@ impl Arguments {
     }
 
     /// The compression of the output, by the ending of the file.
-    #[must_use]
     pub(crate) fn compression(&self) -> Option<Compression> {
         self.ending()?.compression
     }

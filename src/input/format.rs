@@ -85,7 +85,6 @@ table! {
 
 impl InputFormat {
     /// The format that the ending of `path` selects, before a final `.gz` or `.zst`.
-    #[must_use]
     pub(crate) fn by_ending(path: &Path) -> Option<Self> {
         if is_compressed(path) {
             return Self::by_ending(Path::new(path.file_stem()?));
@@ -96,7 +95,6 @@ impl InputFormat {
     }
 
     /// Every ending that selects a format, without compression.
-    #[must_use]
     pub(crate) fn endings() -> String {
         let endings = Self::ALL.iter().flat_map(|format| format.spec().endings);
         let endings: Vec<_> = endings.map(|ending| format!(".{ending}")).collect();
@@ -104,7 +102,6 @@ impl InputFormat {
     }
 
     /// `a, b or c`: the formats that `filter` takes.
-    #[must_use]
     pub(crate) fn names(filter: impl Fn(&InputFormatSpec) -> bool) -> String {
         let specs = Self::ALL.iter().map(|format| format.spec());
         or_list(specs.filter(filter).map(|spec| spec.name))

@@ -89,7 +89,6 @@ fn until_error(
     })
 }
 
-#[must_use]
 pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts {
     let size_bytes = Some(texts.iter().map(|text| text.len() as u64).sum());
     let selection = options.selection;

@@ -49,7 +49,6 @@ pub(crate) struct InputOptions {
 
 impl InputOptions {
     /// What the file at `path` holds: the format that was typed, else by its ending, else lines.
-    #[must_use]
     pub(crate) fn format_of(&self, path: &Path) -> InputFormat {
         let by_ending = || InputFormat::by_ending(path);
         self.input_format

@@ -58,7 +58,6 @@ impl Serialize for Shard {
 }
 
 impl TextSelection {
-    #[must_use]
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::default()
     }

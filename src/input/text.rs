@@ -72,7 +72,6 @@ impl Text {
         }
     }
 
-    #[must_use]
     pub(super) fn of(first: Segment) -> Self {
         Self {
             id: None,
@@ -109,7 +108,6 @@ impl Text {
     }
 
     /// Two segments, split at the first `separator`; one if there is none.
-    #[must_use]
     pub(super) fn split(text: String, separator: Option<&str>) -> Self {
         match separator.and_then(|separator| text.split_once(separator)) {
             Some((first, second)) => Self {
@@ -122,7 +120,6 @@ impl Text {
 
     /// What the record depends on; not the place, since a text that moved to another line is the
     /// same text.
-    #[must_use]
     pub(crate) fn content(&self) -> impl fmt::Debug {
         let Self {
             id,
@@ -155,7 +152,6 @@ impl Text {
         Ok(self)
     }
 
-    #[must_use]
     pub(crate) fn refused(self, message: String) -> BadText {
         BadText {
             message,

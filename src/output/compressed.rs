@@ -29,7 +29,6 @@ impl Compression {
     pub(crate) const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
     /// The file name ending that selects it.
-    #[must_use]
     pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Gzip => "gz",
@@ -38,7 +37,6 @@ impl Compression {
     }
 
     /// The compression that the ending of `path` selects.
-    #[must_use]
     pub(crate) fn by_ending(path: &Path) -> Option<Self> {
         let ending = path.extension()?;
         Self::ALL.into_iter().find(|how| ending == how.ending())
@@ -93,7 +91,6 @@ pub(super) struct Compressed<'a> {
 
 impl<'a> Compressed<'a> {
     /// For an output that already has `records`.
-    #[must_use]
     pub(super) fn new(
         writer: Box<dyn RecordWriter + 'a>,
         compression: Compression,

@@ -18,7 +18,6 @@ pub(crate) enum Float {
 }
 
 impl Float {
-    #[must_use]
     pub(crate) fn size_bytes(self) -> u64 {
         match self {
             Self::F32 => 4,

@@ -161,13 +161,11 @@ table! {
 }
 
 impl OutputFormat {
-    #[must_use]
     pub(crate) fn name(self) -> &'static str {
         self.spec().name
     }
 
     /// Whether a record of this format can have `field`.
-    #[must_use]
     pub(crate) fn holds(self, field: Field) -> bool {
         match self.spec().fields {
             Fields::Any => true,
@@ -176,14 +174,12 @@ impl OutputFormat {
         }
     }
 
-    #[must_use]
     fn by_ending(ending: &OsStr) -> Option<Self> {
         let mut formats = Self::ALL.iter().copied();
         formats.find(|format| format.spec().endings.iter().any(|&known| ending == known))
     }
 
     /// `a, b or c`: the formats that a user may type and that `filter` takes.
-    #[must_use]
     pub(crate) fn names(filter: impl Fn(&FormatSpec) -> bool) -> String {
         let specs = Self::ALL.iter().map(|format| format.spec());
         let specs = specs.filter(|spec| spec.is_typed && filter(spec));
@@ -191,7 +187,6 @@ impl OutputFormat {
     }
 
     /// Every ending that selects a format, compressed ones included.
-    #[must_use]
     pub(crate) fn endings() -> Vec<String> {
         let mut endings = Vec::new();
         for spec in Self::ALL.iter().map(|format| format.spec()) {
@@ -215,7 +210,6 @@ pub(crate) struct FileEnding {
 }
 
 impl FileEnding {
-    #[must_use]
     pub(crate) fn of(path: &Path) -> Self {
         let compression = Compression::by_ending(path);
         let named = match compression {

@@ -39,7 +39,6 @@ pub(crate) enum Size {
 
 impl Measured {
     /// The same with all records padded to the longest.
-    #[must_use]
     pub(crate) fn padded_to_longest(self) -> Self {
         let Self {
             totals,
