@@ -15,7 +15,7 @@ use crate::input::Texts;
 use crate::output::{Context, JsonLines, Measured};
 use crate::pipeline::{self, Plan, TextTokenizer};
 use crate::record::{Field, Record, RecordOrBad, TokenizedText, Totals};
-use crate::tokenize::{OnLong, Padding, TokenOptions, word_runs};
+use crate::tokenize::{OnLong, Padding, TokenOptions, word_count};
 pub(crate) use report::Report;
 
 /// What is known about the texts after tokenizing all of them.
@@ -119,7 +119,7 @@ impl Counts {
         self.dropped_tokens += encoding.dropped_tokens as u64;
         let tokens = encoding.tokens() as u64;
         let words = if request.options.fields.contains(&Field::Words) {
-            word_runs(&encoding.word_ids).count() as u64
+            word_count(text, encoding) as u64
         } else {
             0
         };

@@ -21,7 +21,7 @@ use crate::ops::device;
 use crate::ops::{OutOfMemory, Precision};
 use crate::output::{self, Context, OutputFormat, OutputStatus};
 use crate::pipeline::{self, Ending, Plan, RunProgress, Writer};
-use crate::record::RunCounts;
+use crate::record::{Field, RunCounts};
 use crate::standard_streams;
 use crate::threads::Threads;
 use crate::tokenize::Tokenizer;
@@ -109,6 +109,7 @@ fn embed(arguments: &Arguments, threads: &Threads) -> Result<Outcome> {
     let resumable = kept.is_some_and(|path| matches!(path.try_exists(), Ok(true)));
     if let Ok((counts, Ending::Complete)) = &ended {
         warn(&request, counts, model.has_pooler());
+        warn_of_words(&request, counts);
         warn_of_input(arguments, counts);
     }
     outcome(ended, arguments, &signals, resumable)
@@ -247,6 +248,16 @@ fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
             counts.truncated_texts,
             counts.records,
             counts.dropped_tokens
+        ));
+    }
+}
+
+/// Warns of words that the vocabulary, or the cut, leaves without a vector.
+fn warn_of_words(request: &Request, counts: &RunCounts) {
+    let words = counts.words_without_tokens;
+    if words > 0 && request.options.fields.contains(&Field::Words) {
+        notes::warning(&format!(
+            "{words} of the input's words have no tokens: their `vector` is null"
         ));
     }
 }

@@ -95,7 +95,7 @@ impl Preview<'_> {
 
 fn print_word(word: &Word, to: &mut dyn Write) -> io::Result<()> {
     let (text, rows) = (one_line(&word.span.text), &word.span.tokens);
-    let ends = ends(&word.vector);
+    let ends = word.vector.as_deref().map(ends).unwrap_or_default();
     writeln!(to, "word {text}  rows {}..{}  {ends}", rows.start, rows.end)
 }
 

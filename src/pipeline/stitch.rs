@@ -144,7 +144,7 @@ fn words_of(text: &TokenizedText, vectors: &TextVectors, options: &VectorOptions
     let with_vector = |span: WordSpan| {
         let rows = &rows[span.tokens.start * hidden..span.tokens.end * hidden];
         Word {
-            vector: pool_rows(mode, rows, hidden),
+            vector: (!rows.is_empty()).then(|| pool_rows(mode, rows, hidden)),
             span,
         }
     };

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::TokenizedText;
 use crate::hex::hex;
 use crate::input::BadText;
+use crate::tokenize::words_without_tokens;
 
 /// Counts of the records of one output, including those of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub(crate) struct RunCounts {
     pub pairs: u64,
     /// Texts that contain only unknown tokens (`[UNK]`).
     pub unknown_texts: u64,
+    /// Words of lists in the input that have no tokens.
+    pub words_without_tokens: u64,
     /// The first error, with its text.
     pub first_error: Option<String>,
     /// Running hash of all their texts, in hexadecimal.
@@ -35,6 +38,7 @@ impl RunCounts {
                 self.truncated_texts += u64::from(encoding.dropped_tokens > 0);
                 self.dropped_tokens += encoding.dropped_tokens as u64;
                 self.unknown_texts += u64::from(encoding.only_unknown);
+                self.words_without_tokens += words_without_tokens(text, encoding) as u64;
                 self.pairs += u64::from(text.pair.is_some());
                 // The number of tokens shows how far the record is padded.
                 format!("{} {:?}", encoding.tokens(), text.content())

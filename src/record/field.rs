@@ -162,9 +162,11 @@ table! {
         );
         /// One vector per text, see --pooling
         Embedding = row("embedding", F32, &[Embedding], Source::Pooling, Named);
-        /// One vector per word, see --word-pooling: text, span [start, end) in characters of the
-        /// text (or of the input's words joined by one space), tokens [start, end) as rows of the
-        /// record, vector; in a pair also the segment, 0 or 1. Words that were dropped are left out
+        /// One vector per word, see --word-pooling: word, its number as in word_ids, text, span
+        /// [start, end) in characters of the text (or of the input's words joined by one space),
+        /// tokens [start, end) as rows of the record, vector; in a pair also the segment, 0 or 1.
+        /// Words that were dropped are left out, unless the input has a list of words: then their
+        /// vector is null, in parquet empty
         Words = row("words", Word, &[Words], Source::WordPooling, Named);
         /// Tokens of the text that did not fit; always present
         DroppedTokens = row("dropped_tokens", I64, &[], Source::Tokenizer, Always);

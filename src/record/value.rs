@@ -14,8 +14,8 @@ pub struct Word {
     #[serde(flatten)]
     /// The word and its place in the text.
     pub span: WordSpan,
-    /// `[hidden]`
-    pub vector: Vec<f32>,
+    /// `[hidden]`; `None` if the word has no tokens.
+    pub vector: Option<Vec<f32>>,
 }
 
 #[derive(Clone)]

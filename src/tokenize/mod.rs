@@ -42,7 +42,7 @@ use template::Template;
 use text_splitter::TextSplitter;
 pub(crate) use window::Window;
 pub use words::WordSpan;
-pub(crate) use words::{word_runs, words};
+pub(crate) use words::{word_count, words, words_without_tokens};
 
 /// The special tokens of one segment: `[CLS]` and `[SEP]`, or `<s>` and `</s>`.
 pub(crate) const SPECIAL_TOKENS: usize = 2;

@@ -7,8 +7,9 @@
 //!   word is from its first token's start to its last token's end, as in `word_to_chars`.
 //! - The words of a list in the input are repeated as they were given. Their spans are in the list
 //!   joined by single spaces.
-//! - A word without tokens is left out: it is empty or was dropped. A truncated word has the tokens
-//!   that are left and, in running text, their text and span.
+//! - A word of a list always has its entry, so that labels do not shift: without tokens, if it is
+//!   blank or was dropped, its range of rows is empty. In running text such a word is left out.
+//! - A truncated word has the tokens that are left and, in running text, their text and span.
 
 use std::ops::Range;
 
@@ -20,6 +21,8 @@ use crate::input::{Segment, Text};
 /// One word of a text, as JSON prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WordSpan {
+    /// Its number in its segment, as in `word_ids`.
+    pub word: u32,
     /// The word as in the text.
     pub text: String,
     /// `[start, end)` in characters (Unicode scalar values) of its segment.
@@ -27,7 +30,7 @@ pub struct WordSpan {
     /// Which segment of a pair, 0 or 1; `None` if the text has one segment only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<u8>,
-    /// Its rows in the record.
+    /// Its rows in the record; empty if it has no tokens.
     #[serde(serialize_with = "ends")]
     pub tokens: Range<usize>,
 }
@@ -40,30 +43,80 @@ fn ends<S: Serializer>(rows: &Range<usize>, serializer: S) -> Result<S::Ok, S::E
 pub(crate) fn words(text: &Text, encoding: &Encoding) -> Vec<WordSpan> {
     let second = text.pair.as_deref().map(RunningText::new);
     let mut first = Finder::new(&text.first);
-    let mut found = Vec::new();
-    for (number, tokens) in word_runs(&encoding.word_ids) {
-        let offsets = &encoding.offset_mapping[tokens.clone()];
-        let of_second = second.as_ref().filter(|_| {
-            encoding
-                .second_segment
-                .is_some_and(|row| tokens.start >= row)
-        });
-        let (text, span) = match of_second {
-            Some(second) => second.find(offsets),
-            None => first.find(number, offsets),
-        };
+    let (of_first, of_second) = runs_by_segment(encoding);
+    let mut found: Vec<WordSpan> = Vec::new();
+    let mut add = |word: u32, offsets: &[(u32, u32)], tokens: Range<usize>| {
+        let (text, span) = first.find(word, offsets);
+        let segment = second.as_ref().map(|_| 0);
         found.push(WordSpan {
+            word,
             text,
             span,
-            segment: second.is_some().then_some(u8::from(of_second.is_some())),
+            segment,
+            tokens,
+        });
+    };
+    let given = given_words(text).unwrap_or(0) as u32;
+    let (mut next, mut row) = (0, 1);
+    for (word, tokens) in of_first {
+        (next..word.min(given)).for_each(|absent| add(absent, &[], tokens.start..tokens.start));
+        (next, row) = (word + 1, tokens.end);
+        add(word, &encoding.offset_mapping[tokens.clone()], tokens);
+    }
+    (next..given).for_each(|absent| add(absent, &[], row..row));
+    for (word, tokens) in of_second {
+        let Some(second) = &second else { break };
+        let (text, span) = second.find(&encoding.offset_mapping[tokens.clone()]);
+        let segment = Some(1);
+        found.push(WordSpan {
+            word,
+            text,
+            span,
+            segment,
             tokens,
         });
     }
     found
 }
 
+/// How many entries [`words`] returns.
+pub(crate) fn word_count(text: &Text, encoding: &Encoding) -> usize {
+    let (of_first, of_second) = runs_by_segment(encoding);
+    given_words(text).unwrap_or_else(|| of_first.count()) + of_second.count()
+}
+
+/// How many words of a list have no tokens.
+pub(crate) fn words_without_tokens(text: &Text, encoding: &Encoding) -> usize {
+    let given = given_words(text);
+    given.map_or(0, |given| {
+        given - runs_by_segment(encoding).0.count().min(given)
+    })
+}
+
+fn given_words(text: &Text) -> Option<usize> {
+    match &text.first {
+        Segment::Text(_) => None,
+        Segment::Words(words) => Some(words.len()),
+    }
+}
+
+/// The words with tokens of the first segment, and of the second.
+fn runs_by_segment(
+    encoding: &Encoding,
+) -> (impl Iterator<Item = WordRun>, impl Iterator<Item = WordRun>) {
+    let second = encoding.second_segment.unwrap_or(usize::MAX);
+    let runs = || word_runs(&encoding.word_ids);
+    (
+        runs().take_while(move |(_, tokens)| tokens.start < second),
+        runs().skip_while(move |(_, tokens)| tokens.start < second),
+    )
+}
+
+/// A word's number in its segment, and its tokens.
+type WordRun = (u32, Range<usize>);
+
 /// The runs of tokens that belong to one word, each with the word's number in its segment.
-pub(crate) fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = (u32, Range<usize>)> {
+fn word_runs(word_ids: &[Option<u32>]) -> impl Iterator<Item = WordRun> {
     let mut start = 0;
     word_ids
         .chunk_by(|one, other| one == other)

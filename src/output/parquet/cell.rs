@@ -24,6 +24,8 @@ pub(super) enum Cell<'a> {
     Floats(Vec<usize>, Cow<'a, [f32]>),
     /// f16 as bytes.
     Halves(Vec<usize>, Vec<u8>),
+    /// A list of lists, those that are marked empty; the others have the values of this cell.
+    Gaps(Vec<bool>, Box<Cell<'a>>),
 }
 
 impl Cell<'_> {
@@ -35,6 +37,7 @@ impl Cell<'_> {
                 float.write(&values, &mut bytes)?;
                 Ok(Cell::Halves(lengths, bytes))
             }
+            (Cell::Gaps(gaps, cell), _) => Ok(Cell::Gaps(gaps, Box::new(cell.stored_as(float)?))),
             (cell, Float::F32 | Float::F16) => Ok(cell),
         }
     }
@@ -87,7 +90,7 @@ fn cell(value: Value<'_>) -> Cell<'_> {
     }
 }
 
-/// The cells of a record's words: text, span, segment, tokens and vector.
+/// The cells of a record's words: number, text, span, segment, tokens and vector.
 fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
     if words.is_empty() {
         return (0..columns).map(|_| Cell::Empty).collect();
@@ -98,8 +101,12 @@ fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
         .iter()
         .map(|word| word.span.segment.map(u32::from))
         .collect();
-    let vectors = words.iter().flat_map(|word| &word.vector).copied();
+    let vectors = || words.iter().filter_map(|word| word.vector.as_deref());
+    let lengths = vec![vectors().count(), vectors().next().map_or(0, <[f32]>::len)];
+    let gaps: Vec<_> = words.iter().map(|word| word.vector.is_none()).collect();
+    let vectors = Cell::Floats(lengths, vectors().flatten().copied().collect());
     vec![
+        integers(|word| word.span.word),
         Cell::Texts(
             words
                 .iter()
@@ -111,6 +118,10 @@ fn word_cells(words: &[Word], columns: usize) -> Vec<Cell<'_>> {
         Cell::Optional(segments.into()),
         integers(|word| word.span.tokens.start as u32),
         integers(|word| word.span.tokens.end as u32),
-        Cell::Floats(vec![words.len(), words[0].vector.len()], vectors.collect()),
+        if gaps.contains(&true) {
+            Cell::Gaps(gaps, Box::new(vectors))
+        } else {
+            vectors
+        },
     ]
 }

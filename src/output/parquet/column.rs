@@ -103,16 +103,51 @@ impl Column {
                 self.int32.extend(values);
             }
             Cell::Optional(values) => self.push_optional(values),
-            Cell::Floats(lengths, values) => {
+            Cell::Floats(lengths, _) | Cell::Halves(lengths, _) => {
                 self.push_full(lengths);
-                self.float.extend_from_slice(values);
+                self.push_values(cell);
             }
-            Cell::Halves(lengths, bytes) => {
-                self.push_full(lengths);
+            Cell::Gaps(gaps, cell) => {
+                self.push_gaps(gaps, cell);
+                self.push_values(cell);
+            }
+        }
+    }
+
+    fn push_values(&mut self, cell: &Cell) {
+        match cell {
+            Cell::Floats(_, values) => self.float.extend_from_slice(values),
+            Cell::Halves(_, bytes) => {
                 let all = ByteArray::from(bytes.clone());
                 let value = |start| all.slice(start, HALF_BYTES).into();
                 let starts = (0..all.len()).step_by(HALF_BYTES);
                 self.half.extend(starts.map(value));
+            }
+            Cell::Null
+            | Cell::Empty
+            | Cell::Number(_)
+            | Cell::Text(_)
+            | Cell::Texts(_)
+            | Cell::Integers(..)
+            | Cell::Optional(_)
+            | Cell::Gaps(..) => {}
+        }
+    }
+
+    /// Adds the levels of a list of lists, some of them empty; `cell` has the lengths of the rest.
+    fn push_gaps(&mut self, gaps: &[bool], cell: &Cell) {
+        let width = match cell {
+            Cell::Floats(lengths, _) | Cell::Halves(lengths, _) => lengths[1],
+            _ => 0,
+        };
+        for (place, is_gap) in gaps.iter().enumerate() {
+            let start = repetition_level(place, &[gaps.len()]);
+            if *is_gap {
+                self.push_levels(start, 2);
+                continue;
+            }
+            for number in 0..width {
+                self.push_levels(if number == 0 { start } else { 2 }, 3);
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::output::{Context, Float};
 use crate::record::{Element, Field};
 
 /// A word's columns without its vector.
-const WORD: &str = "required binary text (STRING); \
+const WORD: &str = "required int32 word; required binary text (STRING); \
     required int32 span_start; required int32 span_end; optional int32 segment; \
     required int32 tokens_start; required int32 tokens_end;";
 

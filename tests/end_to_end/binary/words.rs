@@ -36,10 +36,25 @@ fn records(directory: &Path, inputs: &[Value], options: &[&str]) -> Vec<Value> {
     records
 }
 
+/// A list of the input has an entry for each word; takes away those that have no tokens.
+fn without_gaps(name: &str, input: &Value, words: &mut Vec<Value>) {
+    let Some(given) = input.get("words") else {
+        return;
+    };
+    let told: Vec<_> = words.iter().map(|word| word["text"].clone()).collect();
+    assert_eq!(&json!(told), given, "{name}");
+    for (number, word) in words.iter().enumerate() {
+        assert_eq!(word["word"], number, "{name}");
+        let has_tokens = word["tokens"][0] != word["tokens"][1];
+        assert_eq!(has_tokens, word["vector"].is_array(), "{name}: {word}");
+        assert!(has_tokens || word["vector"].is_null(), "{name}: {word}");
+    }
+    words.retain(|word| !word["vector"].is_null());
+}
+
 /// Compares one record's words with a golden's; gives how far their vectors are from it.
-fn compare(name: &str, pooling: &str, words: &Value, golden: &Value, columns: &[usize]) -> f64 {
-    let (words, golden) = (words.as_array(), golden.as_array());
-    let (words, golden) = (words.expect("words"), golden.expect("words"));
+fn compare(name: &str, pooling: &str, words: &[Value], golden: &Value, columns: &[usize]) -> f64 {
+    let golden = golden.as_array().expect("words");
     assert_eq!(words.len(), golden.len(), "{name}: as many words");
     let mut errors = Errors::default();
     for (word, golden) in words.iter().zip(golden) {
@@ -75,7 +90,9 @@ fn word_vectors_are_transformers_rows_pooled() {
             let mut worst = 0.0_f64;
             for (case, record) in cases.iter().zip(records) {
                 let name = format!("{} {pooling}", case["name"]);
-                let off = compare(&name, pooling, &record["words"], &case["words"], &columns);
+                let mut words = record["words"].as_array().expect("words").clone();
+                without_gaps(&name, &case["input"], &mut words);
+                let off = compare(&name, pooling, &words, &case["words"], &columns);
                 let allowed = if pooling == "sum" {
                     SUM_TOLERANCE
                 } else {
@@ -168,6 +185,10 @@ fn awkward_texts_have_transformers_words() {
                 "{}",
                 case["name"]
             );
+            assert_eq!(
+                word["word"],
+                case["whole"]["word_ids"][tokens[0].as_u64().expect("a row") as usize]
+            );
             let pair = case.get("text_pair").is_some();
             assert_eq!(word.get("segment"), pair.then(|| json!(segment)).as_ref());
             let first = tokens[0].as_u64().expect("a row") as usize;
@@ -206,4 +227,63 @@ fn padding_and_truncation_leave_words_alone() {
         json!(told("tokens")),
         json!([[1, 2], [2, 3], [4, 5], [5, 6]])
     );
+}
+
+#[test]
+fn a_word_without_tokens_keeps_its_entry_and_is_warned_of_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Checkpoint::named("tiny").write(directory.path());
+    let input = [
+        json!({"words": ["\u{fffd}", "old", "\u{200b}", " ", "bridge", ""], "text_pair": "over it"}),
+        json!({"words": [""]}),
+        json!({"words": []}),
+    ];
+    let lines = input.map(|line| line.to_string()).join("\n");
+    let run = |options: &[&str]| {
+        let mut command = bert_embed(directory.path());
+        command.args(["--offline", "--input-format", "jsonl", "-m"]);
+        command
+            .arg(directory.path())
+            .args(["-f", "-", "--word-pooling", "mean"]);
+        parts(&run_with_input(command.args(options), lines.as_bytes()))
+    };
+    let (code, stdout, stderr) = run(&["--fields", "words"]);
+    let warning = "warning: 5 of the input's words have no tokens: their `vector` is null\n";
+    assert_eq!((code, stderr.as_str()), (0, warning));
+    let records: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let words = records[0]["words"].as_array().expect("words");
+    let told: Vec<_> = words
+        .iter()
+        .map(|word| {
+            let is_null = word["vector"].is_null();
+            json!([
+                word["word"],
+                word["segment"],
+                word["span"],
+                word["tokens"],
+                is_null
+            ])
+        })
+        .collect();
+    let expected = json!([
+        [0, 0, [0, 1], [1, 1], true],
+        [1, 0, [2, 5], [1, 2], false],
+        [2, 0, [6, 7], [2, 2], true],
+        [3, 0, [8, 9], [2, 2], true],
+        [4, 0, [10, 16], [2, 3], false],
+        [5, 0, [17, 17], [3, 3], true],
+        [0, 1, [0, 4], [4, 5], false],
+        [1, 1, [5, 7], [5, 6], false],
+    ]);
+    assert_eq!(json!(told), expected);
+    assert_eq!(records[1]["words"].as_array().map(Vec::len), Some(1));
+    assert_eq!(records[2]["words"], json!([]));
+    let (code, _, stderr) = run(&["--fields", "words", "-q", "-o", "out.parquet"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, stdout, stderr) = run(&["--fields", "index", "--preview"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("word"), "{stdout}");
 }
