@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use bert_embed::Text;
 use bert_embed::error::Kind;
 use bert_embed::internals::{Detail, Encoding, Tokenizer, model_max_length};
+use bert_embed::{Segment, Text};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -145,7 +145,11 @@ impl Goldens {
 
 /// What the tokenizer makes of `text`, as the goldens write it; null if it fails.
 fn in_numbers(tokenizer: &Tokenizer, text: &Value, max_length: usize) -> Value {
-    let text = match text {
+    encoded(tokenizer, &text_of(text), max_length)
+}
+
+fn text_of(text: &Value) -> Text {
+    match text {
         Value::Array(pair) => {
             let part = |place: usize| pair[place].as_str().expect("a text").to_owned();
             let mut text = Text::new(part(0));
@@ -153,9 +157,12 @@ fn in_numbers(tokenizer: &Tokenizer, text: &Value, max_length: usize) -> Value {
             text
         }
         text => Text::new(text.as_str().expect("a text").to_owned()),
-    };
+    }
+}
+
+fn encoded(tokenizer: &Tokenizer, text: &Text, max_length: usize) -> Value {
     let Ok(encoding) = tokenizer.encode(
-        &text,
+        text,
         max_length,
         Detail {
             offsets: true,
@@ -281,6 +288,25 @@ fn padding_is_the_pad_token_of_transformers() {
             tokenizer.pad(&mut encoding, 1);
             let pad = encoding.input_ids.first();
             assert_eq!(json!(pad), layout["pad"], "{}", layout["name"]);
+        }
+    }
+}
+
+#[test]
+fn a_list_of_words_has_the_tokens_of_transformers() {
+    let goldens = Goldens::kin();
+    for layout in goldens.list("words") {
+        let name = layout["name"].as_str().expect("a name");
+        let tokenizer = goldens.load(goldens.layout(name)).expect("a tokenizer");
+        let expected = layout["lists"].as_array().expect("cases");
+        for (words, expected) in goldens.list("word_lists").iter().zip(expected) {
+            let words: Vec<String> = serde_json::from_value(words.clone()).expect("words");
+            let mut text = Text::new(String::new());
+            text.first = Segment::Words(words);
+            let found = encoded(&tokenizer, &text, usize::MAX);
+            for key in ["ids", "offsets", "words"] {
+                assert_eq!(found[key], expected[key], "{name}: {key}");
+            }
         }
     }
 }
