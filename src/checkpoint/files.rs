@@ -35,7 +35,6 @@ pub(crate) const SENTENCE_CONFIGS: [&str; 5] = [
     "sentence_albert_config.json",
     "sentence_xlm-roberta_config.json",
 ];
-/// The modules of sentence-transformers.
 pub(crate) const MODULES: &str = "modules.json";
 /// The configuration of an adapter, whose weights PEFT adds to the model's.
 pub(crate) const ADAPTER: &str = "adapter_config.json";

@@ -50,7 +50,6 @@ impl WeightFormat {
         }
     }
 
-    /// The ending of a shard's name.
     pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Safetensors => ".safetensors",

@@ -18,7 +18,6 @@ const MAX_REF_BYTES: u64 = 256;
 #[derive(Debug, Clone)]
 pub(super) struct RepositoryCache {
     pub(super) root: PathBuf,
-    /// `models--owner--name`.
     pub(super) folder: String,
 }
 

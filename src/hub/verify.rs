@@ -39,7 +39,6 @@ impl BlobHash {
         }
     }
 
-    /// The blob's file name.
     pub(super) fn digits(&self) -> &str {
         match self {
             Self::Git(digits) | Self::Sha256(digits) => digits,

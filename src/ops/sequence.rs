@@ -3,7 +3,6 @@
 /// Tokens that attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// First token.
     pub start: usize,
     /// How many tokens there are, padding included.
     pub tokens: usize,

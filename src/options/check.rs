@@ -55,58 +55,29 @@ impl Options {
     }
 
     fn check_needs(&self) -> Result<()> {
-        let (has_pooling, has_word_pooling) = (self.pooling.is_some(), self.word_pooling.is_some());
-        let has_windows = self.on_long == OnLong::Window;
-        let merges = self.layer_merge != LayerMerge::None;
-        let (embedding, words) = ("the field `embedding`", "the field `words`");
         let asked = |field| self.fields.contains(&field);
-        for (is_given, option, has_needed, needed, value) in [
-            (
-                asked(Field::Embedding),
-                embedding,
-                has_pooling,
-                "--pooling",
-                "mean",
-            ),
-            (
-                asked(Field::Words),
-                words,
-                has_word_pooling,
-                "--word-pooling",
-                "mean",
-            ),
-            (
-                self.truncate_dim.is_some(),
-                "--truncate-dim",
-                has_pooling,
-                "--pooling",
-                "mean",
-            ),
-            (
-                self.normalize,
-                "--normalize",
-                has_pooling,
-                "--pooling",
-                "mean",
-            ),
-            (
-                merges,
-                "--layer-merge",
-                !self.layers.is_empty(),
-                "--layers",
-                "-4,-3,-2,-1",
-            ),
-            (
-                self.stride.is_some(),
-                "--stride",
-                has_windows,
-                "--on-long window",
-                "",
-            ),
-        ] {
-            if is_given && !has_needed {
-                let tip = format!("add {needed} {value}");
-                return usage(&format!("{option} needs {needed}"), tip.trim_end());
+        let pooling = ("--pooling", self.pooling.is_some(), "add --pooling mean");
+        let words = self.word_pooling.is_some();
+        let words = ("--word-pooling", words, "add --word-pooling mean");
+        let layers = (
+            "--layers",
+            !self.layers.is_empty(),
+            "add --layers -4,-3,-2,-1",
+        );
+        let windows = self.on_long == OnLong::Window;
+        let windows = ("--on-long window", windows, "add --on-long window");
+        let merges = self.layer_merge != LayerMerge::None;
+        let needs = [
+            ("the field `embedding`", asked(Field::Embedding), pooling),
+            ("the field `words`", asked(Field::Words), words),
+            ("--truncate-dim", self.truncate_dim.is_some(), pooling),
+            ("--normalize", self.normalize, pooling),
+            ("--layer-merge", merges, layers),
+            ("--stride", self.stride.is_some(), windows),
+        ];
+        for (option, is_given, (needed, is_met, tip)) in needs {
+            if is_given && !is_met {
+                return usage(&format!("{option} needs {needed}"), tip);
             }
         }
         Ok(())

@@ -25,7 +25,6 @@ pub(super) enum Json {
 pub(super) type Entries = JsonObject<Json>;
 
 impl Json {
-    /// Python's `bool(value)`.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::Null => false,
@@ -47,7 +46,6 @@ impl Json {
         }
     }
 
-    /// For messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",

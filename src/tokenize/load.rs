@@ -88,7 +88,6 @@ fn class(directory: &Path, config: Option<&Entries>) -> Result<Class> {
         .kind(Kind::Model)
 }
 
-/// The files that hold the vocabulary.
 enum VocabularyContent {
     /// `tokenizer.json`
     Json(Vec<u8>),

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 
-/// The kind of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ModelKind {
     WordPiece,

@@ -38,7 +38,6 @@ pub(super) struct TokenizerSettings {
     pub(super) added: Vec<AddedToken>,
     /// Whether truncation drops the start of a text, not its end.
     pub(super) truncates_left: bool,
-    /// Whether padding precedes the text.
     pub(super) pads_left: bool,
     /// Whether the model takes `token_type_ids`; if not, they are all 0.
     pub(super) token_type_ids: bool,

@@ -9,9 +9,7 @@ pub(super) enum SplitPlaces {
     /// Only the first space after an ordinary character: what a space belongs to matters.
     FirstSpaces,
     WhiteSpace,
-    /// Also ASCII punctuation.
     Signs,
-    /// Also CJK ideographs.
     Ideographs,
 }
 

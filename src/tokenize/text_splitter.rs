@@ -132,7 +132,6 @@ impl TextSplitter {
         text.len()
     }
 
-    /// The pieces of `text`, in order.
     pub(super) fn pieces<'a>(&'a self, text: &'a str) -> impl Iterator<Item = TextPiece<'a>> {
         let mut rest = text;
         std::iter::from_fn(move || {

@@ -146,7 +146,6 @@ fn gather(source: &[u8], shape: &[usize], strides: &[usize], item_bytes: usize, 
     }
 }
 
-/// Rounds f64 to the nearest f32.
 fn to_f32(bytes: &[u8]) -> Vec<u8> {
     let (values, _) = bytes.as_chunks();
     let round = |&value: &[u8; 8]| (f64::from_le_bytes(value) as f32).to_le_bytes();

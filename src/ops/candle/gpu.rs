@@ -93,7 +93,6 @@ pub(in crate::ops) fn has_gpu() -> bool {
     is_installed(LIBRARIES[0]) && CudaContext::device_count().is_ok_and(|count| count > 0)
 }
 
-/// What NVIDIA calls this GPU.
 pub(in crate::ops) fn gpu_name(device: &Device) -> Option<String> {
     let gpu = device.as_cuda_device().ok()?;
     gpu.cuda_stream().context().name().ok()

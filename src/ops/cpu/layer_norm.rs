@@ -13,7 +13,6 @@ const MIN_PARALLEL: usize = 32 * 1024;
 /// Features that are summed from zero before they join the total, which reduces the rounding error.
 const FEATURE_BLOCK: usize = 32;
 
-/// The most lanes of a panel.
 const MAX_WIDTH: usize = 32;
 
 #[derive(Clone, Copy)]

@@ -35,7 +35,6 @@ pub(crate) struct PanelLayout {
 pub(crate) struct Panel {
     /// The index of its first value.
     pub(crate) start: usize,
-    /// Its first token.
     pub(crate) first: usize,
     pub(crate) tokens: usize,
     /// Lanes: its tokens, padded to whole registers.

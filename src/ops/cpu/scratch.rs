@@ -1,6 +1,5 @@
 //! Scratch memory of a thread, aligned to cache lines.
 
-/// One cache line of f32.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct CacheLine([f32; 16]);

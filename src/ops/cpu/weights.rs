@@ -82,7 +82,6 @@ impl CpuProjection {
         Self { weight, bias }
     }
 
-    /// The kernel's view of them.
     pub(crate) fn matrix(&self) -> WeightMatrix<'_> {
         let bias = self.bias.values();
         WeightMatrix {

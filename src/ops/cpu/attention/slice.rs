@@ -10,7 +10,6 @@ use super::super::tile::{KStride, OutputStride, StridedOperand, TileSegment};
 pub(crate) struct PanelSlice<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) layout: PanelLayout,
-    /// The first feature.
     pub(crate) feature: usize,
     pub(crate) features: usize,
 }
@@ -20,7 +19,6 @@ pub(crate) struct PanelSlice<'a> {
 pub(super) struct HeadSlice<'a> {
     values: &'a [f32],
     layout: PanelLayout,
-    /// The first feature.
     feature: usize,
     head_dim: usize,
     token: usize,

@@ -10,7 +10,6 @@ const COLUMNS_MULTIPLE: usize = 12;
 #[derive(Clone, Copy)]
 pub(super) struct Columns {
     pub(super) projection: usize,
-    /// First column in the projection.
     pub(super) first: usize,
     pub(super) count: usize,
     /// First column in the output.

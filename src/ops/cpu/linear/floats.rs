@@ -18,7 +18,6 @@ use crate::ops::cpu::tile::{OutputStride, StridedOperand, TileSegment, tiles};
 /// time than 256, 64 take 3 to 4 % more.
 const K_BLOCK: usize = 128;
 
-/// A cache line.
 const LINE_BYTES: usize = 64;
 
 /// Weights as the checkpoint stores them. The multiplication is in f32, which holds every f16 and

@@ -15,7 +15,6 @@ pub(super) struct WorkItem<'a> {
     /// Whole panels.
     pub(super) tokens: usize,
     pub(super) columns: Columns,
-    /// The projection's bias.
     pub(super) bias: Option<&'a [f32]>,
     pub(super) activation: Activation,
     pub(super) out: SharedOut<'a>,

@@ -66,7 +66,6 @@ fn to_panels(rows: &[f32], features: usize) -> Vec<f32> {
     panels
 }
 
-/// The reverse of [`to_panels`].
 fn to_rows(panels: &[f32], tokens: usize, features: usize) -> Vec<f32> {
     let lanes = Level::current().lanes();
     let mut rows = vec![f32::NAN; tokens * features];
