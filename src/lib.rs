@@ -90,7 +90,7 @@ pub use error::{Error, Kind};
 pub use input::{Segment, Text};
 pub use ops::Precision;
 pub use ops::device::DeviceChoice;
-pub use options::Options;
+pub use options::{LayerRange, Options};
 pub use record::{Field, Word};
 pub use tokenize::{OnLong, Padding, WordSpan};
 pub use vectors::{LayerMerge, Pooling, PoolingMode};

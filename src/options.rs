@@ -7,6 +7,7 @@
 )]
 
 mod check;
+mod layers;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use crate::output::{Fields, OutputFormat};
 use crate::record::{Field, Selection};
 use crate::tokenize::{OnLong, Padding};
 use crate::vectors::{LayerMerge, Pooling, PoolingMode};
+pub use layers::LayerRange;
 
 /// The fewest tokens of a record: `[CLS]`, one token of the text, `[SEP]`.
 const LEAST_TOKENS: u32 = 3;
@@ -95,10 +97,11 @@ pub struct Options {
     )]
     pub fields: Vec<Field>,
 
-    /// Layers for hidden_states and attentions, comma-separated
+    /// Layers for hidden_states and attentions, or to pool, comma-separated
     ///
     /// 0 is the embedding output, which has no attentions; 1..L are the layers; negative numbers
-    /// count from the end.
+    /// count from the end. 1-4 and -4--1 are ranges, all is every layer with 0. --pooling and
+    /// --word-pooling pool the chosen layer; --layer-merge makes one of several.
     #[arg(
         long,
         value_name = "LIST",
@@ -106,7 +109,7 @@ pub struct Options {
         allow_hyphen_values = true,
         help_heading = "Output"
     )]
-    pub layers: Vec<i64>,
+    pub layers: Vec<LayerRange>,
 
     /// How to merge the layers into one
     #[arg(
@@ -120,7 +123,8 @@ pub struct Options {
 
     /// Fill `embedding`, one vector per text
     ///
-    /// It is pooled from the real tokens of last_hidden_state, or is the output of the pooler.
+    /// It is pooled from the real tokens of last_hidden_state or of the layers in --layers, or is
+    /// the output of the pooler.
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub pooling: Option<Pooling>,
 
@@ -142,7 +146,7 @@ pub struct Options {
 
     /// Fill `words`, one vector per word
     ///
-    /// It is pooled from the word's tokens in last_hidden_state.
+    /// It is pooled from the word's tokens in last_hidden_state or in the layers of --layers.
     #[arg(long, value_name = "HOW", help_heading = "Output")]
     pub word_pooling: Option<PoolingMode>,
 
@@ -233,7 +237,10 @@ impl Options {
         if keeps_columns {
             fields.push(Field::Columns);
         }
-        if !self.layers.is_empty() && !fields.contains(&Field::Attentions) {
+        // Layers that are pooled have another use already.
+        let needs_field =
+            !self.pools() || (self.fields.is_empty() && format.holds(Field::HiddenStates));
+        if !self.layers.is_empty() && !fields.contains(&Field::Attentions) && needs_field {
             fields.push(Field::HiddenStates);
         }
         if self.pooling.is_some() {
@@ -249,6 +256,11 @@ impl Options {
         fields.sort_unstable();
         fields.dedup();
         fields
+    }
+
+    /// Whether rows are pooled.
+    pub(crate) fn pools(&self) -> bool {
+        self.pooling.is_some() || self.word_pooling.is_some()
     }
 }
 
@@ -294,9 +306,28 @@ mod tests {
 
     #[test]
     fn options_that_fill_a_field_add_it() {
-        let options = parse(&["--layers", "-1,0", "--pooling", "mean"]);
+        let options = parse(&[
+            "--layers",
+            "-1, 0",
+            "--layer-merge",
+            "sum",
+            "--pooling",
+            "mean",
+        ]);
         let fields = options.record_fields(OutputFormat::Jsonl, false);
         assert!(fields.contains(&Field::HiddenStates) && fields.contains(&Field::Embedding));
-        assert_eq!(options.layers, [-1, 0]);
+        assert_eq!(options.layers, [-1, 0].map(LayerRange::from));
+    }
+
+    #[test]
+    fn layers_that_are_pooled_need_no_field() {
+        let pooled = ["--layers", "-2", "--pooling", "mean", "--fields", "index"];
+        let fields = parse(&pooled).record_fields(OutputFormat::Jsonl, false);
+        assert!(!fields.contains(&Field::HiddenStates));
+        let fields = parse(&pooled[..4]).record_fields(OutputFormat::Npy, false);
+        assert!(!fields.contains(&Field::HiddenStates));
+        let alone = ["--layers", "-2", "--fields", "index"];
+        let fields = parse(&alone).record_fields(OutputFormat::Jsonl, false);
+        assert!(fields.contains(&Field::HiddenStates));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! These checks need the model's configuration. They run before any weights are read.
 
+mod work;
+
 use std::path::Path;
 
 use crate::checkpoint::Config;
@@ -15,6 +17,7 @@ use crate::threads::Threads;
 use crate::tokenize::{self, Detail, OnLong, Padding, SPECIAL_TOKENS, TokenOptions, Tokenizer};
 use crate::vectors::{LayerMerge, Pooling, VectorOptions};
 use crate::vectors::{SentenceConfig, SentenceTransformer};
+use work::Work;
 
 /// What one run computes; each room gets its own part.
 #[derive(Debug, Clone)]
@@ -63,7 +66,8 @@ impl Request {
         };
         let work = Work::new(&fields, options, config)?;
         let tokens = token_options(options, work.detail, config, directory, sentence.as_ref())?;
-        let vectors = vector_options(options, &fields, &work, config, sentence);
+        let vectors = vector_options(options, &work, config, sentence);
+        check_truncate_dim(options, &vectors)?;
         let has_windows = tokens.on_long == OnLong::Window;
         // A tensor [batch, seq] needs rows of one length.
         let padding = match tokens.padding {
@@ -78,7 +82,7 @@ impl Request {
                 padding,
                 prompt,
                 fields,
-                layers: layers.map(|layer| i64::from(layer as u32)).collect(),
+                layers: layers.map(|layer| i64::from(layer as u32).into()).collect(),
                 truncate_dim: vectors.truncate_dim.map(|kept| kept as u32),
                 ..options.clone()
             },
@@ -156,6 +160,7 @@ impl Request {
         Dimensions {
             hidden: self.vectors.hidden_size,
             embedding: self.vectors.embedding_width(),
+            word: self.vectors.word_width(),
             layers: layers.count(),
             merged_width: self.vectors.merged_width,
             attention_layers: self.attention_layers().len(),
@@ -170,85 +175,8 @@ impl Request {
     }
 }
 
-/// What the encoder and the tokenizer must compute.
-#[derive(Default)]
-struct Work {
-    outputs: Vec<Output>,
-    /// The output that becomes `embedding`.
-    pooled: Option<Output>,
-    detail: Detail,
-}
-
-impl Work {
-    fn new(fields: &[Field], options: &Options, config: &Config) -> Result<Self> {
-        let mut work = Self::default();
-        for field in fields {
-            match field.spec().source {
-                Source::Input | Source::InputIfAny | Source::Tokenizer => {}
-                Source::Offsets => work.detail.offsets = true,
-                Source::LastLayer => work.add(Output::LastHiddenState),
-                Source::Pooler => work.add(Output::PoolerOutput),
-                Source::Layers => {
-                    let layers = layers(&options.layers, config)?.into_iter();
-                    work.outputs.extend(layers.map(Output::HiddenState));
-                }
-                Source::Attentions => {
-                    let layers = attention_layers(&options.layers, config)?.into_iter();
-                    work.outputs.extend(layers.map(Output::Attentions));
-                    work.detail.whole_text = true;
-                }
-                Source::Pooling => work.pooled = pooled_output(options),
-                Source::WordPooling => {
-                    work.add(Output::LastHiddenState);
-                    work.detail.offsets = true;
-                }
-            }
-        }
-        let has_all_rows = work.outputs.contains(&Output::LastHiddenState);
-        if has_all_rows && work.pooled == Some(Output::FirstTokens) {
-            work.pooled = Some(Output::LastHiddenState);
-        }
-        if let Some(pooled) = work.pooled {
-            work.add(pooled);
-        }
-        Ok(work)
-    }
-
-    fn add(&mut self, output: Output) {
-        if !self.outputs.contains(&output) {
-            self.outputs.push(output);
-        }
-    }
-}
-
-/// The output that has the rows to pool.
-fn pooled_output(options: &Options) -> Option<Output> {
-    Some(match options.pooling? {
-        Pooling::Pooler => Output::PoolerOutput,
-        // With a prompt, the first pooled token may be another one.
-        Pooling::Cls if options.prompt.is_none() => Output::FirstTokens,
-        Pooling::Cls | Pooling::Mean | Pooling::Max | Pooling::Model => Output::LastHiddenState,
-    })
-}
-
-/// The layers of `--layers` for attentions; all layers by default.
-fn attention_layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
-    if typed.is_empty() {
-        return Ok((1..=config.num_hidden_layers).collect());
-    }
-    let layers = layers(typed, config)?;
-    if layers.contains(&0) {
-        return Err(Error::message(
-            Kind::Usage,
-            "--layers has 0, the embedding output, which has no attentions: the first layer is 1",
-        ));
-    }
-    Ok(layers)
-}
-
 fn vector_options(
     options: &Options,
-    fields: &[Field],
     work: &Work,
     config: &Config,
     sentence: Option<SentenceTransformer>,
@@ -257,7 +185,8 @@ fn vector_options(
     let layers = work.outputs.iter().filter_map(|it| it.hidden_state());
     VectorOptions {
         hidden_size,
-        keep_rows: fields.contains(&Field::LastHiddenState) || options.word_pooling.is_some(),
+        kept: work.kept.clone(),
+        keeps_merged: work.keeps_merged,
         layer_merge: options.layer_merge,
         merged_width: match options.layer_merge {
             LayerMerge::None => None,
@@ -273,7 +202,18 @@ fn vector_options(
         },
         sentence,
         normalize: options.normalize,
-        word_pooling: options.word_pooling,
+        words: options.word_pooling.zip(work.words),
+    }
+}
+
+fn check_truncate_dim(options: &Options, vectors: &VectorOptions) -> Result<()> {
+    let whole = vectors.whole_width();
+    match options.truncate_dim {
+        Some(typed) if typed as usize > whole => Err(Error::message(
+            Kind::Usage,
+            format!("--truncate-dim is {typed}: `embedding` has {whole} values"),
+        )),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -298,36 +238,6 @@ fn token_options(
         padding: options.padding,
         has_second_type: config.type_vocab_size > 1,
     })
-}
-
-/// The hidden states of `--layers`, counted from 0; all of them by default.
-fn layers(typed: &[i64], config: &Config) -> Result<Vec<usize>> {
-    let count = config.num_hidden_layers + 1;
-    if typed.is_empty() {
-        return Ok((0..count).collect());
-    }
-    let number = |&layer: &i64| {
-        let distance = usize::try_from(layer.unsigned_abs()).ok();
-        let number = distance.and_then(|distance| {
-            if layer < 0 {
-                count.checked_sub(distance)
-            } else {
-                Some(distance)
-            }
-        });
-        number.filter(|&number| number < count).ok_or_else(|| {
-            let last = config.num_hidden_layers;
-            Error::message(
-                Kind::Usage,
-                format!(
-                    "the model has no layer {layer}: it has {}, \
-                     so 0 to {last} or -1 to -{count} are allowed",
-                    counted(last as u64, "layer")
-                ),
-            )
-        })
-    };
-    typed.iter().map(number).collect()
 }
 
 /// # Errors

@@ -5,7 +5,7 @@ use crate::error::{Result, usage};
 use crate::ops::device::DeviceChoice;
 use crate::record::Field;
 use crate::tokenize::{OnLong, Padding};
-use crate::vectors::LayerMerge;
+use crate::vectors::{LayerMerge, Pooling};
 
 impl Options {
     /// Checks that no option contradicts another or would have no effect.
@@ -15,6 +15,7 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         self.check_least()?;
         self.check_needs()?;
+        self.check_layers()?;
         let is_candle = match self.device {
             DeviceChoice::Auto | DeviceChoice::Cpu => false,
             DeviceChoice::Cuda(_) | DeviceChoice::CandleCpu => true,
@@ -52,6 +53,33 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    fn check_layers(&self) -> Result<()> {
+        let asked = |field| self.fields.contains(&field);
+        let only_attentions =
+            asked(Field::Attentions) && !asked(Field::HiddenStates) && !self.pools();
+        if self.layer_merge != LayerMerge::None && only_attentions {
+            return usage(
+                "--layer-merge merges hidden states, but the only field of layers is `attentions`",
+                "add hidden_states to --fields, or leave --layer-merge out",
+            );
+        }
+        let of_last_layer = match self.pooling {
+            Some(Pooling::Pooler) => "pooler",
+            Some(Pooling::Model) => "model",
+            Some(Pooling::Cls | Pooling::Mean | Pooling::Max) | None => return Ok(()),
+        };
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        usage(
+            &format!(
+                "--pooling {of_last_layer} and --layers do not go together: it is computed from \
+                 the last layer"
+            ),
+            "use --pooling cls, mean or max, or leave --layers out",
+        )
     }
 
     fn check_needs(&self) -> Result<()> {

@@ -135,16 +135,15 @@ fn rows_taken(window: &TextWindow, output: Output) -> Range<usize> {
 
 /// The words of a text with their vectors; none if they were not asked for.
 fn words_of(text: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) -> Vec<Word> {
-    let rows = vectors.outputs.get(Output::LastHiddenState);
-    let Some((mode, rows)) = options.word_pooling.zip(rows) else {
+    let Some((mode, pooled)) = options.words else {
         return Vec::new();
     };
-    let hidden = options.hidden_size;
+    let (rows, width) = (vectors.rows(pooled), options.width(pooled));
     let words = words(&text.text, &text.encoding).into_iter();
     let with_vector = |span: WordSpan| {
-        let rows = &rows[span.tokens.start * hidden..span.tokens.end * hidden];
+        let rows = &rows[span.tokens.start * width..span.tokens.end * width];
         Word {
-            vector: (!rows.is_empty()).then(|| pool_rows(mode, rows, hidden)),
+            vector: (!rows.is_empty()).then(|| pool_rows(mode, rows, width)),
             span,
         }
     };

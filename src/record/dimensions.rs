@@ -7,6 +7,8 @@ use super::field::{Dimension, Element, Field};
 pub(crate) struct Dimensions {
     pub hidden: usize,
     pub embedding: usize,
+    /// The width of a vector in `words`.
+    pub word: usize,
     pub layers: usize,
     /// The width of a row of the merged `hidden_states`; `None` if they are not merged.
     pub merged_width: Option<usize>,
@@ -108,7 +110,7 @@ impl Dimensions {
         let elements = || self.tensor(field, totals).iter().product::<u64>();
         match field.spec().element {
             Element::F32 => elements(),
-            Element::Word => elements() * self.hidden as u64,
+            Element::Word => elements() * self.word as u64,
             Element::I64 | Element::I32 | Element::NullableI32 | Element::Text | Element::Json => 0,
         }
     }
@@ -121,6 +123,7 @@ mod tests {
     const APART: Dimensions = Dimensions {
         hidden: 8,
         embedding: 4,
+        word: 8,
         layers: 3,
         merged_width: None,
         attention_layers: 2,

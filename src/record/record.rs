@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub text: Arc<TokenizedText>,
     /// The encoder's outputs for all of its tokens.
     pub outputs: Outputs<Vec<f32>>,
-    /// `[tokens × width]`; `None` if no layers are merged.
+    /// `[tokens × width]`; `None` if no merged layers are kept.
     pub merged_layers: Option<Vec<f32>>,
     /// `[embedding]`; empty if not asked for.
     pub embedding: Vec<f32>,

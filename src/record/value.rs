@@ -14,7 +14,7 @@ pub struct Word {
     #[serde(flatten)]
     /// The word and its place in the text.
     pub span: WordSpan,
-    /// `[hidden]`; `None` if the word has no tokens.
+    /// `[hidden]`, or as wide as the merged layers; `None` if the word has no tokens.
     pub vector: Option<Vec<f32>>,
 }
 

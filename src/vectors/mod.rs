@@ -8,8 +8,8 @@ mod sentence;
 mod sentence_transformer;
 mod text;
 
-pub(crate) use options::VectorOptions;
 pub use options::{LayerMerge, Pooling};
+pub(crate) use options::{PooledRows, VectorOptions};
 pub(crate) use pooling::pool_rows;
 pub use sentence_transformer::PoolingMode;
 pub(crate) use sentence_transformer::{SentenceConfig, SentenceTransformer};

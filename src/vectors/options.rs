@@ -42,19 +42,30 @@ pub enum Pooling {
     Model,
 }
 
+/// The rows that are pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PooledRows {
+    /// Those of an output of the encoder.
+    Output(Output),
+    /// Those of the layers that `layer_merge` makes one.
+    MergedLayers,
+}
+
 /// Which vectors are made from the encoder's outputs for one text.
 #[derive(Debug, Clone)]
 pub(crate) struct VectorOptions {
     pub hidden_size: usize,
-    /// Whether all rows of `last_hidden_state` are kept; pooling alone needs no more than one.
-    pub keep_rows: bool,
+    /// The outputs of which a text keeps the rows; others are only pooled or merged.
+    pub kept: Vec<Output>,
+    /// Whether a text keeps the rows of the merged layers.
+    pub keeps_merged: bool,
     /// How the layers of `hidden_states` become one.
     pub layer_merge: LayerMerge,
     /// Width of a row of the merged layers; `None` if they stay apart.
     pub merged_width: Option<usize>,
     pub pooling: Option<Pooling>,
-    /// The output whose rows are pooled.
-    pub pooled: Option<Output>,
+    /// The rows that become `embedding`.
+    pub pooled: Option<PooledRows>,
     /// What [`Pooling::Model`] does.
     pub sentence: Option<SentenceTransformer>,
     /// Tokens at the beginning of each text that are not pooled: a prompt's.
@@ -63,8 +74,8 @@ pub(crate) struct VectorOptions {
     pub truncate_dim: Option<usize>,
     /// Whether `embedding` is scaled to length 1.
     pub normalize: bool,
-    /// How the vectors of `words` are made.
-    pub word_pooling: Option<PoolingMode>,
+    /// How the vectors of `words` are made, and of which rows; a text keeps them.
+    pub words: Option<(PoolingMode, PooledRows)>,
 }
 
 impl VectorOptions {
@@ -80,20 +91,31 @@ impl VectorOptions {
         }
     }
 
-    /// Whether a text keeps the rows of `output`, which may be needed for other vectors only.
-    pub(super) fn keeps(&self, output: Output) -> bool {
-        match output {
-            Output::LastHiddenState => self.keep_rows,
-            Output::FirstTokens => false,
-            Output::HiddenState(_) => self.layer_merge == LayerMerge::None,
-            Output::PoolerOutput | Output::Attentions(_) => true,
+    /// Width of `rows`.
+    pub(crate) fn width(&self, rows: PooledRows) -> usize {
+        match rows {
+            PooledRows::Output(_) => self.hidden_size,
+            PooledRows::MergedLayers => self.merged_width.unwrap_or(self.hidden_size),
         }
     }
 
-    #[must_use]
+    /// Width of a vector of `words`.
+    pub(crate) fn word_width(&self) -> usize {
+        self.words
+            .map_or(self.hidden_size, |(_, rows)| self.width(rows))
+    }
+
     pub(crate) fn embedding_width(&self) -> usize {
-        let sentence = self.sentence.as_ref();
-        let whole = sentence.map_or(self.hidden_size, |it| it.width(self.hidden_size));
+        let whole = self.whole_width();
         self.truncate_dim.map_or(whole, |kept| kept.min(whole))
+    }
+
+    /// Width of `embedding` before it is truncated.
+    pub(crate) fn whole_width(&self) -> usize {
+        let pooled = self
+            .pooled
+            .map_or(self.hidden_size, |rows| self.width(rows));
+        let sentence = self.sentence.as_ref();
+        sentence.map_or(pooled, |it| it.width(pooled))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::options::{LayerMerge, VectorOptions};
+use super::options::{LayerMerge, PooledRows, VectorOptions};
 use super::pooling::{Pool, merge, normalize};
 use super::sentence;
 use crate::model::{Outputs, RowPer};
@@ -28,7 +28,7 @@ pub(crate) struct WindowOutputs<'a> {
 pub(crate) struct TextVectors {
     /// The outputs that are kept, with a row for every token of the text.
     pub outputs: Outputs<Vec<f32>>,
-    /// `[tokens × merged width]`; `None` if no layers are merged.
+    /// `[tokens × merged width]`; `None` if no merged layers are kept.
     pub merged_layers: Option<Vec<f32>>,
     /// One for each pooling mode.
     pools: Vec<Pool>,
@@ -38,7 +38,7 @@ impl TextVectors {
     pub(crate) fn add(&mut self, window: &WindowOutputs, options: &VectorOptions) {
         if window.tokens.start == 0 {
             let kept = window.outputs.iter().map(|(output, _)| output);
-            let kept = kept.filter(|output| options.keeps(*output));
+            let kept = kept.filter(|output| options.kept.contains(output));
             self.outputs = kept.map(|output| (output, Vec::new())).collect();
             let modes = options.pooling_modes().iter();
             let pool = |&mode| Pool::new(mode, options.prompt_tokens);
@@ -47,32 +47,38 @@ impl TextVectors {
         let kept = window
             .outputs
             .iter()
-            .filter(|(output, _)| options.keeps(*output));
+            .filter(|(output, _)| options.kept.contains(output));
         for ((output, rows), (_, more)) in self.outputs.iter_mut().zip(kept) {
             match output.row_per() {
                 RowPer::Token => window.extend(rows, more),
                 RowPer::Sequence | RowPer::TokenPair => rows.extend_from_slice(more),
             }
         }
-        self.merge_layers(window, options.layer_merge);
-        if let Some(rows) = options.pooled.and_then(|output| window.outputs.get(output)) {
+        let merged = window.merged_layers(options.layer_merge);
+        if let Some(rows) = options.pooled {
+            let values = match rows {
+                PooledRows::Output(output) => window.outputs.get(output).copied(),
+                PooledRows::MergedLayers => merged.as_deref(),
+            };
             let real = window.attended.saturating_sub(window.tokens.start);
+            let values = values.unwrap_or_default();
             for pool in &mut self.pools {
-                pool.add(rows.chunks_exact(options.hidden_size).take(real));
+                pool.add(values.chunks_exact(options.width(rows)).take(real));
             }
+        }
+        if let Some(merged) = merged.filter(|_| options.keeps_merged) {
+            window.extend(self.merged_layers.get_or_insert_default(), &merged);
         }
     }
 
-    fn merge_layers(&mut self, window: &WindowOutputs, how: LayerMerge) {
-        let layers = window.outputs.iter();
-        let layers: Vec<_> = layers
-            .filter(|(output, _)| output.hidden_state().is_some())
-            .map(|(_, rows)| *rows)
-            .collect();
-        if how != LayerMerge::None && !layers.is_empty() {
-            let merged = merge(how, &layers, window.tokens.len());
-            window.extend(self.merged_layers.get_or_insert_default(), &merged);
-        }
+    /// `[tokens × width]` of `rows` that are kept.
+    #[must_use]
+    pub(crate) fn rows(&self, rows: PooledRows) -> &[f32] {
+        let values = match rows {
+            PooledRows::Output(output) => self.outputs.get(output),
+            PooledRows::MergedLayers => self.merged_layers.as_ref(),
+        };
+        values.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// `[VectorOptions::embedding_width]` as `options` ask for; empty if they do not.
@@ -91,6 +97,17 @@ impl TextVectors {
 }
 
 impl WindowOutputs<'_> {
+    /// The hidden states merged into one; `None` if they stay apart or there are none.
+    fn merged_layers(&self, how: LayerMerge) -> Option<Vec<f32>> {
+        let layers = self.outputs.iter();
+        let layers: Vec<_> = layers
+            .filter(|(output, _)| output.hidden_state().is_some())
+            .map(|(_, rows)| *rows)
+            .collect();
+        let merges = how != LayerMerge::None && !layers.is_empty();
+        merges.then(|| merge(how, &layers, self.tokens.len()))
+    }
+
     /// Appends the window's rows to those of the windows before. Space for the whole text is
     /// reserved once and exactly: the rows of a long text are most of the memory that it takes.
     fn extend(&self, rows: &mut Vec<f32>, more: &[f32]) {
@@ -128,20 +145,30 @@ mod tests {
     fn a_text_in_windows_has_the_vectors_of_the_text_in_one() {
         let states: Vec<f32> = (0..40_u8).map(|n| 1.0 / (f32::from(n) - 17.3)).collect();
         let other: Vec<f32> = states.iter().rev().copied().collect();
+        let last = PooledRows::Output(Output::LastHiddenState);
         for pooling in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
-            for layer_merge in [LayerMerge::None, LayerMerge::Mean, LayerMerge::Concat] {
+            for (layer_merge, pooled) in [
+                (LayerMerge::None, last),
+                (LayerMerge::Mean, last),
+                (LayerMerge::Concat, PooledRows::MergedLayers),
+            ] {
                 let options = VectorOptions {
                     hidden_size: 4,
-                    keep_rows: true,
+                    kept: window(&states, &other, 0..10)
+                        .outputs
+                        .iter()
+                        .map(|(output, _)| output)
+                        .collect(),
+                    keeps_merged: true,
                     layer_merge,
                     merged_width: (layer_merge == LayerMerge::Concat).then_some(8),
                     pooling: Some(pooling),
-                    pooled: Some(Output::LastHiddenState),
+                    pooled: Some(pooled),
                     sentence: None,
                     prompt_tokens: 0,
                     truncate_dim: Some(3),
                     normalize: true,
-                    word_pooling: None,
+                    words: None,
                 };
                 let mut whole = TextVectors::default();
                 whole.add(&window(&states, &other, 0..10), &options);

@@ -3,6 +3,7 @@
 mod attentions;
 mod contract;
 mod formats;
+mod layers;
 mod readme;
 mod sentences;
 mod tokens;

@@ -6,7 +6,7 @@ use super::Place;
 use crate::support::command::{bert_embed, run};
 
 /// The program's words for one mistake: what was typed and the first line of what is told.
-const MISTAKES: [(&[&str], &str); 24] = [
+const MISTAKES: [(&[&str], &str); 27] = [
     (
         &["a", "-f", "x"],
         "TEXT arguments and --file were both given: texts come from one source",
@@ -86,11 +86,31 @@ const MISTAKES: [(&[&str], &str); 24] = [
     ),
     (
         &["--layers", "x", "a"],
-        "invalid value 'x' for '--layers <LIST>': invalid digit",
+        "invalid value 'x' for '--layers <LIST>': allowed are numbers, ranges like 1-4 or -4--1, and all",
     ),
     (
         &["--layer-merge", "mean", "a"],
         "--layer-merge needs --layers",
+    ),
+    (
+        &[
+            "--fields",
+            "attentions",
+            "--layers",
+            "1",
+            "--layer-merge",
+            "sum",
+            "a",
+        ],
+        "--layer-merge merges hidden states, but the only field of layers is `attentions`",
+    ),
+    (
+        &["--pooling", "pooler", "--layers", "1", "a"],
+        "--pooling pooler and --layers do not go together: it is computed from the last layer",
+    ),
+    (
+        &["--pooling", "model", "--layers", "1", "a"],
+        "--pooling model and --layers do not go together: it is computed from the last layer",
     ),
     (&["--normalize", "a"], "--normalize needs --pooling"),
     (&["--nope", "a"], "unexpected argument '--nope' found"),
@@ -123,6 +143,24 @@ fn what_the_model_has_not_is_refused_before_its_weights_are_read() {
         &["--layers", "0,-5", "a"],
         2,
         "error: the model has no layer -5: it has 3 layers, so 0 to 3 or -1 to -4 are allowed\n",
+    );
+    for options in [["--pooling", "mean"], ["--word-pooling", "mean"]] {
+        place.assert_refused(
+            &[&options[..], &["--layers", "1-3", "a"]].concat(),
+            2,
+            "error: could not pool 3 layers: only one can be pooled\n  \
+             tip: merge them with --layer-merge mean, sum or concat\n",
+        );
+    }
+    place.assert_refused(
+        &["--layers", "3-1", "a"],
+        2,
+        "error: --layers 3-1 is empty: layer 3 comes after layer 1\n",
+    );
+    place.assert_refused(
+        &["--pooling", "mean", "--truncate-dim", "37", "a"],
+        2,
+        "error: --truncate-dim is 37: `embedding` has 36 values\n",
     );
     place.assert_refused(
         &["--max-length", "132", "a"],

@@ -5,7 +5,7 @@ use super::Place;
 #[test]
 fn a_text_is_a_table_and_its_vectors_are_lines() {
     let place = Place::new();
-    let options = ["--preview", "--pooling", "mean", "--layers", "0,1"];
+    let options = ["--preview", "--pooling", "mean", "--layers", "1"];
     let mut all = options.to_vec();
     all.extend([
         "--padding",
@@ -37,7 +37,7 @@ fn a_text_is_a_table_and_its_vectors_are_lines() {
         );
     }
     assert!(lines[8].starts_with("pooler_output [36]  "));
-    assert_eq!(lines[9], "hidden_states [2, 6, 36]");
+    assert_eq!(lines[9], "hidden_states [1, 6, 36]");
     assert!(lines[10].starts_with("embedding [36]  "));
 }
 

@@ -13,9 +13,9 @@ use crate::support::command::run;
 fn python_reads_the_files() {
     let python = std::env::var_os("BERT_EMBED_PYTHON").expect("BERT_EMBED_PYTHON");
     let place = Place::new();
-    let options = ["--pooling", "mean", "--layers", "0,-1"];
+    let options = ["--pooling", "mean", "--layers", "-2"];
     let mut all = vec!["-f", "in.txt", "-o", "out.jsonl", "--fields"];
-    all.push("index,tokens,input_ids,last_hidden_state,pooler_output,text,word_ids,offset_mapping");
+    all.push("index,tokens,input_ids,last_hidden_state,pooler_output,text,word_ids,offset_mapping,hidden_states");
     all.extend(options);
     if cfg!(feature = "parquet") {
         let mut parquet = all.clone();

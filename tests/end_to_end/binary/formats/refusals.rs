@@ -22,7 +22,14 @@ const MISTAKES: &[(&[&str], &str)] = &[
         "npy holds one field, pooler_output or embedding: got last_hidden_state",
     ),
     (
-        &["-o", "x.npy", "--pooling", "mean", "--layers", "1"],
+        &[
+            "-o",
+            "x.npy",
+            "--pooling",
+            "mean",
+            "--fields",
+            "hidden_states",
+        ],
         "npy holds one field, pooler_output or embedding: got hidden_states, embedding",
     ),
     (
