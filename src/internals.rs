@@ -6,7 +6,7 @@ pub use crate::checkpoint::{Config, HiddenAct, ModelType};
 pub use crate::error::Result;
 pub use crate::hub::{Environment, ModelSource, Snapshot, locate, verify};
 #[cfg(feature = "hub")]
-pub use crate::hub::{Proxy, Timeouts, Token};
+pub use crate::hub::{NoProxy, Proxy, Timeouts, Token};
 pub use crate::model::{Batch, BertModel, Output, Outputs};
 pub use crate::ops::OutputTensor;
 pub use crate::ops::device::{self, Device};

@@ -12,20 +12,11 @@ use signal_hook::consts::SIGXFSZ;
 use crate::app::run::{Outcome, run};
 use crate::cli::Arguments;
 use crate::error::{Error, Kind, Result, exit, one_line};
-#[cfg(feature = "hub")]
-use crate::hub;
 use crate::standard_streams;
 
 /// Parses the command line, runs, prints the error, and returns the exit code.
-///
-/// It must be called by the first statement of the process, before another thread exists.
 #[must_use]
 pub fn command() -> ExitCode {
-    #[cfg(feature = "hub")]
-    // SAFETY: this is the first statement of the process, so no other thread reads the environment.
-    unsafe {
-        hub::disable_telemetry();
-    }
     let arguments = match Arguments::from_command_line() {
         Ok(arguments) => arguments,
         Err(error) if error.exit_code() == 0 => return ended(help(&error)),

@@ -1,29 +1,21 @@
-//! Downloads a model into the cache. The only user of `hf-hub`.
+//! Downloads a model into the cache.
 //!
-//! Files are staged in our own directory, and only verified ones enter the cache: `hf-hub`'s own
-//! cache code checks neither status nor length nor hash, and joins an unchecked etag and commit
-//! into paths. `config.json` is first: all other files are requested at its commit, so that a
-//! snapshot is never mixed. The oldest sentence-transformers repositories have the model in a
-//! folder and perhaps no `config.json` at the top: then `modules.json` is first.
-//!
-//! `hf-hub` uses `hf-xet` if the last answer to HEAD has `X-Xet-Hash`, and has no switch for that.
-//! For a local directory it follows redirects first, and a content network sends no such header, so
-//! large files use plain HTTP. They are verified either way.
+//! Files are staged in our own directory, and only verified ones enter the cache. `config.json` is
+//! first: all other files are requested at its commit, so that a snapshot is never mixed. The
+//! oldest sentence-transformers repositories have the model in a folder and perhaps no
+//! `config.json` at the top: then `modules.json` is first.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use hf_hub::repository::{HFRepository, RepoTypeModel};
-use hf_hub::{HFClient, HFError};
-use reqwest::redirect::Policy;
-
 use super::cache::RepositoryCache;
-use super::credentials::Token;
+use super::content::TransferEnd;
 use super::environment::Environment;
 use super::install::{Installer, cannot_write};
-use super::metadata::{FileMetadata, Hub, MAX_REDIRECTS, USER_AGENT};
-use super::progress::{Transfer, TransferEnd};
-use super::refusal::{no_file, seconds, transfer_cause, transient_error};
+use super::metadata::{FileMetadata, Hub};
+use super::progress::Transfer;
+use super::refusal::{no_file, seconds, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
 use crate::checkpoint::directory::has;
@@ -43,25 +35,22 @@ pub(super) fn fetch(
     revision: &Revision,
 ) -> Result<Commit> {
     let hub = Hub::new(environment)?;
-    runtime()?.block_on(async {
-        // Before anything is written, so that an unavailable model leaves no files.
-        let first = first_file(&hub, id, revision).await?;
-        let installer = Installer::lock(cache, id)?;
-        if let Ok(commit) = cache.find(revision, source.weights) {
-            return Ok(commit);
-        }
-        let download = ModelDownload {
-            id,
-            commit: first.metadata.commit.clone(),
-            repository: repository(&hub, id)?,
-            installer: &installer,
-            hub: &hub,
-            draw: source.progress,
-        };
-        download.run(first, source.weights).await?;
-        installer.write_ref(revision, &download.commit)?;
-        Ok(download.commit)
-    })
+    // Before anything is written, so that an unavailable model leaves no files.
+    let first = first_file(&hub, id, revision)?;
+    let installer = Installer::lock(cache, id)?;
+    if let Ok(commit) = cache.find(revision, source.weights) {
+        return Ok(commit);
+    }
+    let download = ModelDownload {
+        id,
+        commit: first.metadata.commit.clone(),
+        installer: &installer,
+        hub: &hub,
+        draw: source.progress,
+    };
+    download.run(&first, source.weights)?;
+    installer.write_ref(revision, &download.commit)?;
+    Ok(download.commit)
 }
 
 /// The file whose commit all others must have.
@@ -70,9 +59,9 @@ struct FirstFile {
     metadata: FileMetadata,
 }
 
-async fn first_file(hub: &Hub<'_>, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
+fn first_file(hub: &Hub<'_>, id: &RepositoryId, revision: &Revision) -> Result<FirstFile> {
     for name in [files::CONFIG, files::MODULES] {
-        if let Some(metadata) = hub.metadata(id, revision, name).await? {
+        if let Some(metadata) = hub.metadata(id, revision, name)? {
             return Ok(FirstFile { name, metadata });
         }
     }
@@ -91,106 +80,53 @@ pub(super) fn weights_on_hub(
     folder: &Path,
 ) -> Result<Vec<(String, Option<u64>)>> {
     let hub = Hub::new(environment)?;
-    runtime()?.block_on(async {
-        for format in WeightFormat::ALL {
-            for file in [format.whole(), format.index()] {
-                let file = folder.join(file).display().to_string();
-                if let Some(found) = hub.metadata(id, &commit.revision(), &file).await? {
-                    return Ok(vec![(file, found.size_bytes)]);
-                }
+    for format in WeightFormat::ALL {
+        for file in [format.whole(), format.index()] {
+            let file = folder.join(file).display().to_string();
+            if let Some(found) = hub.metadata(id, &commit.revision(), &file)? {
+                return Ok(vec![(file, found.size_bytes)]);
             }
         }
-        Ok(Vec::new())
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .kind(Kind::Internal)
-}
-
-/// `hf-hub`'s handle.
-fn repository(hub: &Hub, id: &RepositoryId) -> Result<HFRepository<RepoTypeModel>> {
-    let environment = hub.environment;
-    let client = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(environment.timeouts.etag)
-        .read_timeout(environment.timeouts.download)
-        .redirect(redirects())
-        .build()
-        .kind(Kind::Hub)?;
-    let client = HFClient::builder()
-        .endpoint(environment.endpoint())
-        .client(client)
-        .user_agent(USER_AGENT)
-        // Without a token hf-hub would look for one itself, in /tmp if HOME is not set. One that no
-        // header can hold is not sent.
-        .token(hub.token.as_ref().map_or("\n", Token::secret))
-        .cache_enabled(false)
-        .retry_max_attempts(2)
-        .build()
-        .kind(Kind::Hub)?;
-    let (owner, name) = id.owner_and_name();
-    Ok(client.model(owner, name))
-}
-
-/// Follows redirects as browsers do, but never from https to http.
-fn redirects() -> Policy {
-    Policy::custom(|attempt| {
-        let secure = |url: &reqwest::Url| url.scheme() == "https";
-        if attempt.previous().len() > MAX_REDIRECTS {
-            attempt.error(format!("more than {MAX_REDIRECTS} redirects"))
-        } else if attempt.previous().last().is_some_and(secure) && !secure(attempt.url()) {
-            attempt.error("a redirect from https to http")
-        } else {
-            attempt.follow()
-        }
-    })
+    }
+    Ok(Vec::new())
 }
 
 struct ModelDownload<'a> {
     id: &'a RepositoryId,
     commit: Commit,
-    repository: HFRepository<RepoTypeModel>,
     installer: &'a Installer<'a>,
     hub: &'a Hub<'a>,
     draw: bool,
 }
 
 impl ModelDownload<'_> {
-    async fn run(&self, first: FirstFile, weights: bool) -> Result<()> {
-        self.refuse_adapter("").await?;
-        self.add(first.name, &first.metadata).await?;
-        let folder = self.model_folder(&first).await?;
+    fn run(&self, first: &FirstFile, weights: bool) -> Result<()> {
+        self.refuse_adapter("")?;
+        self.add(first.name, &first.metadata)?;
+        let folder = self.model_folder(first)?;
         let of_model = |file: &str| format!("{folder}{file}");
-        let has_vocabulary = self.get(&of_model(files::TOKENIZER)).await?
-            || self.get(&of_model(files::VOCABULARY)).await?
-            || (self.get(&of_model(files::VOCAB_JSON)).await?
-                && self.get(&of_model(files::MERGES)).await?);
+        let has_vocabulary = self.get(&of_model(files::TOKENIZER))?
+            || self.get(&of_model(files::VOCABULARY))?
+            || (self.get(&of_model(files::VOCAB_JSON))? && self.get(&of_model(files::MERGES))?);
         if !has_vocabulary {
             return Err(no_file(self.hub.host(), "`tokenizer.json` or `vocab.txt`"));
         }
         for file in files::OPTIONAL {
-            self.get(file).await?;
+            self.get(file)?;
             if !folder.is_empty() {
-                self.get(&of_model(file)).await?;
+                self.get(&of_model(file))?;
             }
         }
-        self.get_sentence_config(&folder).await?;
-        self.get_modules(weights).await?;
+        self.get_sentence_config(&folder)?;
+        self.get_modules(weights)?;
         if weights {
-            self.get_weights(&folder, true).await?;
+            self.get_weights(&folder, true)?;
         }
         Ok(())
     }
 
-    async fn refuse_adapter(&self, folder: &str) -> Result<()> {
-        match self
-            .metadata(&format!("{folder}{}", files::ADAPTER))
-            .await?
-        {
+    fn refuse_adapter(&self, folder: &str) -> Result<()> {
+        match self.metadata(&format!("{folder}{}", files::ADAPTER))? {
             Some(_) => Err(files::has_adapter()),
             None => Ok(()),
         }
@@ -198,14 +134,14 @@ impl ModelDownload<'_> {
 
     /// The folder of the model with a final slash; empty if the model is at the top of its
     /// repository.
-    async fn model_folder(&self, first: &FirstFile) -> Result<String> {
-        self.get(files::MODULES).await?;
+    fn model_folder(&self, first: &FirstFile) -> Result<String> {
+        self.get(files::MODULES)?;
         let modules = modules::listed(&self.installer.cache.snapshot(&self.commit));
         let module = modules.first().filter(|module| !module.path.is_empty());
         if let Some(module) = module {
             let folder = format!("{}/", module.path);
-            if self.get(&format!("{folder}{}", files::CONFIG)).await? {
-                self.refuse_adapter(&folder).await?;
+            if self.get(&format!("{folder}{}", files::CONFIG))? {
+                self.refuse_adapter(&folder)?;
                 return Ok(folder);
             }
         }
@@ -216,14 +152,14 @@ impl ModelDownload<'_> {
     }
 
     /// The file that sentence-transformers reads in place of a missing `sentence_bert_config.json`.
-    async fn get_sentence_config(&self, folder: &str) -> Result<()> {
+    fn get_sentence_config(&self, folder: &str) -> Result<()> {
         let snapshot = self.installer.cache.snapshot(&self.commit);
         let has_config = has(&snapshot, format!("{folder}{}", files::SENTENCE_CONFIG));
         if has_config || modules::listed(&snapshot).is_empty() {
             return Ok(());
         }
         for file in files::SENTENCE_CONFIGS {
-            if self.get(&format!("{folder}{file}")).await? {
+            if self.get(&format!("{folder}{file}"))? {
                 break;
             }
         }
@@ -231,15 +167,14 @@ impl ModelDownload<'_> {
     }
 
     /// The modules of sentence-transformers that follow the model, if any.
-    async fn get_modules(&self, weights: bool) -> Result<()> {
+    fn get_modules(&self, weights: bool) -> Result<()> {
         let snapshot = self.installer.cache.snapshot(&self.commit);
         for module in modules::listed(&snapshot) {
-            if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path)).await? {
+            if module.path.is_empty() || !self.get(&format!("{}/config.json", module.path))? {
                 continue;
             }
             if weights && module.has_weights() {
-                self.get_weights(&format!("{}/", module.path), false)
-                    .await?;
+                self.get_weights(&format!("{}/", module.path), false)?;
             }
         }
         Ok(())
@@ -247,34 +182,34 @@ impl ModelDownload<'_> {
 
     /// The weights in `folder`, in the order in which transformers looks for them; only the model
     /// itself is large enough for shards.
-    async fn get_weights(&self, folder: &str, may_have_shards: bool) -> Result<()> {
+    fn get_weights(&self, folder: &str, may_have_shards: bool) -> Result<()> {
         for format in WeightFormat::ALL {
-            if self.get(&format!("{folder}{}", format.whole())).await? {
+            if self.get(&format!("{folder}{}", format.whole()))? {
                 return Ok(());
             }
-            if may_have_shards && self.get(&format!("{folder}{}", format.index())).await? {
-                return self.get_shards(folder, format).await;
+            if may_have_shards && self.get(&format!("{folder}{}", format.index()))? {
+                return self.get_shards(folder, format);
             }
         }
         let weights = "`model.safetensors` or `pytorch_model.bin`";
         Err(no_file(self.hub.host(), weights))
     }
 
-    async fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
+    fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
         let directory = self.installer.cache.snapshot(&self.commit).join(folder);
         let weight_map = read_index(&directory, format)?;
         let shards: BTreeSet<String> = weight_map.into_values().collect();
         for shard in shards {
-            if !self.get(&format!("{folder}{shard}")).await? {
+            if !self.get(&format!("{folder}{shard}"))? {
                 return Err(no_file(self.hub.host(), &format!("`{shard}`")));
             }
         }
         Ok(())
     }
 
-    async fn metadata(&self, file: &str) -> Result<Option<FileMetadata>> {
+    fn metadata(&self, file: &str) -> Result<Option<FileMetadata>> {
         let revision = self.commit.revision();
-        let metadata = self.hub.metadata(self.id, &revision, file).await?;
+        let metadata = self.hub.metadata(self.id, &revision, file)?;
         match metadata {
             Some(metadata) if metadata.commit != self.commit => {
                 let host = self.hub.host();
@@ -288,26 +223,26 @@ impl ModelDownload<'_> {
     }
 
     /// Adds `file` to the snapshot; false if the repository has none.
-    async fn get(&self, file: &str) -> Result<bool> {
-        let Some(metadata) = self.metadata(file).await? else {
+    fn get(&self, file: &str) -> Result<bool> {
+        let Some(metadata) = self.metadata(file)? else {
             return Ok(false);
         };
-        self.add(file, &metadata).await?;
+        self.add(file, &metadata)?;
         Ok(true)
     }
 
-    async fn add(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
+    fn add(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
         if !self.installer.has(&metadata.hash)? {
-            self.download(file, metadata).await?;
+            self.download(file, metadata)?;
         }
         self.installer.link(&self.commit, file, &metadata.hash)
     }
 
-    async fn download(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
+    fn download(&self, file: &str, metadata: &FileMetadata) -> Result<()> {
         let max_bytes = self.max_bytes(file, metadata)?;
         let mut cause = String::new();
         for _ in 0..TRIES {
-            match self.transfer(file, metadata, max_bytes).await? {
+            match self.transfer(file, metadata, max_bytes)? {
                 Ok(staged) if metadata.hash.matches(&staged).kind(Kind::Hub)? => {
                     return self.installer.add_blob(&staged, &metadata.hash);
                 }
@@ -337,33 +272,33 @@ impl ModelDownload<'_> {
         }
     }
 
-    /// One try: the file that `hf-hub` wrote, or why it did not. Silence and a full disk end the
+    /// One try: the staged file, or why it is not complete. Silence and a full disk end the
     /// download.
-    async fn transfer(
+    fn transfer(
         &self,
         file: &str,
         metadata: &FileMetadata,
         max_bytes: u64,
     ) -> Result<std::result::Result<PathBuf, String>> {
-        let transfer = Transfer::new(file, metadata.size_bytes, self.draw);
-        let silence = self.hub.environment.timeouts.download;
-        let request = self
-            .repository
-            .download_file()
-            .filename(file)
-            .revision(self.commit.as_str())
-            .local_dir(&self.installer.staging)
-            .progress(transfer.clone())
-            .send();
-        let ended = transfer.watch(silence, max_bytes, request).await;
-        let after = after(transfer.received(), metadata.size_bytes);
+        let url = self.hub.address(self.id, &self.commit.revision(), file)?;
+        let staged = self.installer.stage()?;
+        let unwritable = |cause| cannot_write(&staged, &cause);
+        let opened = File::create(&staged).map_err(unwritable)?;
+        let mut transfer = Transfer::new(file, metadata.size_bytes, self.draw);
+        let ended = self.hub.transfer(&url, opened, &mut transfer, max_bytes);
+        let after = after(transfer.received, metadata.size_bytes);
         match ended {
-            Ok(Err(HFError::Io(error))) => Err(cannot_write(&self.installer.staging, &error)),
-            Ok(stored) => Ok(stored.map_err(|error| format!("{}, {after}", transfer_cause(error)))),
+            Ok(()) => Ok(Ok(staged)),
+            Err(TransferEnd::Failed(cause)) => Ok(Err(format!("{cause}, {after}"))),
             Err(TransferEnd::TooLong) => Ok(Err(format!(
                 "more data came than the {max_bytes} bytes allowed, {after}"
             ))),
+            Err(TransferEnd::CannotWrite(cause)) => Err(unwritable(cause)),
+            Err(TransferEnd::NoThread(cause)) => Err(Error::new(Kind::Device, cause).context(
+                format!("could not start the thread that downloads `{file}`"),
+            )),
             Err(TransferEnd::Silent) => {
+                let silence = self.hub.environment.timeouts.download;
                 let (host, silence) = (self.hub.host(), seconds(silence));
                 let what = format!("{host} sent no more of `{file}` for {silence}, {after}");
                 Err(transient_error(what))

@@ -1,14 +1,20 @@
-//! The environment variables of Hugging Face's own tools, read once, with their precedence. The
-//! HTTP client reads `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` itself. Source: `constants.py`
-//! and `utils/_auth.py` in `huggingface_hub`.
+//! The environment variables of Hugging Face's own tools, read once, with their precedence.
+//! Source: `constants.py` and `utils/_auth.py` in `huggingface_hub`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::credentials::{Proxy, Token};
+use super::credentials::{NoProxy, Proxy, Token};
+use super::expand;
+#[cfg(feature = "hub")]
+use super::small_file;
 #[cfg(feature = "hub")]
 use crate::error::is_not_there;
 use crate::error::{Error, Kind, Result};
+
+/// A token has about 40.
+#[cfg(feature = "hub")]
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
 #[cfg(feature = "hub")]
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -29,8 +35,14 @@ pub struct Environment {
     pub disable_implicit_token: bool,
     /// `HF_HUB_OFFLINE`, or its older name `TRANSFORMERS_OFFLINE`.
     pub offline: bool,
-    /// The proxy that the HTTP client will use, to check it and for messages.
+    /// The proxy for https: `HTTPS_PROXY` or `ALL_PROXY`.
     pub proxy: Option<Proxy>,
+    /// The proxy for http: `HTTP_PROXY` or `ALL_PROXY`.
+    pub http_proxy: Option<Proxy>,
+    /// `NO_PROXY`.
+    pub no_proxy: NoProxy,
+    /// `SSL_CERT_FILE`: trust these certificates instead of the system's.
+    pub ssl_cert_file: Option<PathBuf>,
     /// `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`.
     pub timeouts: Timeouts,
 }
@@ -73,7 +85,10 @@ impl Environment {
                 .is_some_and(|value| is_true(&value)),
             offline: either("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
                 .is_some_and(|value| is_true(&value)),
-            proxy: Proxy::read(),
+            proxy: Proxy::read(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
+            http_proxy: Proxy::read(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]),
+            no_proxy: NoProxy::read(),
+            ssl_cert_file: path("SSL_CERT_FILE"),
             timeouts: Timeouts::read(),
         }
     }
@@ -85,8 +100,8 @@ impl Environment {
     /// never used instead.
     pub fn cache_directory(&self, cache_dir: Option<&Path>) -> Result<PathBuf> {
         cache_dir
-            .map(Path::to_path_buf)
-            .or_else(|| self.hf_hub_cache.as_deref().map(|path| self.expand(path)))
+            .or(self.hf_hub_cache.as_deref())
+            .map(|path| self.expand(path))
             .or_else(|| self.hugging_face_home().map(|home| home.join("hub")))
             .ok_or_else(|| {
                 Error::message(
@@ -97,13 +112,16 @@ impl Environment {
             })
     }
 
-    /// `path` with a leading `~` replaced by `HOME`, as Python's `expanduser` does.
+    /// `path` with a leading `~` or `~user` replaced, as Python's `expanduser` does.
+    #[must_use]
+    pub fn expand_user(&self, path: &Path) -> PathBuf {
+        expand::expand_user(path, self.home.as_deref())
+    }
+
+    /// `path` with `~` and then variables replaced, as `huggingface_hub` does with its own.
     #[must_use]
     pub fn expand(&self, path: &Path) -> PathBuf {
-        match (path.strip_prefix("~"), &self.home) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => path.to_path_buf(),
-        }
+        expand::expand_variables(&self.expand_user(path), |name| std::env::var_os(name))
     }
 
     /// The hub's address without a final slash.
@@ -133,15 +151,15 @@ impl Environment {
         let Some(file) = file else {
             return Ok(None);
         };
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
+        match file.metadata() {
             // As in Python's client, a missing token file means no token.
             Err(error) if is_not_there(&error) => return Ok(None),
-            Err(error) => {
-                let what = format!("could not read the token in `{}`", file.display());
-                return Err(Error::new(Kind::Usage, error).context(what));
-            }
-        };
+            Ok(_) | Err(_) => {}
+        }
+        let text = small_file::read(&file, MAX_TOKEN_BYTES).map_err(|error| {
+            error.context(format!("could not read the token in `{}`", file.display()))
+        })?;
+        let text = String::from_utf8_lossy(&text);
         let token = Token::new(&text);
         if token.is_empty() {
             return Ok(None);
@@ -172,17 +190,6 @@ impl Timeouts {
             retry: default.retry,
         }
     }
-}
-
-/// Turns off the telemetry of `hf-xet`, which `hf-hub` uses; only an environment variable does
-/// that.
-///
-/// # Safety
-/// No other thread may run yet: call it first in `main`.
-#[cfg(feature = "hub")]
-pub(crate) unsafe fn disable_telemetry() {
-    // SAFETY: the caller warrants that no other thread reads the environment meanwhile.
-    unsafe { std::env::set_var("HF_HUB_DISABLE_TELEMETRY", "1") };
 }
 
 fn path(name: &str) -> Option<PathBuf> {

@@ -30,7 +30,7 @@ impl<'a> Installer<'a> {
         let root = &cache.root;
         fs::create_dir_all(root).map_err(|error| cannot_write(root, &error))?;
         let locks = directory(root, &[".locks", &cache.folder])?;
-        // Not Python's locks, one per blob: hf-hub takes those and gives up after 10 s.
+        // Not Python's locks, which are one per blob: ours covers the whole model.
         let path = locks.join("bert-embed.lock");
         refuse_link(&path)?;
         let lock = OpenOptions::new()
@@ -47,6 +47,12 @@ impl<'a> Installer<'a> {
             staging,
             _lock: lock,
         })
+    }
+
+    /// The path of a download, in a directory that exists.
+    pub(super) fn stage(&self) -> Result<PathBuf> {
+        create_directory(&self.staging).map_err(|error| cannot_write(&self.staging, &error))?;
+        Ok(self.staging.join("download"))
     }
 
     /// Whether the cache has an undamaged blob.

@@ -37,7 +37,8 @@ pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapsho
 fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     let path = Path::new(model);
     let looks_like_path = model.starts_with(['.', '/', '~']) || path.is_absolute();
-    (looks_like_path || (!model.is_empty() && may_exist(path))).then(|| environment.expand(path))
+    (looks_like_path || (!model.is_empty() && may_exist(path)))
+        .then(|| environment.expand_user(path))
 }
 
 /// Whether something is at `path`. If the system could not look, the answer is yes: opening the

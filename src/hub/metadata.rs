@@ -1,24 +1,27 @@
 //! The headers of one file on the hub: its hash, its commit, its size, or why there are none.
 //!
-//! They are requested before each download, because `hf-hub` joins etag and commit into paths
-//! unchecked and does not distinguish a missing repository from a missing file. Source:
-//! `get_hf_file_metadata` in `huggingface_hub`, which follows only redirects within the hub.
+//! They are requested before each download, to check etag and commit before they become paths, and
+//! to distinguish a missing repository from a missing file. Source: `get_hf_file_metadata` in
+//! `huggingface_hub`, which follows only redirects within the hub.
 
+use std::thread;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use ureq::http::header::{CONTENT_LENGTH, ETAG, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, StatusCode, Uri};
 
-use super::credentials::{Proxy, Token};
+use super::address::{self, is_absolute, is_https, is_same_origin, join};
+use super::client::Client;
+use super::credentials::Token;
 use super::environment::Environment;
-use super::refusal::{Refusal, no_answer, transient_error};
+use super::refusal::{Refusal, is_passing, no_answer, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
-use crate::error::{Classify, Error, Kind, Result};
+use crate::error::{Error, Result};
 
-pub(super) const USER_AGENT: &str = concat!("bert-embed/", env!("CARGO_PKG_VERSION"));
+type Response = ureq::http::Response<ureq::Body>;
 
-/// As many as browsers and hf-hub follow.
+/// As many as browsers follow.
 pub(super) const MAX_REDIRECTS: usize = 10;
 
 /// One request and three retries of it.
@@ -36,8 +39,8 @@ pub(super) struct FileMetadata {
 }
 
 pub(super) struct Hub<'a> {
-    client: Client,
-    endpoint: Url,
+    pub(super) client: Client,
+    pub(super) endpoint: Uri,
     /// Sent to this host and to no other.
     pub(super) token: Option<Token>,
     pub(super) environment: &'a Environment,
@@ -45,35 +48,28 @@ pub(super) struct Hub<'a> {
 
 impl<'a> Hub<'a> {
     pub(super) fn new(environment: &'a Environment) -> Result<Self> {
-        environment.proxy.as_ref().map_or(Ok(()), Proxy::check)?;
-        let client = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(environment.timeouts.etag)
-            .build()
-            .kind(Kind::Hub)?;
         Ok(Self {
-            client,
-            endpoint: endpoint(environment.endpoint())?,
+            client: Client::new(environment)?,
+            endpoint: address::endpoint(environment.endpoint())?,
             token: environment.token()?,
             environment,
         })
     }
 
     pub(super) fn host(&self) -> &str {
-        self.endpoint.host_str().unwrap_or_default()
+        self.endpoint.host().unwrap_or_default()
     }
 
     /// `None` if the repository has no such file.
-    pub(super) async fn metadata(
+    pub(super) fn metadata(
         &self,
         id: &RepositoryId,
         revision: &Revision,
         file: &str,
     ) -> Result<Option<FileMetadata>> {
-        let mut url = self.address(id, revision, file);
+        let mut url = self.address(id, revision, file)?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.head(&url).await?;
+            let response = self.head(&url)?;
             match self.redirect(&url, &response)? {
                 Some(next) => url = next,
                 None => return self.read(&response, file),
@@ -85,84 +81,78 @@ impl<'a> Hub<'a> {
         )))
     }
 
-    /// `{endpoint}/{owner}/{name}/resolve/{revision}/{file}`; a slash in the revision is escaped.
-    fn address(&self, id: &RepositoryId, revision: &Revision, file: &str) -> Url {
-        let mut url = self.endpoint.clone();
-        // An address with a host, as the endpoint is, always has path segments.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            let (owner, name) = id.owner_and_name();
-            let names = [owner, name].into_iter().filter(|name| !name.is_empty());
-            segments.pop_if_empty().extend(names);
-            segments.extend(["resolve", revision.as_str()]);
-            segments.extend(file.split('/'));
-        }
-        url
+    pub(super) fn address(
+        &self,
+        id: &RepositoryId,
+        revision: &Revision,
+        file: &str,
+    ) -> Result<Uri> {
+        address::of_file(&self.endpoint, id, revision, file).ok_or_else(|| {
+            transient_error(format!(
+                "`{file}` of `{id}` has no address on {}",
+                self.host()
+            ))
+        })
     }
 
     /// Sends a HEAD request, several times if trying again may help.
-    async fn head(&self, url: &Url) -> Result<Response> {
+    fn head(&self, url: &Uri) -> Result<Response> {
         let mut pause = self.environment.timeouts.retry;
         let mut attempts_left = ATTEMPTS;
         loop {
             attempts_left -= 1;
-            let answer = self.send(url).await;
+            let answer = self.client.head(url, self.token.as_ref());
             let wait = match &answer {
                 Ok(response) if is_transient(response.status()) => {
                     retry_after(response.headers()).unwrap_or(pause)
                 }
                 // An unreachable host is reported at once, not after four tries.
-                Err(error) if !error.is_timeout() && !error.is_connect() => pause,
+                Err(error) if is_passing(error) => pause,
                 _ => Duration::MAX,
             };
             if attempts_left == 0 || wait > LONGEST_PAUSE {
                 return answer.map_err(|error| self.no_answer(error));
             }
-            tokio::time::sleep(wait).await;
+            thread::sleep(wait);
             pause *= 2;
         }
     }
 
-    fn no_answer(&self, error: reqwest::Error) -> Error {
-        let proxy = self.environment.proxy.as_ref().map(|proxy| proxy.variable);
+    fn no_answer(&self, error: ureq::Error) -> Error {
+        let environment = self.environment;
+        let proxy = if is_https(&self.endpoint) {
+            environment.proxy.as_ref()
+        } else {
+            environment.http_proxy.as_ref()
+        };
+        let proxy = proxy.map(|proxy| proxy.variable);
         no_answer(self.host(), proxy, error, self.environment.timeouts.etag)
-    }
-
-    async fn send(&self, url: &Url) -> reqwest::Result<Response> {
-        // The size must not be a compressed answer's.
-        let request = self
-            .client
-            .head(url.clone())
-            .header(ACCEPT_ENCODING, "identity");
-        match &self.token {
-            Some(token) => request.bearer_auth(token.secret()).send().await,
-            None => request.send().await,
-        }
     }
 
     /// The next address, if `response` is a redirect within the hub. A redirect to another host
     /// leads to the content and has the file's headers itself.
-    fn redirect(&self, url: &Url, response: &Response) -> Result<Option<Url>> {
+    fn redirect(&self, url: &Uri, response: &Response) -> Result<Option<Uri>> {
         if !response.status().is_redirection() {
             return Ok(None);
         }
         let Some(location) = header(response.headers(), LOCATION.as_str()) else {
             return Ok(None);
         };
-        let relative = Url::parse(location).is_err() && !location.starts_with("//");
-        let next = url.join(location).map_err(|_| {
+        let relative = !is_absolute(location) && !location.starts_with("//");
+        let next = join(url, location).ok_or_else(|| {
             transient_error(format!(
                 "{} redirects to something that is not an address",
                 self.host()
             ))
         })?;
         let has_metadata = response.headers().contains_key("x-repo-commit");
-        if relative || (!has_metadata && next.origin() == self.endpoint.origin()) {
+        if relative || (!has_metadata && is_same_origin(&next, &self.endpoint)) {
             return Ok(Some(next));
         }
         if has_metadata {
             return Ok(None);
         }
-        let elsewhere = next.host_str().unwrap_or("another host");
+        let elsewhere = next.host().unwrap_or("another host");
         Err(
             transient_error(format!("{} redirects to {elsewhere}", self.host()))
                 .with_tip(format!("set HF_ENDPOINT if the hub is at {elsewhere}")),
@@ -208,17 +198,7 @@ impl<'a> Hub<'a> {
     }
 }
 
-fn endpoint(text: &str) -> Result<Url> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| {
-            Error::message(Kind::Usage, "not an address that starts with https://")
-                .context(format!("could not use HF_ENDPOINT `{text}`"))
-        })
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

@@ -1,13 +1,20 @@
 //! A hub id or a directory → a local directory with the files of one version of a model
 //! ([`locate()`]): cache, download, verification, environment and credentials.
 //!
-//! Only this room knows the hub, its cache and `hf-hub`.
+//! Only this room knows the hub and its cache.
 
+#[cfg(feature = "hub")]
+mod address;
 mod cache;
+#[cfg(feature = "hub")]
+mod client;
+#[cfg(feature = "hub")]
+mod content;
 mod credentials;
 #[cfg(feature = "hub")]
 mod download;
 mod environment;
+mod expand;
 #[cfg(feature = "hub")]
 mod install;
 mod locate;
@@ -18,12 +25,12 @@ mod progress;
 #[cfg(feature = "hub")]
 mod refusal;
 mod repository;
+#[cfg(feature = "hub")]
+mod small_file;
 mod snapshot;
 mod verify;
 
-pub use credentials::{Proxy, Token};
-#[cfg(feature = "hub")]
-pub(crate) use environment::disable_telemetry;
+pub use credentials::{NoProxy, Proxy, Token};
 pub use environment::{Environment, Timeouts};
 pub use locate::locate;
 pub(crate) use locate::weights_on_hub;

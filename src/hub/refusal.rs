@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use hf_hub::HFError;
-use reqwest::StatusCode;
+use ureq::http::StatusCode;
 
-use crate::error::{Error, Kind, lower_first};
+use crate::error::{Error, Kind, io_words, lower_first};
 
 const LOCAL_DIRECTORY: &str = "try again later, or give a local directory with --model DIR";
 
@@ -75,13 +74,13 @@ pub(super) fn transient_error(cause: String) -> Error {
 pub(super) fn no_answer(
     host: &str,
     proxy: Option<&str>,
-    error: reqwest::Error,
+    error: ureq::Error,
     waited: Duration,
 ) -> Error {
     let through = proxy.map_or(String::new(), |variable| {
         format!(" (proxy from {variable})")
     });
-    if error.is_timeout() {
+    if is_timeout(&error) {
         let waited = seconds(waited);
         return transient_error(format!("{host} did not answer{through} within {waited}"));
     }
@@ -93,31 +92,58 @@ pub(super) fn no_answer(
     error
 }
 
-/// Why `hf-hub` did not download a file, without addresses: a content network's are signed.
-pub(super) fn transfer_cause(error: HFError) -> String {
+/// Whether `error` may pass at once: the connection broke, or what arrived was not HTTP.
+pub(super) fn is_passing(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error {
-        HFError::Request { source, .. } => request_cause(source),
-        HFError::Http { context }
-        | HFError::AuthRequired { context }
-        | HFError::Forbidden { context }
-        | HFError::RateLimited { context, .. } => format!("answer {}", context.status),
-        HFError::MalformedResponse { what, .. } => what.to_lowercase(),
-        HFError::Xet { operation, source } => format!("{operation}: {source}"),
-        other => other.to_string(),
+        ureq::Error::Io(cause) => matches!(
+            cause.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        ),
+        ureq::Error::Protocol(_) => true,
+        _ => false,
     }
 }
 
-/// The innermost cause: the outer ones only say that a request failed.
-fn request_cause(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no more data came".to_owned();
+fn is_timeout(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Timeout(_) => true,
+        ureq::Error::Io(cause) => cause.kind() == std::io::ErrorKind::TimedOut,
+        _ => false,
     }
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+}
+
+/// Why a request failed, without addresses: a content network's are signed.
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+pub(super) fn request_cause(error: ureq::Error) -> String {
+    match &error {
+        error if is_timeout(error) => "no more data came".to_owned(),
+        ureq::Error::Io(cause) => tls_words(&io_words(cause)),
+        ureq::Error::Rustls(cause) => tls_words(&cause.to_string()),
+        ureq::Error::Tls(cause) => tls_words(cause),
+        ureq::Error::ConnectProxyFailed(_) => "the proxy does not connect to it".to_owned(),
+        ureq::Error::LargeResponseHeader(..) => "its headers are too long".to_owned(),
+        ureq::Error::Protocol(_) => "it does not answer in HTTP".to_owned(),
+        error => lower_first(&error.to_string()),
     }
-    lower_first(&cause.to_string())
+}
+
+/// `text` in words, if it is a message of rustls or the resolver that a user could not read.
+fn tls_words(text: &str) -> String {
+    let words = [
+        (
+            "lookup address information",
+            "its name could not be looked up",
+        ),
+        ("not valid for name", "its certificate is for another host"),
+        ("certificate expired", "its certificate has expired"),
+        ("InvalidContentType", "it does not answer in TLS (https)"),
+        ("UnknownIssuer", "the issuer of its certificate is unknown"),
+        ("OtherError", "its certificate could not be verified"),
+        ("InvalidCertificate", "its certificate is not valid"),
+    ];
+    let found = words.iter().find(|(name, _)| text.contains(name));
+    found.map_or_else(|| lower_first(text), |(_, words)| (*words).to_owned())
 }
 
 pub(super) fn seconds(duration: Duration) -> String {

@@ -26,13 +26,11 @@ impl RepositoryId {
 
     /// The repository's directory in a cache: `models--owner--name`.
     pub(super) fn folder(&self) -> String {
-        format!("models--{}", self.0.replace('/', "--"))
+        self.repo().folder_name()
     }
 
-    /// The owner, empty for the oldest repositories, and the name.
-    #[cfg(feature = "hub")]
-    pub(super) fn owner_and_name(&self) -> (&str, &str) {
-        self.0.split_once('/').unwrap_or(("", &self.0))
+    pub(super) fn repo(&self) -> hf_hub::Repo {
+        hf_hub::Repo::model(self.0.clone())
     }
 }
 

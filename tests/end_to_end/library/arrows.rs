@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ),
     ("checkpoint", &["error"]),
     ("weights", &["checkpoint", "error"]),
-    ("hub", &["checkpoint", "error", "hex", "notes"]),
+    ("hub", &["checkpoint", "error", "guard", "hex", "notes"]),
     ("ops", &["error", "notes", "weights"]),
     ("model", &["checkpoint", "error", "ops", "weights"]),
     ("tokenize", &["checkpoint", "error", "guard", "input"]),

@@ -39,7 +39,7 @@ fn an_etag_or_a_commit_that_is_a_path_writes_nothing() {
 
 #[test]
 fn an_etag_or_a_commit_that_turns_into_a_path_writes_nothing() {
-    // Right when we ask for it, wrong when hf-hub does.
+    // Right at the first request, wrong at any later one.
     for header in ["X-Linked-ETag", "X-Repo-Commit"] {
         let stage = Stage::new();
         let right = Fault::Header("X-Nothing", String::new());

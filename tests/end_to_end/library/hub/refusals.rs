@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bert_embed::error::Kind;
-use bert_embed::internals::{Proxy, Token};
+use bert_embed::internals::{NoProxy, Proxy, Token};
 
 use super::{ALWAYS, Stage, entries, status};
 use crate::support::loopback::Fault;
@@ -153,4 +153,69 @@ fn a_proxy_that_is_no_address_is_refused_without_showing_it() {
     });
     let error = stage.fails(Kind::Usage, "the proxy in HTTPS_PROXY");
     assert!(!format!("{error} {:?}", stage.environment).contains("secret"));
+}
+
+/// Paths that are no file of certificates and no token, with a word of the cause.
+fn unusable_files(directory: &std::path::Path) -> Vec<(std::path::PathBuf, &'static str)> {
+    let fifo = directory.join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let huge = directory.join("huge");
+    let file = std::fs::File::create(&huge).expect("a file");
+    file.set_len(1 << 40).expect("a sparse file");
+    vec![
+        (fifo, "a pipe"),
+        ("/dev/zero".into(), "a device"),
+        (directory.into(), "a directory"),
+        (huge, "more than"),
+    ]
+}
+
+#[test]
+fn certificates_that_are_none_are_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let junk = directory.path().join("junk");
+    std::fs::write(&junk, "junk").expect("a file");
+    let mut unusable = unusable_files(directory.path());
+    unusable.push((junk, "no certificate"));
+    unusable.push((directory.path().join("missing"), "does not exist"));
+    for (path, cause) in unusable {
+        let mut stage = Stage::new();
+        stage.environment.ssl_cert_file = Some(path.clone());
+        let words = format!("could not use SSL_CERT_FILE `{}`", path.display());
+        let error = stage.fails(Kind::Usage, &words);
+        assert!(error.to_string().contains(cause), "{error}");
+        assert!(stage.hub.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_token_file_that_is_none_is_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (path, cause) in unusable_files(directory.path()) {
+        let mut stage = Stage::new();
+        stage.environment.hf_token_path = Some(path.clone());
+        let words = format!("could not read the token in `{}`", path.display());
+        let error = stage.fails(Kind::Usage, &words);
+        assert!(error.to_string().contains(cause), "{error}");
+        assert!(stage.hub.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_proxy_is_used_except_for_the_hosts_of_no_proxy() {
+    let proxy = || {
+        let address = "http://127.0.0.1:9".to_owned();
+        let variable = "HTTP_PROXY";
+        Some(Proxy { variable, address })
+    };
+    let mut stage = Stage::new();
+    stage.environment.http_proxy = proxy();
+    stage.fails(
+        Kind::Hub,
+        "could not reach 127.0.0.1 (proxy from HTTP_PROXY)",
+    );
+    assert!(stage.hub.requests().is_empty());
+    stage.environment.no_proxy = NoProxy::parse("127.0.0.0/8,localhost");
+    stage.get().expect("a download without the proxy");
 }
