@@ -44,6 +44,9 @@ struct ModelInfo {
     has_pooler: Option<bool>,
     /// The classes of its sentence-transformers modules.
     modules: Vec<String>,
+    /// Files that may change the vectors; the cache does not know whether the model has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown: Vec<String>,
     /// Files that a run would download: empty if none, `None` if offline.
     download: Option<Vec<FileSize>>,
 }
@@ -104,6 +107,7 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
             .map(|dtypes| dtypes.into_iter().collect()),
         has_pooler,
         modules: modules(&snapshot.root),
+        unknown: snapshot.unknown,
         download,
         model: snapshot.model,
         commit: snapshot.commit,
@@ -170,6 +174,9 @@ impl ModelInfo {
         )?;
         for file in &self.files {
             row("file", &file.words())?;
+        }
+        for file in &self.unknown {
+            row("unknown", &format!("{file}, not in the cache"))?;
         }
         match self.download.as_deref() {
             None => row("to download", "the weights (size unknown offline)"),

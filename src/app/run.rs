@@ -11,7 +11,7 @@ use crate::app::self_test::SelfTest;
 use crate::app::settings::metadata;
 use crate::app::signals::Signals;
 use crate::app::{dry_run, resume};
-use crate::checkpoint::Config;
+use crate::checkpoint::{Config, files};
 use crate::cli::Arguments;
 use crate::error::{Classify, Kind, Result, one_line};
 use crate::hub::Snapshot;
@@ -188,6 +188,13 @@ fn request(
         &snapshot.root,
         batch_tokens,
     )
+    .map_err(|error| match error.tip() {
+        // Another pooling is no answer while it is unknown how the model pools.
+        Some(_) if snapshot.unknown.iter().any(|file| file == files::MODULES) => error.with_tip(
+            "run once without --offline: the hub has the files that say how the model pools",
+        ),
+        _ => error,
+    })
 }
 
 fn context<'a>(

@@ -1,11 +1,15 @@
 //! The modules of a sentence-transformers model, as `modules.json` lists them, and their folders.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
 use super::directory::{has, is_plain_name, read_optional};
-use super::files::{CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL, SENTENCE_CONFIGS};
+use super::files::{
+    CONFIG, MAX_SMALL_BYTES, MODULES, OPTIONAL, SENTENCE_CONFIG, SENTENCE_CONFIGS, TOKENIZER,
+    VOCAB_JSON, VOCABULARY,
+};
 use super::weight_files::WeightFormat;
 
 /// One module of sentence-transformers, as `modules.json` lists them.
@@ -31,7 +35,6 @@ impl ListedModule {
     }
 
     /// Whether its folder has weights.
-    #[cfg(feature = "hub")]
     pub(crate) fn has_weights(&self) -> bool {
         self.class() == "Dense"
     }
@@ -63,6 +66,42 @@ pub(crate) fn files(root: &Path, directory: &Path) -> Vec<String> {
     });
     let files = of_root.chain(of_modules);
     files.filter(|file| has(root, file)).collect()
+}
+
+/// The files in `root` that loading consults, the model's own in `directory` among them: each may
+/// be missing from a repository, and changes the vectors if it is not. Of files that replace each
+/// other, those after the one that exists are not consulted.
+pub(crate) fn consulted(root: &Path, directory: &Path, weights: bool) -> Vec<String> {
+    let of_model = directory.strip_prefix(root).unwrap_or(Path::new(""));
+    let modules = listed(root);
+    let alternatives = |folder: &Path, files: &[&'static str]| -> Vec<PathBuf> {
+        let present = files.iter().position(|file| has(&root.join(folder), file));
+        let files = &files[..present.unwrap_or(files.len())];
+        files.iter().map(|file| folder.join(file)).collect()
+    };
+    let mut files = alternatives(of_model, &[TOKENIZER, VOCABULARY, VOCAB_JSON]);
+    for file in OPTIONAL {
+        files.push(file.into());
+        files.push(of_model.join(file));
+    }
+    if !modules.is_empty() && !has(directory, SENTENCE_CONFIG) {
+        files.extend(alternatives(of_model, &SENTENCE_CONFIGS));
+    }
+    for module in modules.iter().filter(|module| !module.path.is_empty()) {
+        let folder = Path::new(&module.path);
+        files.push(folder.join(CONFIG));
+        if weights && module.has_weights() {
+            files.extend(alternatives(
+                folder,
+                &WeightFormat::ALL.map(WeightFormat::whole),
+            ));
+        }
+    }
+    let names: BTreeSet<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    names.into_iter().collect()
 }
 
 /// The directory of the model itself: the first releases of sentence-transformers put it into a

@@ -16,7 +16,21 @@ use crate::error::{Classify, Error, Kind, Result};
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
 /// Endings of weight files that are not read.
-const OTHER_WEIGHTS: [&str; 7] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx"];
+const OTHER_WEIGHTS: [&str; 9] = [
+    ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot",
+];
+
+/// What repositories name weights that are not read, next to or instead of the others.
+#[cfg(feature = "hub")]
+pub(crate) const OTHER_FILES: [&str; 7] = [
+    "model.fp16.safetensors",
+    "pytorch_model.fp16.bin",
+    "onnx/model.onnx",
+    "model.onnx",
+    "tf_model.h5",
+    "flax_model.msgpack",
+    "rust_model.ot",
+];
 
 /// Prefixes of files that training leaves behind; they hold no weights.
 const TRAINING_LEFTOVERS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];

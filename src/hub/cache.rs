@@ -1,7 +1,8 @@
 //! Looks for a usable snapshot of a model in the cache, without network access and without writing.
 //!
 //! The layout is Python's `huggingface_hub`'s: `models--owner--name/refs/<revision>` holds a
-//! commit, `snapshots/<commit>/<file>` links to `blobs/<hash>`.
+//! commit, `snapshots/<commit>/<file>` links to `blobs/<hash>`, and
+//! `.no_exist/<commit>/<file>` says that the commit has no such file.
 
 use std::fs;
 use std::io::Read;
@@ -9,8 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::is_small_and_damaged;
+use crate::checkpoint::directory::has;
 use crate::checkpoint::{files, modules};
 use crate::error::{Error, Kind, Result, io_words};
+
+/// The directory with an empty file for each file that a commit does not have.
+pub(super) const NO_EXIST: &str = ".no_exist";
 
 /// A ref holds 40 digits.
 const MAX_REF_BYTES: u64 = 256;
@@ -53,6 +58,16 @@ impl RepositoryCache {
             check_file(&root, &directory.join(file))?;
         }
         Ok(commit)
+    }
+
+    /// The files that loading consults, and that are neither in the snapshot of `commit` nor known
+    /// to be missing: another program may have left the snapshot in part.
+    pub(super) fn unknown(&self, commit: &Commit, weights: bool) -> Vec<String> {
+        let root = self.snapshot(commit);
+        let absent = self.repository().join(NO_EXIST).join(commit.as_str());
+        let files = modules::consulted(&root, &modules::model_directory(&root), weights);
+        let is_unknown = |file: &String| !has(&root, file) && !has(&absent, file);
+        files.into_iter().filter(is_unknown).collect()
     }
 
     fn repository(&self) -> PathBuf {

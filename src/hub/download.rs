@@ -19,14 +19,15 @@ use super::refusal::{no_file, seconds, transient_error};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::snapshot::ModelSource;
 use crate::checkpoint::directory::has;
-use crate::checkpoint::weight_files::read_index;
+use crate::checkpoint::weight_files::{OTHER_FILES, read_index};
 use crate::checkpoint::{WeightFormat, files, modules};
 use crate::error::{Classify, Error, Kind, Result};
 
 /// A file that is damaged or incomplete is downloaded once more.
 const TRIES: u32 = 2;
 
-/// Downloads the files of `id` at `revision` that the cache lacks.
+/// Downloads the files of `id` at `revision` that the cache lacks, and notes which ones the
+/// repository does not have.
 pub(super) fn fetch(
     source: &ModelSource,
     environment: &Environment,
@@ -38,7 +39,11 @@ pub(super) fn fetch(
     // Before anything is written, so that an unavailable model leaves no files.
     let first = first_file(&hub, id, revision)?;
     let installer = Installer::lock(cache, id)?;
-    if let Ok(commit) = cache.find(revision, source.weights) {
+    let cached = cache.find(revision, source.weights).ok();
+    let has_model = cached.is_some();
+    if let Some(commit) = cached
+        && cache.unknown(&commit, source.weights).is_empty()
+    {
         return Ok(commit);
     }
     let download = ModelDownload {
@@ -48,7 +53,8 @@ pub(super) fn fetch(
         hub: &hub,
         draw: source.progress,
     };
-    download.run(&first, source.weights)?;
+    // The weights of a cached model stay: another format is no reason to download it again.
+    download.run(&first, source.weights, !has_model)?;
     installer.write_ref(revision, &download.commit)?;
     Ok(download.commit)
 }
@@ -100,7 +106,7 @@ struct ModelDownload<'a> {
 }
 
 impl ModelDownload<'_> {
-    fn run(&self, first: &FirstFile, weights: bool) -> Result<()> {
+    fn run(&self, first: &FirstFile, weights: bool, weights_of_model: bool) -> Result<()> {
         self.refuse_adapter("")?;
         self.add(first.name, &first.metadata)?;
         let folder = self.model_folder(first)?;
@@ -119,7 +125,7 @@ impl ModelDownload<'_> {
         }
         self.get_sentence_config(&folder)?;
         self.get_modules(weights)?;
-        if weights {
+        if weights && weights_of_model {
             self.get_weights(&folder, true)?;
         }
         Ok(())
@@ -191,8 +197,19 @@ impl ModelDownload<'_> {
                 return self.get_shards(folder, format);
             }
         }
-        let weights = "`model.safetensors` or `pytorch_model.bin`";
-        Err(no_file(self.hub.host(), weights))
+        let error = no_file(
+            self.hub.host(),
+            "`model.safetensors` or `pytorch_model.bin`",
+        );
+        for file in OTHER_FILES {
+            let file = format!("{folder}{file}");
+            if self.metadata(&file)?.is_some() {
+                let host = self.hub.host();
+                let what = format!("{host} has `{file}`, which is not read");
+                return Err(error.context(what));
+            }
+        }
+        Err(error)
     }
 
     fn get_shards(&self, folder: &str, format: WeightFormat) -> Result<()> {
@@ -217,6 +234,10 @@ impl ModelDownload<'_> {
                 Err(transient_error(format!(
                     "{host} answered commit {got} for `{file}` of commit {asked}"
                 )))
+            }
+            None => {
+                self.installer.mark_absent(&self.commit, file)?;
+                Ok(None)
             }
             metadata => Ok(metadata),
         }

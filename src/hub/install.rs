@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::cache::RepositoryCache;
+use super::cache::{NO_EXIST, RepositoryCache};
 use super::repository::{Commit, RepositoryId, Revision};
 use super::verify::BlobHash;
 use crate::error::{Error, Kind, Result, io_words};
@@ -89,6 +89,20 @@ impl<'a> Installer<'a> {
         remove(&new)?;
         symlink(&blob, &new).map_err(|error| cannot_write(&new, &error))?;
         replace(&new, &pointer)
+    }
+
+    /// Records that `commit` has no `file`.
+    pub(super) fn mark_absent(&self, commit: &Commit, file: &str) -> Result<()> {
+        let mut folders: Vec<&str> = file.split('/').collect();
+        let file = folders.pop().unwrap_or_default();
+        folders.splice(0..0, [NO_EXIST, commit.as_str()]);
+        let mark = self.directory(&folders)?.join(file);
+        match OpenOptions::new().create_new(true).write(true).open(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(cannot_write(&mark, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records that `revision` is `commit`, unless it is a commit itself.

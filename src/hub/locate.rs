@@ -26,11 +26,12 @@ pub fn locate(source: &ModelSource, environment: &Environment) -> Result<Snapsho
     let revision = Revision::parse(source.revision)?;
     let root = environment.cache_directory(source.cache_dir)?;
     let cache = RepositoryCache::new(root, &id);
-    match cache.find(&revision, source.weights) {
-        Ok(commit) => Ok(snapshot(&cache, &id, &commit)),
+    let found = match cache.find(&revision, source.weights) {
+        Ok(commit) => return complete(source, environment, &cache, &id, &commit),
         Err(cause) if source.offline || environment.offline => Err(offline(source, &cache, &cause)),
         Err(cause) => fetch(source, environment, &cache, (&id, &revision), &cause),
-    }
+    };
+    found.map_err(|error| mistyped(error, source.model))
 }
 
 /// The directory that `model` names, if it is a path rather than a hub id.
@@ -39,6 +40,21 @@ fn local_directory(model: &str, environment: &Environment) -> Option<PathBuf> {
     let looks_like_path = model.starts_with(['.', '/', '~']) || path.is_absolute();
     (looks_like_path || (!model.is_empty() && may_exist(path)))
         .then(|| environment.expand_user(path))
+}
+
+/// `error`, with a tip if `model` could be a mistyped path: its folder exists.
+fn mistyped(error: Error, model: &str) -> Error {
+    let folder = Path::new(model).parent();
+    match folder.filter(|folder| !folder.as_os_str().is_empty() && may_exist(folder)) {
+        Some(folder) if matches!(error.kind(), Kind::Hub | Kind::HubRefused) => {
+            error.with_tip(format!(
+                "if you mean a local directory: `{}` has no `{}`",
+                folder.display(),
+                Path::new(model).file_name().unwrap_or_default().display()
+            ))
+        }
+        _ => error,
+    }
 }
 
 /// Whether something is at `path`. If the system could not look, the answer is yes: opening the
@@ -70,6 +86,7 @@ fn local(source: &ModelSource, directory: PathBuf) -> Result<Snapshot> {
         root,
         model: source.model.to_owned(),
         commit: None,
+        unknown: Vec::new(),
     })
 }
 
@@ -97,6 +114,61 @@ pub(crate) fn weights_on_hub(
     Ok(Vec::new())
 }
 
+/// The cached snapshot of `commit`, after the hub was asked for the files that another program may
+/// have left out. If that fails, a warning names them.
+fn complete(
+    source: &ModelSource,
+    environment: &Environment,
+    cache: &RepositoryCache,
+    id: &RepositoryId,
+    commit: &Commit,
+) -> Result<Snapshot> {
+    let unknown = cache.unknown(commit, source.weights);
+    if unknown.is_empty() {
+        return Ok(snapshot(cache, id, commit));
+    }
+    let cause = if source.offline || environment.offline {
+        format!("{} allows no request", offline_switch(source))
+    } else {
+        match request_unknown(source, environment, cache, (id, commit)) {
+            Ok(()) => return Ok(snapshot(cache, id, commit)),
+            Err(error) if error.kind() == Kind::Model => return Err(error),
+            Err(error) => error.to_string(),
+        }
+    };
+    let unknown = cache.unknown(commit, source.weights);
+    let names: Vec<String> = unknown.iter().map(|file| format!("`{file}`")).collect();
+    let names = names.join(", ");
+    notes::warning(&format!(
+        "the cache does not know whether model `{id}` has {names}, which may change its vectors: \
+         {cause}"
+    ));
+    Ok(Snapshot {
+        unknown,
+        ..snapshot(cache, id, commit)
+    })
+}
+
+#[cfg(feature = "hub")]
+fn request_unknown(
+    source: &ModelSource,
+    environment: &Environment,
+    cache: &RepositoryCache,
+    (id, commit): (&RepositoryId, &Commit),
+) -> Result<()> {
+    super::download::fetch(source, environment, cache, id, &commit.revision()).map(drop)
+}
+
+#[cfg(not(feature = "hub"))]
+fn request_unknown(
+    _source: &ModelSource,
+    _environment: &Environment,
+    _cache: &RepositoryCache,
+    _names: (&RepositoryId, &Commit),
+) -> Result<()> {
+    Err(Error::message(Kind::Hub, "this build has no hub to ask"))
+}
+
 fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snapshot {
     let root = cache.snapshot(commit);
     Snapshot {
@@ -104,19 +176,25 @@ fn snapshot(cache: &RepositoryCache, id: &RepositoryId, commit: &Commit) -> Snap
         root,
         model: id.to_string(),
         commit: Some(commit.as_str().to_owned()),
+        unknown: Vec::new(),
     }
 }
 
 fn offline(source: &ModelSource, cache: &RepositoryCache, cause: &Error) -> Error {
-    let switch = if source.offline {
-        "--offline"
-    } else {
-        "HF_HUB_OFFLINE"
-    };
+    let switch = offline_switch(source);
     let cause = format!("{cause}, and {switch} allows no download");
     not_cached(source, cache, &cause).with_tip(format!(
         "run once without {switch}, or give a local directory with --model DIR"
     ))
+}
+
+/// What switched off the network.
+fn offline_switch(source: &ModelSource) -> &'static str {
+    if source.offline {
+        "--offline"
+    } else {
+        "HF_HUB_OFFLINE"
+    }
 }
 
 fn not_cached(source: &ModelSource, cache: &RepositoryCache, cause: &str) -> Error {

@@ -188,9 +188,12 @@ impl<'a> Hub<'a> {
             hash: etag
                 .and_then(etag_hash)
                 .ok_or_else(|| unusable("etag", etag))?,
-            commit: commit
-                .and_then(Commit::parse)
-                .ok_or_else(|| unusable("commit", commit))?,
+            commit: commit.and_then(Commit::parse).ok_or_else(|| {
+                unusable("commit", commit).with_tip(
+                    "set HF_ENDPOINT to a server that answers as the hub does, or give a local \
+                         directory with --model DIR",
+                )
+            })?,
             size_bytes: header(headers, "x-linked-size")
                 .or_else(|| header(headers, CONTENT_LENGTH.as_str()))
                 .and_then(|size| size.parse().ok()),

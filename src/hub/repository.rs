@@ -21,7 +21,12 @@ impl RepositoryId {
             return Ok(Self(id.to_owned()));
         }
         let cause = "neither a directory nor a hub id of the form `owner/name`";
-        Err(Error::message(Kind::Usage, cause).context(format!("could not use model `{id}`")))
+        let error =
+            Error::message(Kind::Usage, cause).context(format!("could not use model `{id}`"));
+        Err(match page(id) {
+            Some(options) => error.with_tip(options),
+            None => error,
+        })
     }
 
     /// The repository's directory in a cache: `models--owner--name`.
@@ -38,6 +43,30 @@ impl fmt::Display for RepositoryId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+/// The options for the model whose page on a hub is at the address `url`.
+fn page(url: &str) -> Option<String> {
+    let address = url.split(['?', '#']).next()?;
+    let path = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => {
+            address
+                .split_once('/')
+                .filter(|(host, _)| host.contains('.') && !host.starts_with('.'))?
+                .1
+        }
+    };
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let (owner, name) = (parts.next()?, parts.next());
+    let model = name.map_or(owner.to_owned(), |name| format!("{owner}/{name}"));
+    let id = RepositoryId::parse(model.strip_suffix(".git").unwrap_or(&model)).ok()?;
+    let view = parts.next();
+    let revision = parts
+        .next()
+        .filter(|_| matches!(view, Some("tree" | "blob" | "resolve" | "commit")))
+        .map_or(String::new(), |revision| format!(" --revision {revision}"));
+    Some(format!("give the hub id: -m {id}{revision}"))
 }
 
 fn is_name(name: &str) -> bool {
@@ -143,6 +172,35 @@ mod tests {
             "%2e%2e", "a b", "a\n", "a\\b", "é", "a.git", "a:b", &long,
         ] {
             assert!(RepositoryId::parse(id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_model_is_answered_with_its_id() {
+        let tip = |id| {
+            let error = RepositoryId::parse(id).expect_err(id);
+            error.tip().map(str::to_owned)
+        };
+        for (address, options) in [
+            ("https://huggingface.co/a/b", "-m a/b"),
+            ("https://huggingface.co/a/b/", "-m a/b"),
+            ("https://huggingface.co/a/b.git", "-m a/b"),
+            ("huggingface.co/a/b", "-m a/b"),
+            (
+                "https://huggingface.co/bert-base-uncased",
+                "-m bert-base-uncased",
+            ),
+            ("https://hf.co/a/b/tree/v1.0", "-m a/b --revision v1.0"),
+            (
+                "https://hf.co/a/b/blob/main/config.json?x=1",
+                "-m a/b --revision main",
+            ),
+        ] {
+            let expected = format!("give the hub id: {options}");
+            assert_eq!(tip(address), Some(expected), "{address}");
+        }
+        for other in ["a/b/c", "https://huggingface.co/", "../x/y", "models/a/b"] {
+            assert_eq!(tip(other), None, "{other}");
         }
     }
 

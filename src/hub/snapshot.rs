@@ -30,4 +30,7 @@ pub struct Snapshot {
     pub model: String,
     /// `None` for a local directory.
     pub commit: Option<String>,
+    /// Files that may change the vectors, and of which the cache does not know whether the
+    /// repository has them.
+    pub unknown: Vec<String>,
 }

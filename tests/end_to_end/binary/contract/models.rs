@@ -262,3 +262,67 @@ fn info_says_what_a_run_would_download_and_downloads_no_weights() {
     let mut requests = hub.requests().into_iter();
     assert!(!requests.any(|request| request.method == "GET" && is_weights(&request.path)));
 }
+
+#[cfg(feature = "hub")]
+#[test]
+fn while_the_modules_are_unknown_no_tip_leads_to_another_pooling() {
+    use crate::support::command::{bert_embed, run};
+    use crate::support::loopback::{LoopbackHub, Size};
+
+    let (files, place, hub) = (Place::new(), Place::empty(), LoopbackHub::empty());
+    for file in ["config.json", "vocab.txt"] {
+        let content = fs::read(files.path().join("model").join(file)).expect("read");
+        hub.add(file, &content, Size::Small);
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = bert_embed(place.path());
+        command.env("HF_ENDPOINT", hub.endpoint());
+        run(command.args(["-m", "owner/name"]).args(arguments))
+    };
+    let pooled = ["--dry-run", "--pooling", "model", "she"];
+    let (code, _, stderr) = run(&pooled);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("tip: use --pooling mean"), "{stderr}");
+    let cache = place
+        .path()
+        .join(".cache/huggingface/hub/models--owner--name");
+    fs::remove_dir_all(cache.join(".no_exist")).expect("the marks of missing files");
+    let (code, _, stderr) = run(&[&pooled[..], &["--offline"]].concat());
+    assert_eq!(code, 4, "{stderr}");
+    assert!(
+        stderr.contains("does not know whether model `owner/name` has"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("`modules.json`") && !stderr.contains("--pooling mean"),
+        "{stderr}"
+    );
+    let (_, stdout, _) = run(&["--info", "--offline"]);
+    assert!(
+        stdout.contains("unknown      modules.json, not in the cache"),
+        "{stdout}"
+    );
+    let (code, _, stderr) = run(&pooled);
+    assert!(
+        stderr.contains("tip: use --pooling mean"),
+        "{code} {stderr}"
+    );
+}
+
+#[cfg(feature = "hub")]
+#[test]
+fn a_mistyped_directory_is_told_from_a_hub_id() {
+    use crate::support::command::{bert_embed, run};
+    use crate::support::loopback::LoopbackHub;
+
+    let (place, hub) = (Place::empty(), LoopbackHub::empty());
+    fs::create_dir(place.path().join("models")).expect("a directory");
+    for (model, tip) in [("models/brt", true), ("other/brt", false)] {
+        let mut command = bert_embed(place.path());
+        command.env("HF_ENDPOINT", hub.endpoint());
+        let (code, _, stderr) = run(command.args(["-m", model, "she"]));
+        assert_eq!(code, 6, "{stderr}");
+        let words = "tip: if you mean a local directory: `models` has no `brt`";
+        assert_eq!(stderr.contains(words), tip, "{stderr}");
+    }
+}

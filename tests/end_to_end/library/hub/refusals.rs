@@ -219,3 +219,16 @@ fn a_proxy_is_used_except_for_the_hosts_of_no_proxy() {
     stage.environment.no_proxy = NoProxy::parse("127.0.0.0/8,localhost");
     stage.get().expect("a download without the proxy");
 }
+
+#[test]
+fn an_endpoint_without_a_commit_is_not_worth_another_try() {
+    let stage = Stage::new();
+    let fault = Fault::Header("X-Repo-Commit", String::new());
+    stage.hub.fail("HEAD", "config.json", ALWAYS, fault);
+    let error = stage.fails(Kind::Hub, "unusable commit");
+    let tip = error.tip().unwrap_or_default();
+    assert!(
+        tip.contains("HF_ENDPOINT") && !tip.contains("later"),
+        "{tip}"
+    );
+}

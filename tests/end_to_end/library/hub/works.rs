@@ -311,3 +311,107 @@ fn modules_that_leave_the_snapshot_are_not_followed() {
         fs::remove_dir_all(stage.repository()).expect("removed");
     }
 }
+
+/// A cache with config.json, tokenizer.json and the weights only, as candle's examples leave it.
+fn left_in_part() -> Stage {
+    let stage = Stage::new();
+    for file in [
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+    ] {
+        stage.hub.remove(file);
+    }
+    stage.get().expect("a download");
+    let no_exist = stage.repository().join(".no_exist").join(COMMIT);
+    assert!(no_exist.join("tokenizer_config.json").is_file());
+    fs::remove_dir_all(no_exist.parent().expect("a directory")).expect("removed");
+    let modules =
+        br#"[{"path":"","type":"x.Transformer"},{"path":"1_Pooling","type":"x.Pooling"}]"#;
+    for (file, content) in [
+        ("tokenizer_config.json", &b"{\"do_lower_case\":false}"[..]),
+        ("modules.json", modules),
+        ("1_Pooling/config.json", b"{}"),
+    ] {
+        stage.hub.add(file, content, Size::Small);
+    }
+    stage
+}
+
+#[test]
+fn a_snapshot_that_another_program_left_in_part_is_completed() {
+    let stage = left_in_part();
+    let asked = stage.hub.requests().len();
+    let snapshot = stage.get().expect("a completed snapshot");
+    assert!(snapshot.unknown.is_empty(), "{:?}", snapshot.unknown);
+    for file in [
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+    ] {
+        assert!(snapshot.directory.join(file).is_file(), "{file}");
+    }
+    // As Python's client marks what a repository does not have: an empty file.
+    let absent = stage.repository().join(".no_exist").join(COMMIT);
+    let mark = fs::read(absent.join("added_tokens.json"));
+    assert_eq!(mark.ok().as_deref(), Some(&b""[..]));
+    let requests = stage.hub.requests().split_off(asked);
+    assert!(
+        !requests
+            .iter()
+            .any(|request| request.path.ends_with("model.safetensors"))
+    );
+    let asked = stage.hub.requests().len();
+    assert_eq!(stage.get().ok(), Some(snapshot));
+    assert_eq!(
+        stage.hub.requests().len(),
+        asked,
+        "a complete cache asks nothing"
+    );
+}
+
+#[test]
+fn without_the_hub_a_snapshot_in_part_is_used_and_its_unknown_files_are_named() {
+    let mut stage = left_in_part();
+    let asked = stage.hub.requests().len();
+    let expected = [
+        "added_tokens.json",
+        "config_sentence_transformers.json",
+        "modules.json",
+        "sentence_bert_config.json",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+    ];
+    stage.environment.offline = true;
+    assert_eq!(stage.get().expect("a snapshot").unknown, expected);
+    assert_eq!(stage.hub.requests().len(), asked);
+    stage.environment.offline = false;
+    // Port 9 is discard, which nothing listens to.
+    stage.environment.hf_endpoint = Some("http://127.0.0.1:9".to_owned());
+    assert_eq!(stage.get().expect("a snapshot").unknown, expected);
+}
+
+#[test]
+fn a_mark_of_python_is_believed() {
+    let mut stage = left_in_part();
+    stage.environment.offline = true;
+    let absent = stage.repository().join(".no_exist").join(COMMIT);
+    fs::create_dir_all(&absent).expect("a directory");
+    for file in stage.get().expect("a snapshot").unknown {
+        fs::write(absent.join(file), "").expect("a mark");
+    }
+    assert!(stage.get().expect("a snapshot").unknown.is_empty());
+}
+
+#[test]
+fn weights_that_are_not_read_are_named() {
+    for file in ["onnx/model.onnx", "model.fp16.safetensors", "rust_model.ot"] {
+        let stage = Stage::new();
+        stage.hub.remove("model.safetensors");
+        stage.hub.add(file, b"weights", Size::Large);
+        stage.fails(
+            Kind::HubRefused,
+            &format!("has `{file}`, which is not read"),
+        );
+    }
+}
