@@ -42,7 +42,13 @@ impl Proxy {
 
 /// The hosts of `NO_PROXY`, which are reached without a proxy.
 #[derive(Debug, Clone, Default)]
-pub struct NoProxy(Vec<String>);
+pub struct NoProxy(
+    #[cfg_attr(
+        not(feature = "hub"),
+        allow(dead_code, reason = "only a download looks at it")
+    )]
+    Vec<String>,
+);
 
 impl NoProxy {
     pub(super) fn read() -> Self {

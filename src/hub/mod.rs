@@ -30,8 +30,11 @@ mod small_file;
 mod snapshot;
 mod verify;
 
+#[cfg(feature = "hub")]
 pub use credentials::{NoProxy, Proxy, Token};
-pub use environment::{Environment, Timeouts};
+pub use environment::Environment;
+#[cfg(feature = "hub")]
+pub use environment::Timeouts;
 pub use locate::locate;
 pub(crate) use locate::weights_on_hub;
 pub use snapshot::{ModelSource, Snapshot};
