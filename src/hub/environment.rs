@@ -239,6 +239,11 @@ mod tests {
         );
         expected(|e| e.hf_home = Some("~/hf".into()), "/home/ada/hf/hub");
         expected(|e| e.hf_hub_cache = Some("/cache".into()), "/cache");
+        let hub_cache = |e: &mut Environment| e.hf_hub_cache = Some("~root/${NO_SUCH}".into());
+        expected(hub_cache, "/root/${NO_SUCH}");
+        // As in `--cache-dir=~/c`, which no shell expands.
+        let chosen = home().cache_directory(Some(Path::new("~/c")));
+        assert_eq!(chosen.ok(), Some("/home/ada/c".into()));
     }
 
     #[test]
