@@ -25,8 +25,8 @@ fn main() {
     );
 }
 
-/// Lets Cargo run this script again after a commit or a checkout. Git says where the files are: in
-/// a worktree `.git` is no directory.
+/// Lets Cargo run this script again after a commit or a checkout. Asks git for the files, because
+/// `.git` is not a directory in a worktree.
 fn watch_head() {
     watch(git(&["rev-parse", "--git-path", "HEAD"]));
     let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) else {
@@ -45,8 +45,8 @@ fn watch_head() {
     watch(directory.map(|path| path.display().to_string()));
 }
 
-/// Whether `path` is there and is watched: Cargo would run this script in every build for one that
-/// is not there.
+/// Watches `path` and returns whether it exists: Cargo would run this script in every build for a
+/// missing one.
 fn watch(path: Option<String>) -> bool {
     let Some(path) = path.filter(|path| is_there(Path::new(path))) else {
         return false;

@@ -8,7 +8,7 @@ use std::fmt;
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The exit codes of runs that did not fail; those of errors are in [`Kind`].
+/// The exit codes of runs that did not fail; the exit codes of errors are in [`Kind`].
 pub(crate) mod exit {
     use super::Kind;
 

@@ -217,9 +217,9 @@ impl Options {
         })
     }
 
-    /// The fields of a record, in order: those of `--fields`, or the default ones of `format`, and
-    /// those that other options fill. `keeps_columns` is whether columns of the input are carried
-    /// over.
+    /// The fields of a record, in order: the fields in `--fields`, or the default ones of `format`,
+    /// and the fields that other options fill. `keeps_columns` is whether columns of the input are
+    /// carried over.
     #[must_use]
     pub(crate) fn record_fields(&self, format: OutputFormat, keeps_columns: bool) -> Vec<Field> {
         let selected = |when| {

@@ -77,7 +77,8 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
             let tensors = open_tensors(&snapshot, &config)?;
             (names, Some(Vec::new()), Some(tensors))
         }
-        // A local directory must have weights; those of a cached model can still be downloaded.
+        // A local directory must have weights; the weights of a cached model can still be
+        // downloaded.
         Err(error) if snapshot.commit.is_none() => return Err(error),
         Err(_) => {
             let names = files::model_files(&snapshot.directory, false)?;

@@ -126,7 +126,7 @@ impl Request {
     /// nulls leaves `pooler_output` out.
     ///
     /// # Errors
-    /// [`Kind::Model`] if everything that was asked for needs the pooler.
+    /// [`Kind::Model`] if everything that was selected needs the pooler.
     pub(crate) fn fields(&self, has_pooler: bool) -> Result<Vec<Field>> {
         let mut fields = self.options.fields.clone();
         if has_pooler {

@@ -34,7 +34,6 @@ pub(super) enum Outcome {
     SomeRecordsAreErrors,
     /// A signal stopped the run; the records written so far are kept.
     Stopped {
-        /// 128 plus the signal's number.
         exit_code: u8,
         resumable: bool,
     },

@@ -145,8 +145,8 @@ impl Embedded {
         record.outputs.get(Output::PoolerOutput).map(Vec::as_slice)
     }
 
-    /// The outputs of the layers in [`Options::layers`](crate::Options::layers), each `[tokens ×
-    /// hidden]`. Merged layers are one, `[tokens × width]`.
+    /// The outputs of the layers in [`Options::layers`](crate::Options::layers), each
+    /// `[tokens × hidden]`. Merged layers count as one, `[tokens × width]`.
     #[must_use]
     pub fn hidden_states(&self) -> Option<Vec<&[f32]>> {
         let record = self.record_with(Field::HiddenStates)?;

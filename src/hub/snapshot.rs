@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 /// The model and how to get it.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSource<'a> {
-    /// A hub id or a directory, as typed.
     pub model: &'a str,
     /// A branch, a tag or a commit; a local directory has none.
     pub revision: &'a str,

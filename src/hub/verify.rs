@@ -2,8 +2,8 @@
 //!
 //! A blob in the cache is named by its hash: 40 digits are git's SHA-1, of `blob <size>\0` and the
 //! content; 64 digits are the SHA-256 of a file in large file storage. Downloads are hashed before
-//! they enter the cache. Other programs' blobs are hashed at each use if they are small, and else
-//! only by [`verify`]: the cache has no place to note that a blob was checked.
+//! they enter the cache. Other programs' blobs are hashed at each use if they are small, otherwise
+//! only by [`verify`]: the cache has no place to record that a blob was checked.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -89,8 +89,8 @@ impl ColumnNames {
         parts.contains(&name) || self.keep.iter().any(|kept| kept == name)
     }
 
-    /// Whether the column of words is read. One that the user has not named must be a list of
-    /// strings (`is_list`): it may as well be their number.
+    /// Whether the column of words is read. If the user did not name it, it must be a list of
+    /// strings (`is_list`), because a column `words` may also hold a count.
     pub(super) fn takes_words(&self, has_text: bool, is_list: bool) -> bool {
         match (&self.text, &self.words) {
             (_, Some(_)) => true,
@@ -99,8 +99,8 @@ impl ColumnNames {
         }
     }
 
-    /// Whether the column of the text is read: not if the user has named only the words and the row
-    /// has some.
+    /// Whether the column of the text is read: not if the user named only the words and the row has
+    /// some.
     pub(super) fn takes_text(&self, has_words: bool) -> bool {
         self.text.is_some() || self.words.is_none() || !has_words
     }

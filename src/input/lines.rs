@@ -23,13 +23,13 @@ pub(super) enum LineFormat {
     /// A text, which splits at the first separator into two segments.
     Text {
         pair_separator: Option<String>,
-        /// Whether the user has not typed a format.
+        /// Whether the user gave no format.
         is_guess: bool,
     },
     Json(Arc<ColumnNames>),
 }
 
-/// The lines of one source, each good or bad by itself.
+/// The lines of one source; a bad line does not affect the others.
 pub(super) struct TextLines {
     source: TextReader,
     format: LineFormat,

@@ -1,8 +1,9 @@
 //! Splits a csv or tsv table into rows of cells, in bounded memory.
 //!
 //! Quotes follow RFC 4180 and Python's csv module, in tsv too: a quoted cell may hold delimiters,
-//! line ends and doubled quotes. Empty lines are skipped. Within quotes an escape character makes a
-//! quote or itself text; before any other character it is text, as in Spark's files.
+//! line ends and doubled quotes. Empty lines are skipped. Within quotes, a quote or an escape
+//! character after an escape character is text; before any other character the escape character
+//! itself is text, as in Spark's files.
 
 use std::io::{self, BufRead};
 
@@ -13,7 +14,7 @@ use crate::error::Result;
 /// The most cells of a row: 97 KB of gzip may hold 100 million delimiters.
 const MAX_CELLS: usize = 1 << 16;
 
-/// What a row keeps for the next one; a longer one gives the rest back.
+/// The memory that a row leaves to the next one; a longer row frees the rest.
 const KEPT_BYTES: usize = 1 << 20;
 
 pub(super) struct Row<'a> {
@@ -122,7 +123,7 @@ fn line_ends(bytes: &[u8]) -> u64 {
     bytes.split(|&byte| byte == b'\n').count() as u64 - 1
 }
 
-/// The cells of one row, and the rules that they are written by.
+/// The cells of one row, and the rules by which they are read.
 struct Cells {
     delimiter: u8,
     /// `None` if a quotation mark is text.
@@ -175,7 +176,7 @@ impl Cells {
         (used, false)
     }
 
-    /// How many bytes `buffer` begins with that are text and leave the state.
+    /// The number of bytes at the start of `buffer` that are text and do not change the state.
     fn plain(&self, buffer: &[u8]) -> usize {
         let is_end = |byte: &u8| match self.state {
             State::Unquoted => *byte == self.delimiter || matches!(byte, b'\r' | b'\n'),
@@ -228,7 +229,7 @@ impl Cells {
             self.end_cell();
             return true;
         }
-        // `"she said \"is\""`: a quote between a backslash and a letter ends no cell.
+        // `"she said \"is\""`: a quote between a backslash and a letter does not end a cell.
         self.has_backslash_quote |=
             self.state == State::QuoteInQuoted && self.bytes.last() == Some(&b'\\');
         self.push(&[byte]);
@@ -254,7 +255,7 @@ impl Cells {
         }
     }
 
-    /// Drops the row, for its first fault.
+    /// Drops the row, and keeps its first fault.
     fn fail(&mut self, fault: &str) {
         self.bytes = Vec::new();
         self.fault.get_or_insert_with(|| fault.to_owned());

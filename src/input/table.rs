@@ -13,11 +13,11 @@ use super::{
 use crate::error::{Error, Kind, Result};
 use crate::notes;
 
-/// The rows of one table, each good or bad by itself.
+/// The rows of one table; a bad row does not affect the others.
 pub(super) struct Table {
     rows: Rows,
     columns: TableColumns,
-    /// The first row, if it is no header.
+    /// The first row, if it is not a header.
     first: Option<InputItem>,
     warnings: DialectWarnings,
 }
@@ -75,7 +75,7 @@ impl Table {
     }
 }
 
-/// A header of more bytes is no header, and would be one message.
+/// A longer first row is not a header, and a message would show all of it.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// The names of the columns in the first row, or their numbers.
@@ -114,7 +114,7 @@ fn with_delimiter_tip(error: Error, header: &[String], delimiter: char) -> Error
     }
 }
 
-/// What is said once about a table that other quotes may be meant for.
+/// What to warn of, once, in a table that may be written with other quotes.
 struct DialectWarnings {
     of_line_ends: bool,
     of_backslashes: bool,

@@ -22,9 +22,7 @@ pub enum Output {
 /// What an output has a row for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowPer {
-    /// Each token.
     Token,
-    /// Each sequence.
     Sequence,
     /// Each token of a sequence with each of its tokens. A sequence has its values in one piece,
     /// though the heads come first in it.

@@ -6,7 +6,7 @@ pub struct Sequence {
     pub start: usize,
     /// How many tokens there are, padding included.
     pub tokens: usize,
-    /// How many tokens are attended to: the first ones, the others being padding. If zero, every
+    /// How many tokens are attended to: the first ones; the others are padding. If zero, every
     /// token attends to all equally, as in transformers' eager attention with such a mask (its SDPA
     /// gives a context of zero).
     pub attended: usize,

@@ -83,9 +83,7 @@ impl Member {
 pub(super) struct Compressed<'a> {
     writer: Box<dyn RecordWriter + 'a>,
     compression: Compression,
-    /// The unfinished member.
     member: Option<Member>,
-    /// Records in the output.
     records: u64,
 }
 

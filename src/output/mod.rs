@@ -39,7 +39,6 @@ use compressed::Compressed;
 pub(crate) struct Context<'a> {
     /// The fields of a record, in order.
     pub fields: &'a [Field],
-    /// Turns ids into tokens.
     pub tokenizer: &'a Tokenizer,
     pub threads: &'a Threads,
     /// Hub id or directory, as the user named it.
@@ -79,7 +78,6 @@ pub(crate) trait RecordWriter: Send {
     }
 }
 
-/// Everything that a run has appended.
 pub(crate) type Log = BufReader<File>;
 
 /// Makes a file from the log of a run.

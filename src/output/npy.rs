@@ -24,7 +24,6 @@ pub(super) fn size(context: &Context, measured: &Measured) -> Size {
     Size::Exact(HEADER_BYTES as u64 + data)
 }
 
-/// The size of one text's vector.
 fn columns(context: &Context) -> u64 {
     let text = Totals::of_text(0, 0);
     let fields = context.fields.iter();

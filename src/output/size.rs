@@ -1,8 +1,8 @@
 //! The size of an output, for the dry run.
 //!
 //! Sizes of npy and safetensors are exact. A size in JSON is exact except for the vectors, whose
-//! values count as an average number of bytes each. A size in parquet is that of the values, plus
-//! that of everything else in JSON.
+//! values count as an average number of bytes each. A size in parquet is the size of the values,
+//! plus the size of everything else in JSON.
 
 use super::Context;
 use crate::record::{Field, Totals};
@@ -20,7 +20,6 @@ const JSON_WORD_BYTES: u64 = 60;
 /// What is known about the records before their vectors are computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Measured {
-    /// The good texts.
     pub totals: Totals,
     pub longest_record: u64,
     /// Bytes of the ids, if they are selected.

@@ -20,7 +20,6 @@ use crate::record::{RunCounts, TokenizedText};
 use crate::threads::Threads;
 use crate::tokenize::Padding;
 
-/// How texts become batches.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan<'a> {
     /// What the output already holds. These texts are read and checked, but not sent on.

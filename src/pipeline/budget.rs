@@ -22,7 +22,7 @@ struct Bytes {
     finished: u64,
 }
 
-/// The bytes of one text; dropping it gives them back.
+/// The bytes of one text, returned to the budget when it is dropped.
 #[derive(Debug)]
 pub(crate) struct BytePermit {
     budget: Arc<ByteBudget>,

@@ -20,7 +20,6 @@ pub(crate) trait PendingOutputs {
     /// Whether they are in host memory; on the CPU they always are.
     fn is_ready(&self) -> bool;
 
-    /// Waits for them.
     fn wait(self) -> Result<Outputs<Vec<f32>>>;
 }
 

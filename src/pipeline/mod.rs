@@ -41,11 +41,9 @@ use types::{QueuedText, WindowBatch};
 /// The most batches that wait between two threads.
 const BATCHES_AHEAD: usize = 2;
 
-/// What a run works with.
 pub(crate) struct Run<'a> {
     pub model: &'a BertModel,
     pub outputs: &'a [Output],
-    /// How texts become batches.
     pub plan: Plan<'a>,
     pub stop: &'a Stop,
     /// Shows how far the run has come.

@@ -133,7 +133,7 @@ fn rows_taken(window: &TextWindow, output: Output) -> Range<usize> {
     }
 }
 
-/// The words of a text with their vectors; none if they were not asked for.
+/// The words of a text with their vectors; none if they are not selected.
 fn words_of(text: &TokenizedText, vectors: &TextVectors, options: &VectorOptions) -> Vec<Word> {
     let Some((mode, pooled)) = options.words else {
         return Vec::new();

@@ -11,7 +11,6 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Complete,
-    /// A request to stop came first.
     Stopped,
 }
 

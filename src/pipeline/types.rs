@@ -29,16 +29,13 @@ pub(crate) type WindowBatch = Vec<TextOrBad<TextWindow>>;
 
 /// A batch with its outputs in host memory.
 pub(crate) struct EncodedBatch {
-    /// In input order.
     pub(crate) windows: WindowBatch,
     /// One sequence for each good window; empty if there is none.
     pub(crate) outputs: Outputs<Vec<f32>>,
 }
 
-/// The texts that a batch completes.
 #[derive(Default)]
 pub(crate) struct FinishedBatch {
-    /// In input order.
     pub(crate) records: Vec<TextOrBad<Record>>,
     /// The texts' permits, held until the records are written.
     pub(crate) permits: Vec<BytePermit>,

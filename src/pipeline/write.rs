@@ -18,7 +18,6 @@ pub(crate) struct Writer<'a> {
     stitcher: Stitcher<'a>,
     /// Records count only as long as the weights have not changed.
     weights: &'a WeightGuard,
-    /// All records that the output holds.
     counts: RunCounts,
 }
 
@@ -113,7 +112,6 @@ impl<'a> Writer<'a> {
         self.destination.sync(&self.counts, now)
     }
 
-    /// All records that the output holds.
     pub(crate) fn counts(&self) -> &RunCounts {
         &self.counts
     }

@@ -8,15 +8,13 @@ use crate::hex::hex;
 use crate::input::BadText;
 use crate::tokenize::words_without_tokens;
 
-/// Counts of the records of one output, including those of interrupted runs.
+/// Counts of the records of one output, including the records of interrupted runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunCounts {
     /// Records written, bad ones included.
     pub records: u64,
     pub errors: u64,
-    /// Texts that did not fit.
     pub truncated_texts: u64,
-    /// Tokens that did not fit.
     pub dropped_tokens: u64,
     /// Texts with a second segment.
     pub pairs: u64,
@@ -24,7 +22,6 @@ pub(crate) struct RunCounts {
     pub unknown_texts: u64,
     /// Words of lists in the input that have no tokens.
     pub words_without_tokens: u64,
-    /// The first error, with its text.
     pub first_error: Option<String>,
     /// Running hash of all their texts, in hexadecimal.
     pub texts: String,

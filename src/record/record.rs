@@ -17,15 +17,14 @@ pub(crate) struct TokenizedText {
 
 /// One text with what was computed for it.
 pub(crate) struct Record {
-    /// The text and its tokens.
     pub text: Arc<TokenizedText>,
     /// The encoder's outputs for all of its tokens.
     pub outputs: Outputs<Vec<f32>>,
     /// `[tokens × width]`; `None` if no merged layers are kept.
     pub merged_layers: Option<Vec<f32>>,
-    /// `[embedding]`; empty if not asked for.
+    /// `[embedding]`; empty if not selected.
     pub embedding: Vec<f32>,
-    /// Empty if not asked for.
+    /// Empty if not selected.
     pub words: Vec<Word>,
 }
 
@@ -51,7 +50,6 @@ impl Record {
         &self.text.encoding
     }
 
-    /// The last layer's rows.
     #[must_use]
     pub(crate) fn last_hidden_state(&self) -> &[f32] {
         let rows = self.outputs.get(Output::LastHiddenState);

@@ -38,7 +38,7 @@ pub(crate) enum Value<'a> {
     NullableIntegers(&'a [Option<u32>]),
     /// A tensor of a shape.
     Floats(&'a [f32], Vec<usize>),
-    /// A tensor in parts, one for each layer; the shape is that of a part.
+    /// A tensor in parts, one for each layer, and the shape of a part.
     Layers(Vec<&'a [f32]>, Vec<usize>),
     /// One object a word.
     Words(&'a [Word]),

@@ -12,7 +12,7 @@ use serde_json::Value;
 const MAX_REPLACEMENT_BYTES: usize = 48;
 
 /// # Errors
-/// The map of `part` is not one, or makes a text much longer.
+/// The map of `part` is invalid, or makes a text much longer.
 pub(super) fn check(part: &Value) -> anyhow::Result<()> {
     let map = part["precompiled_charsmap"].as_str();
     let map = map.context("its precompiled_charsmap is not a string")?;
@@ -39,7 +39,7 @@ pub(super) fn check(part: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The bytes of `text` in base64 with padding; `None` if it is not that.
+/// The bytes of `text` in base64 with padding; `None` if it is not valid base64.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

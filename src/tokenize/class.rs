@@ -30,7 +30,7 @@ pub(super) enum Class {
     Generic,
 }
 
-/// What the code of a class says.
+/// What the code of a class defines.
 pub(super) struct Facts {
     /// Its names, each also allowed with the suffix `Fast`; the first one is for messages.
     pub(super) names: &'static [&'static str],
@@ -40,9 +40,8 @@ pub(super) struct Facts {
     pub(super) model: Option<ClassModel>,
     /// The files that it reads if there is no `tokenizer.json`.
     pub(super) vocabulary: VocabularyFiles,
-    /// The default special tokens.
     pub(super) tokens: &'static [(&'static str, &'static str)],
-    /// Whether a `mask_token` given as a string takes the white space before it.
+    /// Whether a `mask_token` given as a string includes the white space before it.
     pub(super) mask_lstrip: bool,
     /// Special tokens without a name, unless the files list others.
     pub(super) extra_tokens: &'static [&'static str],
@@ -56,7 +55,7 @@ pub(super) enum ClassModel {
     WordPiece,
     Bpe,
     Unigram {
-        /// The id of the unknown token, whatever the files say; `None` if it is that of
+        /// The id of the unknown token, whatever the files say; `None` if it is the id of
         /// `unk_token`.
         unk_id: Option<usize>,
     },
@@ -79,7 +78,7 @@ pub(super) enum VocabularyFiles {
     Lines,
     /// `vocab.json` and `merges.txt`
     Merges,
-    /// The `SentencePiece` model of this name, which this program does not read.
+    /// A `SentencePiece` model with this name, which this program does not read.
     SentencePiece(&'static str),
     /// None.
     Missing,
@@ -267,7 +266,7 @@ impl Class {
         }
     }
 
-    /// The class of a model that names none.
+    /// The class of a model that does not name one.
     fn of_model_type(model_type: Option<&str>) -> Self {
         let is =
             |class: &Self| model_type.is_some_and(|it| class.facts().model_types.contains(&it));

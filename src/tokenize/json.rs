@@ -1,5 +1,5 @@
 //! The values of a tokenizer's JSON files. An object can become an added token, as transformers
-//! turns the objects that say so into its `AddedToken`.
+//! turns objects marked as such into its `AddedToken`.
 
 use std::fmt;
 
@@ -151,7 +151,7 @@ impl TokenEntry {
         })
     }
 
-    /// The same token, which takes the white space before it.
+    /// The same token, including the white space before it.
     pub(super) fn lstrip(self) -> Self {
         Self {
             lstrip: true,

@@ -54,7 +54,7 @@ pub(super) fn listed_tokens(value: &Json) -> anyhow::Result<ListedTokens> {
 }
 
 /// The tokens of a model without `added_tokens_decoder`, from `added_tokens.json` and
-/// `tokenizer.json`. The values of `special_tokens_map.json` replace those of `config`.
+/// `tokenizer.json`. The values of `special_tokens_map.json` replace the values of `config`.
 pub(super) fn legacy_tokens(
     config: &mut Entries,
     special_tokens_map: Option<Entries>,

@@ -156,7 +156,7 @@ impl VocabularyContent {
     }
 }
 
-/// The model that `class` makes of the one in a `tokenizer.json`.
+/// The model that `class` builds from the one in a `tokenizer.json`.
 fn model(
     json: &ModelJson,
     class: Class,
@@ -184,7 +184,7 @@ fn model(
     }
 }
 
-/// Why the model of a file is refused that transformers 5 would read as another, and what helps.
+/// Why a file's model is refused if transformers 5 would read it as another kind, and what helps.
 fn mismatch(class: Class, wanted: ClassModel, found: ModelKind) -> String {
     let becomes = match wanted {
         ClassModel::WordPiece => "read it as WordPiece and give `<unk>` for nearly every word",

@@ -252,7 +252,6 @@ fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     guard::guarded(work).unwrap_or_else(failed)
 }
 
-/// Whether `normalizer` lowercases texts.
 fn lowercases(normalizer: &NormalizerWrapper) -> bool {
     match normalizer {
         NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,

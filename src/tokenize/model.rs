@@ -27,7 +27,7 @@ const MAX_PIECE_BYTES: usize = 256;
 /// All pieces together: the crate needs some 300 bytes for each; XLM-RoBERTa's have 3 MB.
 const MAX_PIECES_BYTES: usize = 16 << 20;
 
-/// A model, and the id that it gives to what its vocabulary lacks; BPE drops that if there is none.
+/// A model, and the id for what its vocabulary lacks; without one, BPE drops it.
 pub(super) struct BuiltModel {
     pub(super) model: ModelWrapper,
     pub(super) unknown: Option<u32>,

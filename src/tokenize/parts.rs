@@ -14,7 +14,7 @@ const MAX_PARTS: usize = 32;
 /// How much longer all `Replace` and `Prepend` together may make a text.
 const MAX_GROWTH: usize = 16;
 
-/// The one regular expression that is taken: in `Replace`, it is in many files.
+/// The only regular expression that is accepted: many files have it in `Replace`.
 pub(super) const SPACES: &str = " {2,}";
 
 /// Normalizers whose parameters need no check.

@@ -35,8 +35,8 @@ pub(super) struct EncodedSegment {
 }
 
 /// White space that the offsets of tokens leave out, as `ByteLevel` and `RobertaProcessing` do.
-/// Here, not in the crate, because only the whole text tells the first token from that of a later
-/// piece.
+/// Here rather than in the crate, which cannot tell the first token of a text from the first token
+/// of a later piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trim {
     /// Whether a text's first token may start with a space that is not in the text.

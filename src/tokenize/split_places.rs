@@ -6,7 +6,8 @@ use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum SplitPlaces {
     Nowhere,
-    /// Only the first space after an ordinary character: what a space belongs to matters.
+    /// Only the first space after an ordinary character, because it matters which word a space
+    /// belongs to.
     FirstSpaces,
     WhiteSpace,
     Signs,
@@ -60,7 +61,7 @@ fn splits_at_spaces(pre_tokenizer: &PreTokenizerWrapper) -> bool {
 fn keeps_spaces(normalizer: &NormalizerWrapper) -> bool {
     match normalizer {
         NormalizerWrapper::Sequence(parts) => parts.as_ref().iter().all(keeps_spaces),
-        // Its pattern is private, but the quotes of `AlbertTokenizer` are the usual one.
+        // Its pattern is private, but this is usually `AlbertTokenizer`'s replacement of quotes.
         NormalizerWrapper::Replace(replace) => replace.content == "\"",
         NormalizerWrapper::NFC(_)
         | NormalizerWrapper::NFD(_)
@@ -89,7 +90,7 @@ pub(super) fn is_ideograph(character: char) -> bool {
     matches!(u32::from(character), 0x4E00..=0x9FFF | 0x3400..=0x4DBF)
 }
 
-/// Printing characters that every normalizer keeps and to which nothing that follows is joined.
+/// Printing characters that every normalizer keeps, and that never join with what follows.
 pub(super) fn is_ordinary(character: char) -> bool {
     character.is_ascii_graphic()
         || is_ideograph(character)

@@ -183,13 +183,13 @@ fn end(
     id.with_context(|| format!("`{token}`, its {key}, has no row of the word embeddings"))
 }
 
-/// Whether `token` has no other meaning in the list of tokens that transformers makes a template
-/// of.
+/// Whether `token` has no other meaning in the list of tokens from which transformers builds a
+/// template.
 fn is_plain(token: &str) -> bool {
     !token.is_empty() && !token.starts_with('$') && !token.contains(':')
 }
 
-/// The same for a template that is one string.
+/// The same for a template given as one string.
 fn is_a_word_of_a_template(token: &str) -> bool {
     is_plain(token) && !token.contains(char::is_whitespace)
 }

@@ -27,11 +27,9 @@ pub(super) struct SegmentLayout {
     /// Between the first segment and the second.
     between: Vec<SpecialToken>,
     after: Vec<SpecialToken>,
-    /// The types of the segments' tokens.
     types: [u32; 2],
 }
 
-/// A special token of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SpecialToken {
     id: u32,
@@ -129,8 +127,8 @@ impl Template {
 }
 
 impl SegmentLayout {
-    /// The special tokens around the tokens `first` and `second` in `processed`; `None` if they are
-    /// not there once and in this order.
+    /// The special tokens around the tokens `first` and `second` in `processed`; `None` unless each
+    /// occurs once and in this order.
     fn parse(processed: &tokenizers::Encoding, first: u32, second: Option<u32>) -> Option<Self> {
         let (ids, types) = (processed.get_ids(), processed.get_type_ids());
         let at = |wanted| {

@@ -24,9 +24,10 @@ pub(super) struct TextSplitter {
     places: SplitPlaces,
     /// Adjacent characters of added tokens, in lower case, which must stay together.
     pairs: HashSet<(char, char)>,
-    /// How added tokens that take the white space before them start, in lower case.
+    /// The first characters, in lower case, of added tokens that include the white space before
+    /// them.
     lstrip_starts: HashSet<char>,
-    /// How added tokens that take the white space after them end, in lower case.
+    /// The last characters, in lower case, of added tokens that include the white space after them.
     rstrip_ends: HashSet<char>,
     /// Whether the middle of a very long word may be left out.
     shortens_words: bool,
@@ -99,8 +100,8 @@ impl TextSplitter {
             && !self.pairs.contains(&(lower(previous), lower(next)))
     }
 
-    /// Whether an added token may take the white space at `end`, where a text may be split
-    /// otherwise.
+    /// Whether an added token may include the white space at `end`, where a text could otherwise be
+    /// split.
     fn is_stripped(&self, text: &str, end: usize) -> bool {
         if self.places != SplitPlaces::FirstSpaces {
             return false;

@@ -117,7 +117,7 @@ impl ModelJson<'_> {
     pub(super) fn kind(&self) -> anyhow::Result<ModelKind> {
         match &self.kind {
             Some(name) => ModelKind::parse(name),
-            // Old files name no kind.
+            // Old files do not name the kind.
             None if self.merges.is_some() => Ok(ModelKind::Bpe),
             None if self.unk_id.is_some() => Ok(ModelKind::Unigram),
             None => Ok(ModelKind::WordPiece),

@@ -174,7 +174,6 @@ impl<'a> RunningText<'a> {
 /// A list of words, read from the first to the last.
 struct WordList<'a> {
     words: &'a [String],
-    /// The index of the current word.
     number: usize,
     /// Its first character in the words joined by one space.
     character: usize,

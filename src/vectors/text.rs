@@ -15,15 +15,12 @@ pub(crate) struct WindowOutputs<'a> {
     /// Rows of [`WindowOutputs::tokens`]. An output with one row per sequence is empty in every
     /// window but the first.
     pub outputs: Outputs<&'a [f32]>,
-    /// The tokens of the text.
     pub tokens: Range<usize>,
     /// The real tokens of the whole text, which come before its padding.
     pub attended: usize,
-    /// The tokens of the whole text.
     pub text_tokens: usize,
 }
 
-/// The vectors of one text.
 #[derive(Debug, Default)]
 pub(crate) struct TextVectors {
     /// The outputs that are kept, with a row for every token of the text.
@@ -81,7 +78,7 @@ impl TextVectors {
         values.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// `[VectorOptions::embedding_width]` as `options` ask for; empty if they do not.
+    /// `[VectorOptions::embedding_width]`, as `options` define it; empty if they select none.
     #[must_use]
     pub(crate) fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
         let mut embedding: Vec<_> = self.pools.iter().flat_map(Pool::vector).collect();
@@ -108,7 +105,7 @@ impl WindowOutputs<'_> {
         merges.then(|| merge(how, &layers, self.tokens.len()))
     }
 
-    /// Appends the window's rows to those of the windows before. Space for the whole text is
+    /// Appends the window's rows to the rows of the windows before it. Space for the whole text is
     /// reserved once and exactly: the rows of a long text are most of the memory that it takes.
     fn extend(&self, rows: &mut Vec<f32>, more: &[f32]) {
         let width = more.len() / self.tokens.len().max(1);

@@ -4,8 +4,8 @@
 use super::cuda_failure::cuda_failure;
 use crate::error::{Error, Kind};
 
-/// The error of an operation, a [`Kind::Device`]; caused by [`crate::ops::OutOfMemory`] if that was
-/// it.
+/// The error of an operation, of [`Kind::Device`]. Its cause is [`crate::ops::OutOfMemory`] if
+/// memory ran out.
 pub(in crate::ops) fn failed(cause: candle_core::Error) -> Error {
     #[cfg(feature = "cuda")]
     if let Some(error) = cuda_failure(&cause) {

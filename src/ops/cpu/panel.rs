@@ -33,7 +33,6 @@ pub(crate) struct PanelLayout {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Panel {
-    /// The index of its first value.
     pub(crate) start: usize,
     pub(crate) first: usize,
     pub(crate) tokens: usize,

@@ -28,7 +28,6 @@ const BUFFER_BYTES: usize = 1 << 18;
 
 pub(crate) struct Destination {
     sink: Sink,
-    /// What messages call it.
     name: String,
 }
 

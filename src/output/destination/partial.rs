@@ -35,7 +35,7 @@ pub(crate) enum PartialPolicy {
     Resumed,
 }
 
-/// What a run finds of an earlier one.
+/// What a run finds from an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OutputStatus {
     /// These records are written, perhaps none.
@@ -110,7 +110,8 @@ impl PartialOutput {
         Error::message(Kind::Output, cause).with_tip(tip).into()
     }
 
-    /// Prepares for writing records of `settings`, or removes the side files of a complete output.
+    /// Prepares for writing records with `settings`, or removes the side files of a complete
+    /// output.
     pub(super) fn begin(&mut self, settings: &Settings) -> Result<OutputStatus> {
         if self.policy == PartialPolicy::Resumed
             && let Some(complete) = self.find_complete(settings)?
@@ -153,7 +154,6 @@ impl PartialOutput {
         self.resume_file.start_over(settings)
     }
 
-    /// Continues after the last sync point.
     fn resume(&mut self) -> Result<()> {
         let synced = self.resume_file.sync_point.data;
         let data = self.data.to.get_mut();
@@ -194,7 +194,7 @@ impl PartialOutput {
         Err(Error::message(Kind::Usage, cause).with_tip(tip).into())
     }
 
-    /// Syncs the records of `counts`, if the last time was a while ago or it must be `now`.
+    /// Syncs the records of `counts` if the last sync was a while ago, or if `now` is set.
     pub(super) fn sync(&mut self, counts: &RunCounts, now: bool) -> Result<()> {
         let early = self.synced.is_some_and(|at| at.elapsed() < SYNC_INTERVAL);
         let is_new = counts.records != self.synced_records();
@@ -229,7 +229,7 @@ impl PartialOutput {
         self.survives().then_some(&*self.data_file().path)
     }
 
-    /// `FILE.resume` goes last: it alone shows that the data are ours.
+    /// `FILE.resume` goes last: it alone shows that the data is ours.
     pub(super) fn remove_side_files(&self) -> Result<()> {
         self.data_file().remove()?;
         self.resume_file.file.remove()

@@ -37,7 +37,6 @@ pub(super) struct SyncPoint {
     pub(super) counts: RunCounts,
 }
 
-/// A line after the first.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Entry {
@@ -166,7 +165,6 @@ impl ResumeFile {
     }
 }
 
-/// Reads and checks the complete lines.
 struct Lines<'a, R> {
     from: R,
     path: &'a Path,

@@ -21,8 +21,7 @@ const KEPT_NAME_BYTES: usize = 200;
 
 const LONGEST_ENDING: &str = ".assembled";
 
-/// For reading a file under its own name: follows no link, and does not wait for the writer of a
-/// pipe.
+/// For reading a file by its own name: does not follow a link or wait for the writer of a pipe.
 pub(super) fn open_no_follow() -> OpenOptions {
     let mut options = OpenOptions::new();
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -180,7 +179,7 @@ pub(super) fn could_not_use(path: &Path) -> String {
     format!("could not use `{}`", path.display())
 }
 
-/// The tip if the output of the side file at `path` cannot be continued.
+/// The tip if the output of the side file at `path` cannot be resumed.
 pub(super) fn start_over_tip(path: &Path) -> String {
     let [data, resume] = ["partial", "resume"].map(|ending| path.with_extension(ending));
     let (data, resume) = (data.display(), resume.display());

@@ -24,7 +24,7 @@ pub(super) enum Cell<'a> {
     Floats(Vec<usize>, Cow<'a, [f32]>),
     /// f16 as bytes.
     Halves(Vec<usize>, Vec<u8>),
-    /// A list of lists, those that are marked empty; the others have the values of this cell.
+    /// A list of lists: the marked ones are empty, the others have the values of this cell.
     Gaps(Vec<bool>, Box<Cell<'a>>),
 }
 
@@ -43,7 +43,7 @@ impl Cell<'_> {
     }
 }
 
-/// The cells of a record: those of each field, which has `columns_of` columns, then `error`.
+/// The cells of a record: the cells of each field, as many as `columns_of` gives, then `error`.
 pub(super) fn row<'a>(
     record: &'a RecordOrBad,
     context: Context<'a>,

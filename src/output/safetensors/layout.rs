@@ -129,7 +129,6 @@ impl Frame {
         (start + number * size_bytes, size_bytes)
     }
 
-    /// Bytes of all fields.
     pub(super) fn values_bytes(&self, context: &Context) -> u64 {
         let fields = context.fields.iter();
         fields.map(|&field| self.bytes(context, field)).sum()

@@ -16,7 +16,6 @@ struct Device {
     log: RefCell<Vec<String>>,
 }
 
-/// A batch on the device.
 struct Batch<'a> {
     device: &'a Device,
     tokens: usize,

@@ -31,7 +31,6 @@ pub(crate) struct SentenceTransformer {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct EncoderConfig {
-    /// The most tokens of a record.
     pub max_seq_length: Option<usize>,
     /// Whether texts are lowercased before anything else.
     pub do_lower_case: bool,
@@ -109,7 +108,6 @@ pub enum PoolingMode {
     WeightedMean,
 }
 
-/// One module after the pooling.
 #[derive(Debug, Clone)]
 pub(crate) enum SentenceLayer {
     /// activation(x · Wᵀ + b), plus x if `use_residual`.

@@ -53,7 +53,7 @@ impl<'a> Machine<'a> {
         bail!("its pickle has more than {MAX_INSTRUCTIONS} instructions")
     }
 
-    /// Runs one instruction; the letters are those of `pickletools`.
+    /// Runs one instruction; `pickletools` lists the letters.
     fn step(&mut self, instruction: u8) -> Result<()> {
         match instruction {
             0x80 => self.take(1).map(drop),
@@ -89,7 +89,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The value that `instruction` creates.
     fn value(&mut self, instruction: u8) -> Result<PickleValue<'a>> {
         Ok(match instruction {
             b')' => PickleValue::Tuple(Vec::new()),

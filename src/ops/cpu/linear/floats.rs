@@ -82,7 +82,7 @@ impl FloatProduct<'_> {
         for index in panels.clone() {
             let from = self.from.panel::<S>(index);
             let to = self.item.to.panel::<S>(index);
-            // The first panel that uses these weights prefetches those of the next outputs.
+            // The first panel that uses these weights prefetches the weights of the next outputs.
             let prefetch = if index == panels.start {
                 values.prefetch
             } else {

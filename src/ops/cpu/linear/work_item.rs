@@ -12,7 +12,6 @@ use crate::ops::cpu::threads::SharedOut;
 /// The part of the output that a work item writes, and what follows the products there.
 pub(super) struct WorkItem<'a> {
     pub(super) first_token: usize,
-    /// Whole panels.
     pub(super) tokens: usize,
     pub(super) columns: Columns,
     pub(super) bias: Option<&'a [f32]>,

@@ -197,7 +197,6 @@ impl<K: Kernel> LevelWork for RunKernel<K> {
 
 /// Lanes of f32 and the operations on them; a value of the type proves that the machine has them.
 pub(crate) trait Simd: Copy + Send + Sync {
-    /// One register.
     type Vector: Copy;
     /// f32 values in one register.
     const LANES: usize;

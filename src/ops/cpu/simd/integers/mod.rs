@@ -117,7 +117,7 @@ pub(crate) trait Products<S: Integers>: Copy + Send + Sync {
     /// As [`Integers::pairs_loop`], for words of this packing.
     ///
     /// # Safety
-    /// As for it.
+    /// As [`Integers::pairs_loop`].
     #[inline(always)]
     unsafe fn products_loop<const VECTORS: usize, const OUTPUTS: usize>(
         self,
