@@ -26,7 +26,7 @@ use crate::standard_streams;
 use crate::threads::Threads;
 use crate::tokenize::Tokenizer;
 
-/// How a run ended that did not fail.
+/// How a run that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
@@ -188,7 +188,7 @@ fn request(
         batch_tokens,
     )
     .map_err(|error| match error.tip() {
-        // Another pooling is no answer while it is unknown how the model pools.
+        // A tip to use another pooling would not help while it is unknown how the model pools.
         Some(_) if snapshot.unknown.iter().any(|file| file == files::MODULES) => error.with_tip(
             "run once without --offline: the hub has the files that say how the model pools",
         ),
@@ -258,7 +258,8 @@ fn warn(request: &Request, counts: &RunCounts, has_pooler: bool) {
     }
 }
 
-/// Warns of words that the vocabulary, or the cut, leaves without a vector.
+/// Warns of words without a vector, because the vocabulary or truncation leaves them without
+/// tokens.
 fn warn_of_words(request: &Request, counts: &RunCounts) {
     let words = counts.words_without_tokens;
     if words > 0 && request.options.fields.contains(&Field::Words) {

@@ -134,7 +134,7 @@ impl InputArguments {
 
     /// # Errors
     /// A usage error if an option for csv and tsv is used with another format, or with an option
-    /// that takes its effect.
+    /// that makes it ineffective.
     fn check_dialect(&self, source: &Path, format: InputFormat) -> Result<()> {
         let dialect = &self.options.dialect;
         let option = dialect.given().next();

@@ -53,7 +53,7 @@ pub(super) fn fetch(
         hub: &hub,
         draw: source.progress,
     };
-    // The weights of a cached model stay: another format is no reason to download it again.
+    // The weights of a cached model are kept: they are not downloaded again in another format.
     download.run(&first, source.weights, !has_model)?;
     installer.write_ref(revision, &download.commit)?;
     Ok(download.commit)

@@ -50,7 +50,7 @@ fn text(bytes: Vec<u8>, name: &str) -> Result<String> {
 }
 
 /// All files in `directory` and below it, sorted by path. Names that begin with a dot are left out;
-/// links to files are followed, links to directories are not, so that there are no circles.
+/// links to files are followed, links to directories are not, so that there are no cycles.
 pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |path: &Path| {
         let what = could_not_read(&path.display().to_string());

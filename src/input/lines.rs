@@ -159,7 +159,7 @@ impl TextLines {
     }
 }
 
-/// `bytes` as text, or the cause why not.
+/// `bytes` as text, or why they are not text.
 pub(super) fn utf_8(bytes: Vec<u8>) -> std::result::Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to() + 1;
