@@ -19,7 +19,7 @@ macro_rules! intrinsics {
     )*};
 }
 
-/// Implements [`Instructions`]: detects the features and compiles kernels with them.
+/// Implements `Instructions`: detects the features and compiles kernels with them.
 macro_rules! instructions {
     ($level:ident: [$($feature:tt)*], VNNI: $vnni:tt) => {
         impl Instructions for $level {
