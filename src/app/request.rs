@@ -208,6 +208,11 @@ fn vector_options(
 
 fn check_truncate_dim(options: &Options, vectors: &VectorOptions) -> Result<()> {
     let whole = vectors.whole_width();
+    if vectors.truncate_dim == Some(0) {
+        let cause = "its `truncate_dim` is 0: nothing is left of `embedding`";
+        let error = Error::message(Kind::Model, cause).context("could not use the model");
+        return Err(error.with_tip("use --truncate-dim"));
+    }
     match options.truncate_dim {
         Some(typed) if typed as usize > whole => Err(Error::message(
             Kind::Usage,
@@ -230,6 +235,14 @@ fn token_options(
         .or(tokenize::model_max_length(directory)?)
         .map(|tokens| tokens.min(positions) as u32);
     let max_length = max_length(options.max_length.or(as_the_model_says), config)?;
+    if max_length <= SPECIAL_TOKENS {
+        let cause = format!(
+            "its files allow {} in a text: no text fits between `[CLS]` and `[SEP]`",
+            counted(max_length as u64, "token")
+        );
+        let error = Error::message(Kind::Model, cause).context("could not use the model");
+        return Err(error.with_tip("use --max-length"));
+    }
     Ok(TokenOptions {
         detail,
         max_length,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::model::{Output, Outputs, RowPer};
 use crate::pipeline::types::{EncodedBatch, FinishedBatch, TextWindow};
-use crate::record::{Record, TokenizedText, Word};
+use crate::record::{Field, Record, RecordOrBad, TokenizedText, Word};
 use crate::tokenize::{WordSpan, words};
-use crate::vectors::{TextVectors, VectorOptions, WindowOutputs, pool_rows};
+use crate::vectors::{TextVectors, VectorOptions, WindowOutputs, all_finite, pool_rows};
 
 /// Joins the windows of each text, which arrive one after the other.
 pub(crate) struct Stitcher<'a> {
@@ -42,7 +42,11 @@ impl<'a> Stitcher<'a> {
             self.add_window(&outputs, &window, &rows);
             rows.before.add(&window);
             if window.is_last() {
-                finished.records.push(Ok(self.record(window.text)));
+                let record = self.record(&window.text);
+                if record.is_err() {
+                    finished.without_vectors.push(Arc::clone(&window.text));
+                }
+                finished.records.push(record);
                 finished.permits.extend(window.permit);
             }
         }
@@ -68,15 +72,33 @@ impl<'a> Stitcher<'a> {
         self.unfinished.add(&window, self.options);
     }
 
-    fn record(&mut self, text: Arc<TokenizedText>) -> Record {
+    /// The encoder's outputs are finite, but sums and dense layers may not be.
+    fn record(&mut self, text: &Arc<TokenizedText>) -> RecordOrBad {
         let vectors = std::mem::take(&mut self.unfinished);
-        Record {
-            words: words_of(&text, &vectors, self.options),
-            text,
-            embedding: vectors.embedding(self.options),
+        let words = words_of(text, &vectors, self.options);
+        let is_finite = |values: &Vec<f32>| all_finite(values);
+        let not_finite = |field: Field| {
+            let name = field.name();
+            let cause = format!("`{name}` is not finite: a value is too large for f32");
+            text.text.clone().refused(cause)
+        };
+        if !vectors.merged_layers.as_ref().is_none_or(is_finite) {
+            return Err(not_finite(Field::HiddenStates));
+        }
+        let mut word_vectors = words.iter().filter_map(|word| word.vector.as_ref());
+        if !word_vectors.all(is_finite) {
+            return Err(not_finite(Field::Words));
+        }
+        let Some(embedding) = vectors.embedding(self.options) else {
+            return Err(not_finite(Field::Embedding));
+        };
+        Ok(Record {
+            words,
+            text: Arc::clone(text),
+            embedding,
             merged_layers: vectors.merged_layers,
             outputs: vectors.outputs,
-        }
+        })
     }
 }
 

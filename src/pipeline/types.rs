@@ -37,6 +37,8 @@ pub(crate) struct EncodedBatch {
 #[derive(Default)]
 pub(crate) struct FinishedBatch {
     pub(crate) records: Vec<TextOrBad<Record>>,
+    /// The texts whose record is an error because a vector is not finite.
+    pub(crate) without_vectors: Vec<Arc<TokenizedText>>,
     /// The texts' permits, held until the records are written.
     pub(crate) permits: Vec<BytePermit>,
 }

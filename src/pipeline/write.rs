@@ -1,5 +1,6 @@
 //! The writer's thread: encoded batches → records in the destination, counted as they are written.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use crate::error::{Error, Kind, Result};
@@ -7,7 +8,7 @@ use crate::output::{Destination, RecordWriter, SYNC_INTERVAL};
 use crate::pipeline::progress::RunProgress;
 use crate::pipeline::stitch::Stitcher;
 use crate::pipeline::types::{EncodedBatch, FinishedBatch, batch_tokens};
-use crate::record::{RecordOrBad, RunCounts};
+use crate::record::{RecordOrBad, RunCounts, TokenizedText};
 use crate::vectors::VectorOptions;
 use crate::weights::WeightGuard;
 
@@ -68,12 +69,13 @@ impl<'a> Writer<'a> {
         // The permits are dropped when the records are written.
         let FinishedBatch {
             records,
+            without_vectors,
             permits: _permits,
         } = self.stitcher.add(batch);
         let mut rest = &records[..];
         while !rest.is_empty() {
             let (part, after) = rest.split_at(self.records_to_boundary(rest.len()));
-            self.write_part(part)?;
+            self.write_part(part, &without_vectors)?;
             rest = after;
         }
         Ok(())
@@ -87,10 +89,20 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn write_part(&mut self, records: &[RecordOrBad]) -> Result<()> {
+    fn write_part(
+        &mut self,
+        records: &[RecordOrBad],
+        without_vectors: &[Arc<TokenizedText>],
+    ) -> Result<()> {
         for record in records {
-            let record = record.as_ref();
-            self.counts.count(record.map(|record| &*record.text));
+            let mut texts = without_vectors.iter();
+            match record {
+                Ok(record) => self.counts.count(Ok(&record.text)),
+                Err(bad) => match texts.find(|it| it.text.place.index == bad.place.index) {
+                    Some(text) => self.counts.count_without_vectors(text, bad),
+                    None => self.counts.count(Err(bad)),
+                },
+            }
         }
         self.output
             .write(records, &mut self.destination)

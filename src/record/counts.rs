@@ -49,4 +49,12 @@ impl RunCounts {
         let hash = Sha256::new_with_prefix(&self.texts).chain_update(content);
         self.texts = hex(&hash.finalize());
     }
+
+    /// Counts the next text, of which no vector could be computed. Its hash is that of a good text:
+    /// a resumed run sees only that it can be tokenized.
+    pub(crate) fn count_without_vectors(&mut self, text: &TokenizedText, bad: &BadText) {
+        self.count(Ok(text));
+        self.errors += 1;
+        self.first_error.get_or_insert_with(|| bad.to_string());
+    }
 }

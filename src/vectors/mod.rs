@@ -10,7 +10,7 @@ mod text;
 
 pub use options::{LayerMerge, Pooling};
 pub(crate) use options::{PooledRows, VectorOptions};
-pub(crate) use pooling::pool_rows;
+pub(crate) use pooling::{all_finite, pool_rows};
 pub use sentence_transformer::PoolingMode;
 pub(crate) use sentence_transformer::{SentenceConfig, SentenceTransformer};
 pub(crate) use text::{TextVectors, WindowOutputs};

@@ -111,6 +111,10 @@ pub(super) fn normalize(vector: &mut [f32]) {
     }
 }
 
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}
+
 /// Merges the layers.
 ///
 /// # Shapes

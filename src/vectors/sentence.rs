@@ -2,17 +2,21 @@
 //!
 //! Source: `Dense` and `Normalize` of sentence-transformers.
 
-use super::pooling::normalize;
+use super::pooling::{all_finite, normalize};
 use super::sentence_transformer::{Dense, DenseActivation, SentenceLayer};
 
-pub(super) fn forward(layers: &[SentenceLayer], mut vector: Vec<f32>) -> Vec<f32> {
+/// `None` if a layer gives a value that is not finite, which the next layer could hide.
+pub(super) fn forward(layers: &[SentenceLayer], mut vector: Vec<f32>) -> Option<Vec<f32>> {
     for layer in layers {
         match layer {
             SentenceLayer::Dense(layer) => vector = dense(layer, &vector),
             SentenceLayer::Normalize => normalize(&mut vector),
         }
+        if !all_finite(&vector) {
+            return None;
+        }
     }
-    vector
+    Some(vector)
 }
 
 /// activation(x · Wᵀ + b), sums in f64.

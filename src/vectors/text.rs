@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::options::{LayerMerge, PooledRows, VectorOptions};
-use super::pooling::{Pool, merge, normalize};
+use super::pooling::{Pool, all_finite, merge, normalize};
 use super::sentence;
 use crate::model::{Outputs, RowPer};
 
@@ -78,18 +78,21 @@ impl TextVectors {
         values.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// `[VectorOptions::embedding_width]`, as `options` define it; empty if they select none.
-    #[must_use]
-    pub(crate) fn embedding(&self, options: &VectorOptions) -> Vec<f32> {
+    /// `[VectorOptions::embedding_width]`, as `options` define it; empty if they select none. `None`
+    /// if a value is not finite, even one that is cut off.
+    pub(crate) fn embedding(&self, options: &VectorOptions) -> Option<Vec<f32>> {
         let mut embedding: Vec<_> = self.pools.iter().flat_map(Pool::vector).collect();
+        if !all_finite(&embedding) {
+            return None;
+        }
         if let Some(sentence) = &options.sentence {
-            embedding = sentence::forward(&sentence.layers, embedding);
+            embedding = sentence::forward(&sentence.layers, embedding)?;
         }
         embedding.truncate(options.embedding_width());
         if options.normalize {
             normalize(&mut embedding);
         }
-        embedding
+        Some(embedding)
     }
 }
 

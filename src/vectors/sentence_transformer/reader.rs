@@ -15,6 +15,7 @@ use crate::checkpoint::directory::{could_not_use, is_plain_name, model_error, re
 use crate::checkpoint::files::{CONFIG, MODULES, SENTENCE_CONFIG, SENTENCE_CONFIGS};
 use crate::checkpoint::modules::ListedModule;
 use crate::error::{Classify, Error, Kind, Result};
+use crate::vectors::all_finite;
 use crate::weights;
 
 /// The size limit of each file, enough for thousands of prompts.
@@ -284,7 +285,15 @@ impl ModuleReader<'_> {
                 .get(name)
                 .ok_or_else(|| self.refuse(&format!("`{}` has no `{name}`", module.path)))?;
             let view = tensor.shaped(name, shape).kind(Kind::Model)?;
-            Ok(view.to_f32())
+            let values = view.to_f32();
+            if all_finite(&values) {
+                return Ok(values);
+            }
+            let cause = format!(
+                "`{name}` of `{}` has values that are not finite",
+                module.path
+            );
+            Err(self.refuse(&cause))
         };
         let weight = numbers("linear.weight", &[config.out_features, config.in_features])?;
         let bias = if config.bias {

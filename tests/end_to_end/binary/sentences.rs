@@ -200,3 +200,69 @@ fn modules_that_are_not_known_are_refused_by_name() {
     assert!(stderr.contains("there is no `modules.json`"), "{stderr}");
     assert!(stderr.contains("  tip: use --pooling mean"), "{stderr}");
 }
+
+/// A run with `--pooling model` after `damage` to a model with Dense and Normalize.
+fn damaged(damage: impl FnOnce(&Path)) -> (i32, String, String) {
+    let goldens: Goldens = serde_json::from_value(fixture("sentences.json")).expect("the goldens");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    write(place.path(), &goldens.layouts["two dense"]);
+    damage(place.path());
+    let mut command = bert_embed(place.path());
+    let options = ["--fields", "embedding", "--pooling", "model", "snow"];
+    run(command.args(["-m", "."]).args(options))
+}
+
+/// Makes `value` the last number of `file`, whatever its tensor.
+fn end_with(file: &Path, value: f32) {
+    let mut content = fs::read(file).expect("the weights");
+    let last = content.len() - size_of::<f32>();
+    content.truncate(last);
+    content.extend(value.to_le_bytes());
+    fs::write(file, content).expect("written");
+}
+
+#[test]
+fn a_dense_layer_that_is_not_finite_is_refused_and_one_that_overflows_is_an_error_record() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let (code, _, stderr) =
+            damaged(|model| end_with(&model.join("2_Dense/model.safetensors"), value));
+        assert_eq!(code, 4, "{stderr}");
+        assert!(
+            stderr.contains("`linear.weight` of `2_Dense` has values that are not finite"),
+            "{stderr}"
+        );
+    }
+    // The next layer, a ReLU, would make 0 of minus infinity.
+    let (code, stdout, stderr) = damaged(|model| {
+        let file = model.join("2_Dense/model.safetensors");
+        let mut content = fs::read(&file).expect("the weights");
+        let weights = content.len() - 50 * 72 * size_of::<f32>();
+        for weight in content[weights..].chunks_exact_mut(size_of::<f32>()) {
+            weight.copy_from_slice(&3e38_f32.to_le_bytes());
+        }
+        fs::write(&file, content).expect("written");
+    });
+    assert_eq!(code, 9, "{stderr}");
+    assert!(stdout.contains("`embedding` is not finite"), "{stdout}");
+}
+
+#[test]
+fn lengths_of_the_models_files_that_hold_no_text_are_refused() {
+    for length in [0, 1, 2] {
+        let (code, _, stderr) = damaged(|model| {
+            let config = json!({"max_seq_length": length}).to_string();
+            fs::write(model.join("sentence_bert_config.json"), config).expect("written");
+        });
+        assert_eq!(code, 4, "{stderr}");
+        assert!(
+            stderr.contains("no text fits between `[CLS]` and `[SEP]`"),
+            "{stderr}"
+        );
+    }
+    let (code, _, stderr) = damaged(|model| {
+        let config = json!({"truncate_dim": 0}).to_string();
+        fs::write(model.join("config_sentence_transformers.json"), config).expect("written");
+    });
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("`truncate_dim` is 0"), "{stderr}");
+}

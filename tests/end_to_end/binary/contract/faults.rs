@@ -152,6 +152,11 @@ fn a_tokenizer_that_is_not_berts_is_refused() {
 
 /// The tiny checkpoint with a NaN as the last number of the tensor `name`.
 fn with_nan(model: &Path, name: &str) {
+    with_value(model, name, f32::NAN);
+}
+
+/// Makes `value` the last number of the tensor `name`.
+pub(super) fn with_value(model: &Path, name: &str, value: f32) {
     let path = model.join("model.safetensors");
     let content = fs::read(&path).expect("read");
     let header_bytes = u64::from_le_bytes(*content.first_chunk().expect("8 bytes"));
@@ -159,7 +164,7 @@ fn with_nan(model: &Path, name: &str) {
     let header: Value = serde_json::from_slice(header).expect("a header");
     let end = header[name]["data_offsets"][1].as_u64().expect("an end");
     let file = File::options().write(true).open(path).expect("opened");
-    file.write_all_at(&f32::NAN.to_le_bytes(), 8 + header_bytes + end - 4)
+    file.write_all_at(&value.to_le_bytes(), 8 + header_bytes + end - 4)
         .expect("written");
 }
 

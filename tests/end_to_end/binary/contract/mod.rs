@@ -24,6 +24,7 @@ mod interrupted;
 mod limits;
 mod many;
 mod models;
+mod not_finite;
 mod option_pairs;
 mod output;
 mod records;
