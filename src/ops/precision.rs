@@ -24,8 +24,8 @@ pub enum Precision {
     /// Linear layers in integers of 14 bits: a token's cosine with f32 is above 0.99999. Takes any
     /// stored type, bf16 and f16 without a loss worth naming
     Int16,
-    /// Linear layers in integers of 8 bits, query, key and value in int16: a token's cosine with
-    /// f32 is above 0.999. For processors with VNNI: without it int8 is slower than int16
+    /// Linear layers in integers of 8 bits, the value of attention in int16: a token's cosine with
+    /// f32 is above 0.998. For processors with VNNI: without it int8 is slower than int16
     Int8,
 }
 

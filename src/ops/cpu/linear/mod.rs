@@ -48,6 +48,13 @@ enum Product<'a> {
     Integers(&'a IntegerInput, &'a IntegerWeight),
 }
 
+/// `x` in the formats that projections take, each quantized once.
+#[derive(Default)]
+struct QuantizedInputs {
+    int16: OnceCell<IntegerInput>,
+    int8: OnceCell<IntegerInput>,
+}
+
 /// Writes `activation(x · weightᵀ + bias)` of every projection, side by side.
 ///
 /// Every output is summed over k in blocks (in f32) or groups (in integers), which are added in
@@ -59,7 +66,7 @@ enum Product<'a> {
 ///
 /// # Panics
 /// If the length of a slice does not match its shape. In integers also if the weights do not all
-/// have the same format, or the level in use has changed since they were quantized.
+/// of one scheme have the same format, or the level in use has changed since they were quantized.
 pub(crate) fn linear(
     x: &[f32],
     from: PanelLayout,
@@ -75,16 +82,16 @@ pub(crate) fn linear(
     assert!(from.features > 0, "in_features is positive");
     assert_eq!(x.len(), from.size(), "x is [tokens, in_features]");
     assert_eq!(out.size(), to.size(), "out is [tokens, out_features]");
-    let quantized = OnceCell::new();
+    let quantized = QuantizedInputs::default();
     let products: Vec<_> = projections
         .iter()
         .map(|projection| projection.product(x, from, &quantized))
         .collect();
-    let block_tokens = block_tokens(
-        quantized
-            .get()
-            .map_or(from.features, IntegerInput::row_words),
-    );
+    let row_values = products.iter().map(|product| match product {
+        Product::Floats(_) => from.features,
+        Product::Integers(input, _) => input.row_words(),
+    });
+    let block_tokens = block_tokens(row_values.max().unwrap_or_default());
     let blocks = from.tokens.div_ceil(block_tokens);
     let columns = column_blocks(sizes, blocks);
     let level = Level::current();
@@ -124,13 +131,9 @@ pub(crate) fn linear(
 }
 
 impl<'a> WeightMatrix<'a> {
-    /// The operands of this projection of `x`, which is quantized once for all projections.
-    fn product(
-        &self,
-        x: &[f32],
-        from: PanelLayout,
-        quantized: &'a OnceCell<IntegerInput>,
-    ) -> Product<'a> {
+    /// The operands of this projection of `x`, which is quantized once for all projections of a
+    /// scheme.
+    fn product(&self, x: &[f32], from: PanelLayout, quantized: &'a QuantizedInputs) -> Product<'a> {
         let bias_size = self.bias.map_or(self.out_features, <[f32]>::len);
         assert_eq!(bias_size, self.out_features, "bias is [out]");
         match self.weight {
@@ -143,9 +146,13 @@ impl<'a> WeightMatrix<'a> {
                 let shape = (weight.out_features(), weight.in_features());
                 let expected = (self.out_features, from.features);
                 assert_eq!(shape, expected, "weight is [out, in]");
+                let input = match weight.scheme() {
+                    Scheme::Int16 => &quantized.int16,
+                    Scheme::Int8 => &quantized.int8,
+                };
                 let quantize = || IntegerInput::quantize(x, from, weight.format());
-                let input = quantized.get_or_init(quantize);
-                assert_eq!(weight.format(), input.format, "all weights have one format");
+                let input = input.get_or_init(quantize);
+                assert_eq!(weight.format(), input.format, "a scheme has one format");
                 Product::Integers(input, weight)
             }
         }

@@ -10,7 +10,7 @@ use crate::ops::Activation;
 const SCHEMES: [Scheme; 2] = [Scheme::Int16, Scheme::Int8];
 
 /// Sizes that no group, word or tile divides, and one that all do.
-const SIZES: [(usize, usize, usize); 9] = [
+const SIZES: [(usize, usize, usize); 10] = [
     (1, 1, 1),
     (2, 3, 5),
     (7, 33, 13),
@@ -18,6 +18,7 @@ const SIZES: [(usize, usize, usize); 9] = [
     (17, 100, 29),
     (33, 257, 31),
     (70, 97, 50),
+    (18, 312, 25),
     (32, 384, 24),
     (45, 1155, 37),
 ];
@@ -151,11 +152,10 @@ fn integers_are_as_close_to_the_numbers_as_their_steps_allow() {
             for Numbers { name, x, weight } in numbers(rows, in_features, outputs) {
                 let got = quantized(&x, in_features, &weight, &bias, scheme);
                 let exact = oracle::linear(&x, rows, in_features, &weight, &bias);
-                for (at, (got, exact)) in got.iter().zip(&exact).enumerate() {
-                    let x = &x[at / outputs * in_features..][..in_features];
-                    let weight = &weight[at % outputs * in_features..][..in_features];
+                let largest = integers::largest_errors(&x, in_features, &weight, scheme);
+                assert_eq!(got.len(), largest.len());
+                for ((got, exact), most) in got.iter().zip(&exact).zip(largest) {
                     let error = (f64::from(*got) - exact).abs();
-                    let most = integers::largest_error(x, weight, scheme);
                     assert!(
                         error <= most,
                         "{level} {scheme:?} {name} {rows}x{in_features}x{outputs}: \
@@ -197,14 +197,19 @@ fn integers_give_equal_rows_equal_bits_on_any_number_of_threads() {
 #[test]
 fn integer_projections_side_by_side_equal_single_ones() {
     at_each_instruction(|level| {
-        for scheme in SCHEMES {
+        for schemes in [
+            [Scheme::Int16; 3],
+            [Scheme::Int8; 3],
+            [Scheme::Int8, Scheme::Int8, Scheme::Int16],
+        ] {
             let (in_features, sizes) = (45, [30, 7, 24]);
             let x = values(19 * in_features, 1);
-            let weights = sizes.map(|size| {
+            let weights = [0, 1, 2].map(|index| {
+                let size = sizes[index];
                 IntegerWeight::quantize(
                     &values(size * in_features, size as u64),
                     in_features,
-                    scheme,
+                    schemes[index],
                 )
             });
             let matrices = weights.each_ref().map(|weight| matrix(weight, None));
@@ -215,7 +220,7 @@ fn integer_projections_side_by_side_equal_single_ones() {
                 let one = projected(&x, in_features, &[matrix]);
                 for (row, one) in one.chunks_exact(size).enumerate() {
                     let part = &all[row * 61 + offset..][..size];
-                    assert_eq!(bits(part), bits(one), "{level} {scheme:?} row {row}");
+                    assert_eq!(bits(part), bits(one), "{level} {schemes:?} row {row}");
                 }
                 offset += size;
             }

@@ -5,45 +5,48 @@ use crate::ops::cpu::simd::{Level, Packing, WORDS_STEP, has_vnni};
 /// How values become integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
-    /// i16 by i16, no zero points.
+    /// i16 by i16.
     Int16,
-    /// u8 by i8, each with a zero point.
+    /// i8 by i8, both rotated first (`rotation.rs`).
     Int8,
 }
 
-impl Scheme {
-    /// Values of k that share a scale and, in int8, a zero point.
-    ///
-    /// In int16 the largest of 128 uses few bits less than the largest of 64, and the sums are
-    /// converted to f32 half as often.
-    pub(super) const fn group(self) -> usize {
-        match self {
-            Self::Int16 => 128,
-            Self::Int8 => 32,
-        }
-    }
-}
-
 /// The most values of k in a group.
-pub(super) const MAX_GROUP: usize = Scheme::Int16.group();
+pub(super) const MAX_GROUP: usize = 128;
+
+/// The fewest: enough for whole steps of words.
+const MIN_GROUP: usize = 32;
 
 /// How the integers of a linear layer are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     pub(super) scheme: Scheme,
+    /// Values of k that are rotated together, a power of two; 1 for none.
+    pub(super) rotation: usize,
+    /// Values of k that share a scale.
+    pub(super) group: usize,
     packing: Packing,
     /// The most outputs of a tile.
     pub(super) tile_outputs: usize,
 }
 
 impl Format {
-    pub(super) fn new(scheme: Scheme) -> Self {
+    pub(super) fn new(scheme: Scheme, in_features: usize) -> Self {
+        let (rotation, group) = match scheme {
+            Scheme::Int16 => (1, MAX_GROUP),
+            Scheme::Int8 => {
+                let rotation = (1 << in_features.trailing_zeros()).min(MAX_GROUP);
+                (rotation, rotation.max(MIN_GROUP))
+            }
+        };
         let packing = match scheme {
             Scheme::Int8 if has_vnni() => Packing::Bytes,
             Scheme::Int8 | Scheme::Int16 => Packing::Pairs,
         };
         Self {
             scheme,
+            rotation,
+            group,
             packing,
             tile_outputs: Level::current().tile_outputs(),
         }
@@ -54,7 +57,7 @@ impl Format {
     }
 
     pub(super) fn group_words(self) -> usize {
-        self.scheme.group() / self.packing.packed()
+        self.group / self.packing.packed()
     }
 
     /// Words of one token or output.
@@ -64,6 +67,6 @@ impl Format {
     }
 
     pub(super) fn groups(self, features: usize) -> usize {
-        features.div_ceil(self.scheme.group())
+        features.div_ceil(self.group)
     }
 }

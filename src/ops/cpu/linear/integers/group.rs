@@ -1,17 +1,21 @@
-//! How a group of values becomes integers and a scale.
+//! How a group of weights becomes integers and a scale.
 
 use super::format::{Format, MAX_GROUP, Scheme};
+use super::rotation::rotate_row;
 use crate::ops::cpu::simd::{EXPONENT_MAGIC, Packing};
 
 /// The largest |x| of a group as an integer, in int16: 14 bits with the sign. The weights take the
 /// rest of i32, see [`int16`].
-pub(super) const LARGEST_X: f32 = 8191.0;
+pub(super) const LARGEST_INT16: f32 = 8191.0;
+
+/// The largest integer of a group in int8, of `x` and of weights.
+pub(super) const LARGEST_INT8: f32 = 127.0;
+
+/// What makes bytes of `x` unsigned, as the instruction for bytes takes them.
+pub(super) const BYTE_OFFSET: i32 = 128;
 
 /// Partial sums of a group's absolute values.
 const PARTIAL_SUMS: usize = 16;
-
-/// Steps between the smallest and the largest value of a group in int8.
-pub(super) const STEPS: f32 = 255.0;
 
 /// A group whose values are all below this becomes zeros: scales would leave the range of f32.
 pub(super) const TINY: f32 = 1e-30;
@@ -20,45 +24,42 @@ pub(super) const TINY: f32 = 1e-30;
 #[derive(Clone, Copy, Default)]
 pub(super) struct WeightScale {
     pub(super) scale: f32,
-    /// For bytes: minus the sum of the group's bytes in the lower half of a word, minus their zero
-    /// point in the upper half.
+    /// For bytes: what [`BYTE_OFFSET`] adds to the sum of products, negated.
     pub(super) correction: i32,
 }
 
-/// Quantizes one group into its words.
+/// Quantizes one group, whose rotation overwrites its values, into its words.
 #[inline(always)]
-pub(super) fn quantize_group(values: &[f32], format: Format, words: &mut [i32]) -> WeightScale {
+pub(super) fn quantize_group(values: &mut [f32], format: Format, words: &mut [i32]) -> WeightScale {
     let mut room = [0; MAX_GROUP];
     let integers = &mut room[..values.len()];
-    let (scale, correction) = match (format.scheme, format.packing()) {
-        (Scheme::Int16, _) => {
-            let scale = int16(values, integers);
-            pack_pairs(integers, words);
-            (scale, 0)
+    let scale = match format.scheme {
+        Scheme::Int16 => int16(values, integers),
+        Scheme::Int8 => {
+            rotate_row(values, format.rotation);
+            // A rotation makes the product as many times larger as its block has values.
+            int8(values, integers) / format.rotation as f32
         }
-        (Scheme::Int8, Packing::Pairs) => {
-            let (scale, zero) = int8(values, integers);
-            shift(integers, zero);
+    };
+    let correction = match format.packing() {
+        Packing::Pairs => {
             pack_pairs(integers, words);
-            (scale, 0)
+            0
         }
-        (Scheme::Int8, Packing::Bytes) => {
-            let (scale, zero) = int8(values, integers);
-            // To the range of i8; the zero point moves along.
-            shift(integers, 128);
+        Packing::Bytes => {
             pack_bytes(integers, words);
-            let sum: i32 = integers.iter().sum();
-            (scale, pair(-sum, 128 - zero))
+            -BYTE_OFFSET * integers.iter().sum::<i32>()
         }
     };
     WeightScale { scale, correction }
 }
 
-/// Integers without a zero point; returns the scale.
+/// The integers of int16; returns the scale.
 ///
 /// They are as large as i32 allows: the sum of a group's products stays below 2^31 for every x of
-/// at most [`LARGEST_X`] if the integers' absolute values add up to 2^31 / `LARGEST_X`. Normally
-/// distributed weights get about 13 bits with their sign; equal ones get 12, and are exact.
+/// at most [`LARGEST_INT16`] if the integers' absolute values add up to 2^31 / `LARGEST_INT16`.
+/// Normally distributed weights get about 13 bits with their sign; equal ones get 12, and are
+/// exact.
 #[inline(always)]
 fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     let largest = largest_absolute(values);
@@ -74,7 +75,7 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     }
     let total: f32 = sums.iter().sum();
     // Rounding adds at most half to each value, and the f32 arithmetic here far less than 1000.
-    let budget = 2_147_483_648.0 / LARGEST_X - 0.5 * MAX_GROUP as f32 - 1000.0;
+    let budget = 2_147_483_648.0 / LARGEST_INT16 - 0.5 * MAX_GROUP as f32 - 1000.0;
     let most = (budget * (largest / total)).floor().min(32767.0);
     let inverse = most / largest;
     for (integer, value) in integers.iter_mut().zip(values) {
@@ -83,29 +84,22 @@ fn int16(values: &[f32], integers: &mut [i32]) -> f32 {
     largest / most
 }
 
-/// Integers from 0 to 255; returns the scale and the zero point, the integer that means zero.
+/// The integers of int8, from -127 to 127; returns the scale.
 #[inline(always)]
-fn int8(values: &[f32], integers: &mut [i32]) -> (f32, i32) {
-    if !largest_absolute(values).is_finite() {
+fn int8(values: &[f32], integers: &mut [i32]) -> f32 {
+    let largest = largest_absolute(values);
+    if !largest.is_finite() {
         // A scale of NaN makes the results NaN, which the encoder refuses.
-        return (f32::NAN, 0);
+        return f32::NAN;
     }
-    // The bits of negative values are above those of positive ones as u32, the most negative being
-    // the largest, and below them as i32.
-    let bits = values.iter().map(|value| value.to_bits());
-    let lowest = f32::from_bits(bits.max().unwrap_or_default()).min(0.0);
-    let bits = values.iter().map(|value| value.to_bits().cast_signed());
-    let highest = f32::from_bits(bits.fold(0, i32::max).cast_unsigned());
-    let range = highest - lowest;
-    if range < TINY {
-        return (0.0, 0);
+    if largest < TINY {
+        return 0.0;
     }
-    let inverse = STEPS / range;
-    let zero = (-lowest * inverse).round_ties_even();
+    let inverse = LARGEST_INT8 / largest;
     for (integer, value) in integers.iter_mut().zip(values) {
-        *integer = round((value * inverse + zero).clamp(0.0, STEPS));
+        *integer = round(value * inverse);
     }
-    (range * (1.0 / STEPS), zero as i32)
+    largest * (1.0 / LARGEST_INT8)
 }
 
 /// The largest absolute value; NaN if one of the values is.
@@ -121,14 +115,6 @@ fn largest_absolute(values: &[f32]) -> f32 {
 fn round(value: f32) -> i32 {
     let biased = (value + EXPONENT_MAGIC).to_bits().cast_signed();
     biased.wrapping_sub(EXPONENT_MAGIC.to_bits().cast_signed())
-}
-
-/// Subtracts `by` from every integer.
-#[inline(always)]
-fn shift(integers: &mut [i32], by: i32) {
-    for integer in integers {
-        *integer -= by;
-    }
 }
 
 /// A word of two i16.

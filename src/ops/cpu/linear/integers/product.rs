@@ -91,11 +91,9 @@ impl IntegerProduct<'_> {
         };
         let from = self.input.panel::<S>(tile.index);
         let width = from.width;
-        let of_groups = groups.start * width..groups.end * width;
         let panel = IntegerPanel {
             words: &from.words[words.start * width..words.end * width],
-            scales: &from.scales[of_groups.clone()],
-            corrections: from.corrections.get(of_groups).unwrap_or_default(),
+            scales: &from.scales[groups.start * width..groups.end * width],
             width,
         };
         let to = self.item.to.panel::<S>(tile.index);

@@ -58,9 +58,6 @@ pub(super) unsafe fn integer_tiles<S: Integers, P: Products<S>>(
     assert!(weights.first_group + groups <= weights.row_groups);
     assert!(weights.words.len() >= weights.outputs * weights.row_words);
     assert!(weights.scales.len() >= weights.outputs * weights.row_groups);
-    if P::PACKED > 2 {
-        assert!(panel.corrections.len() >= groups * width);
-    }
     let tile = IntegerTile {
         products,
         panel,
@@ -110,7 +107,7 @@ impl<S: Integers, P: Products<S>> TileKernel<S> for IntegerTile<'_, P> {
 
 impl<P> IntegerTile<'_, P> {
     /// # Safety
-    /// The slices must hold the words, scales and corrections of `groups` groups and OUTPUTS
+    /// The slices must hold the words and scales of `groups` groups and OUTPUTS
     /// outputs; `sums` must be writable for `OUTPUTS * VECTORS * LANES` values.
     #[inline(always)]
     unsafe fn run_groups<S: Integers, const VECTORS: usize, const OUTPUTS: usize>(
@@ -180,8 +177,7 @@ impl<P> IntegerTile<'_, P> {
         }
     }
 
-    /// What the products of a group are added to: zero, or minus the part of the zero points of
-    /// bytes.
+    /// What the products of a group are added to: zero, or the corrections of bytes.
     ///
     /// # Safety
     /// As [`IntegerTile::run_groups`]; `group` must be below `groups`.
@@ -198,24 +194,14 @@ impl<P> IntegerTile<'_, P> {
         if P::PACKED <= 2 {
             return integers;
         }
-        let mut tokens = [simd.splat_word(0); VECTORS];
-        for vector in 0..VECTORS {
-            // SAFETY: row `group` of the corrections has VECTORS registers.
-            tokens[vector] = unsafe {
-                let at = self.panel.corrections.as_ptr();
-                simd.load_words(at.add((group * VECTORS + vector) * S::LANES).cast())
-            };
-        }
         for output in 0..OUTPUTS {
             // SAFETY: output < OUTPUTS and group is below the groups.
-            let weight = simd.splat_word(unsafe {
+            let correction = simd.splat_word(unsafe {
                 let scales = self.weights.scales;
                 let place = group * OUTPUTS + output;
                 scales.get_unchecked(place).correction
             });
-            for vector in 0..VECTORS {
-                integers[output][vector] = simd.multiply_pairs(tokens[vector], weight);
-            }
+            integers[output] = [correction; VECTORS];
         }
         integers
     }

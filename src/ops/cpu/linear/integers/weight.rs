@@ -34,8 +34,8 @@ impl IntegerWeight {
     /// # Panics
     /// If `in_features` is 0 or does not divide `weight.len()`.
     pub(crate) fn quantize(weight: &[f32], in_features: usize, scheme: Scheme) -> Self {
-        let format = Format::new(scheme);
         assert!(in_features > 0, "in_features is positive");
+        let format = Format::new(scheme, in_features);
         let out_features = weight.len() / in_features;
         assert_eq!(
             weight.len(),
@@ -82,6 +82,10 @@ impl IntegerWeight {
         self.format
     }
 
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.format.scheme
+    }
+
     pub(crate) fn in_features(&self) -> usize {
         self.in_features
     }
@@ -116,14 +120,14 @@ impl Kernel for WeightTile<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let format = self.format;
-        let mut room = [0; MAX_GROUP / 2];
+        let (mut values, mut quantized) = ([0.0; MAX_GROUP], [0; MAX_GROUP / 2]);
         for (output, row) in self.rows.chunks_exact(self.in_features).enumerate() {
             let words = self.words.chunks_mut(format.group_words() * self.outputs);
             let scales = self.scales.chunks_exact_mut(self.outputs);
-            for ((values, words), scales) in
-                row.chunks(format.scheme.group()).zip(words).zip(scales)
-            {
-                let quantized = &mut room[..words.len() / self.outputs];
+            for ((group, words), scales) in row.chunks(format.group).zip(words).zip(scales) {
+                let values = &mut values[..group.len()];
+                values.copy_from_slice(group);
+                let quantized = &mut quantized[..words.len() / self.outputs];
                 quantized.fill(0);
                 scales[output] = quantize_group(values, format, quantized);
                 for (words, word) in words.chunks_exact_mut(self.outputs).zip(quantized) {

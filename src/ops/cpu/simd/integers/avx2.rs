@@ -160,7 +160,6 @@ impl Integers for Avx2 {
         and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256;
         or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256;
         max_words(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epi32;
-        max_unsigned(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epu32;
         as_words(a: Self::Vector) -> __m256i = _mm256_castps_si256;
         as_floats(a: __m256i) -> Self::Vector = _mm256_castsi256_ps;
         to_floats(a: __m256i) -> Self::Vector = _mm256_cvtepi32_ps;

@@ -136,7 +136,6 @@ impl Integers for Avx512 {
         and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512;
         or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512;
         max_words(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epi32;
-        max_unsigned(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epu32;
         as_words(a: Self::Vector) -> __m512i = _mm512_castps_si512;
         as_floats(a: __m512i) -> Self::Vector = _mm512_castsi512_ps;
         to_floats(a: __m512i) -> Self::Vector = _mm512_cvtepi32_ps;

@@ -38,8 +38,6 @@ pub(crate) trait Integers: Simd {
     fn shift_left<const N: u32>(self, a: Self::Words) -> Self::Words;
     /// The larger of each pair.
     fn max_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// The larger of each pair as u32.
-    fn max_unsigned(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The bits of `a`.
     fn as_words(self, a: Self::Vector) -> Self::Words;
     /// The f32 with the bits of `a`.

@@ -52,12 +52,6 @@ impl Integers for Portable {
         zip(a, b, i32::max)
     }
     #[inline(always)]
-    fn max_unsigned(self, a: Words, b: Words) -> Words {
-        zip(a, b, |a, b| {
-            a.cast_unsigned().max(b.cast_unsigned()).cast_signed()
-        })
-    }
-    #[inline(always)]
     fn as_words(self, a: [f32; 4]) -> Words {
         a.map(|a| a.to_bits().cast_signed())
     }
