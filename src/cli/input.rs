@@ -43,6 +43,12 @@ impl InputArguments {
         if self.texts.is_empty() {
             return Ok(());
         }
+        if self.texts == ["-"] {
+            return usage(
+                "a lone TEXT `-` is ambiguous: it would be embedded as a text",
+                "-f - reads standard input",
+            );
+        }
         if !self.files.is_empty() {
             return usage(
                 "TEXT arguments and --file were both given: texts come from one source",

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 
-use super::Segment;
+use super::{Id, Segment};
 
 /// The names of the columns; `None` is the default name, which may be missing in a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
 pub(crate) struct ColumnNames {
-    /// Column of the texts in a table, or their key in JSON lines [default: text]
+    /// Column of the texts in a table, or their key in JSON lines; `a.b` is the key b within a
+    /// [default: text]
     #[arg(long = "text-column", id = "text_column", value_name = "NAME")]
     #[serde(rename = "text_column")]
     pub text: Option<String>,
@@ -110,10 +111,12 @@ impl ColumnNames {
         &self,
         text: Option<String>,
         words: Option<Vec<String>>,
+        text_is_null: bool,
     ) -> std::result::Result<Segment, String> {
         match (text, words) {
             (Some(text), None) => Ok(Segment::Text(text)),
             (None, Some(words)) => Ok(Segment::Words(words)),
+            (None, None) if text_is_null => Err(format!("its `{}` is null", self.text())),
             (None, None) => {
                 let (text, words) = (self.text(), self.words());
                 Err(format!("it has neither `{text}` nor `{words}`"))
@@ -124,6 +127,17 @@ impl ColumnNames {
                 text = self.text(),
                 words = self.words()
             )),
+        }
+    }
+
+    /// An id that is neither a string nor a number is an error only if the user has named it.
+    pub(super) fn asked_id(
+        &self,
+        id: Option<std::result::Result<Id, String>>,
+    ) -> std::result::Result<Option<Id>, String> {
+        match id {
+            Some(Err(_)) if self.id.is_none() => Ok(None),
+            id => id.transpose(),
         }
     }
 
@@ -212,14 +226,19 @@ impl ColumnPlaces {
 }
 
 fn missing(name: &str, header: &[String], table: &str) -> Error {
-    /// More names than this would fill the screen.
-    const SHOWN: usize = 30;
-    let mut columns = header[..header.len().min(SHOWN)].join(", ");
-    if header.len() > SHOWN {
-        columns = format!("{columns} and {} more", header.len() - SHOWN);
-    }
+    let columns = listed(header);
     Error::message(
         Kind::Usage,
         format!("`{table}` has no column `{name}`: its columns are {columns}"),
     )
+}
+
+/// The names, separated by commas; more than 30 would fill the screen.
+pub(super) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 30;
+    let mut list = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        list = format!("{list} and {} more", names.len() - SHOWN);
+    }
+    list
 }

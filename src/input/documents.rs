@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::lines::{MAX_TEXT_BYTES, utf_8};
+use super::lines::utf_8;
 use super::source::{InputFile, could_not_read};
+use super::text::MAX_TEXT_BYTES;
 use super::{BadText, Id, InputItem, Place, Text};
 use crate::error::{Error, Kind, Result};
 
@@ -31,7 +32,11 @@ pub(super) fn read(file: &InputFile) -> InputItem {
             ..BadText::because(error.to_string())
         }),
     };
-    InputItem { text, size_bytes }
+    InputItem {
+        text,
+        size_bytes,
+        skipped: 0,
+    }
 }
 
 fn read_into(bytes: &mut Vec<u8>, file: &InputFile) -> Result<()> {

@@ -8,8 +8,16 @@ pub(super) struct NonText {
     pub(super) command: Option<&'static str>,
 }
 
+/// The forms of Arrow's IPC as JSON lines: `datasets` keeps streams, Feather is a file.
+const ARROW_STREAM: &str = "python -c 'import pyarrow, sys; \
+    pyarrow.ipc.open_stream(sys.argv[1]).read_pandas()\
+    .to_json(sys.stdout, orient=\"records\", lines=True)'";
+const ARROW_FILE: &str = "python -c 'import pyarrow, sys; \
+    pyarrow.ipc.open_file(sys.argv[1]).read_pandas()\
+    .to_json(sys.stdout, orient=\"records\", lines=True)'";
+
 /// The first bytes of files that people keep next to their texts.
-const SIGNATURES: [(&[u8], &str, Option<&str>); 21] = [
+const SIGNATURES: [(&[u8], &str, Option<&str>); 22] = [
     // In this order: the byte order mark of UTF-32 begins with UTF-16's.
     (b"\xff\xfe\0\0", "UTF-32", Some("iconv -f UTF-32 -t UTF-8")),
     (b"\0\0\xfe\xff", "UTF-32", Some("iconv -f UTF-32 -t UTF-8")),
@@ -30,7 +38,8 @@ const SIGNATURES: [(&[u8], &str, Option<&str>); 21] = [
     (b"\x89HDF\r\n", "an HDF5 file", None),
     (b"\x93NUMPY", "a npy file", None),
     (b"SQLite format 3\0", "an SQLite database", None),
-    (b"ARROW1\0\0", "an Arrow file", None),
+    (b"ARROW1\0\0", "an Arrow file", Some(ARROW_FILE)),
+    (b"\xff\xff\xff\xff", "an Arrow stream", Some(ARROW_STREAM)),
     (b"Obj\x01", "an Avro file", None),
 ];
 
@@ -68,8 +77,13 @@ fn is_binary(head: &[u8]) -> bool {
 }
 
 /// Whether `head` starts like a JSON array of objects, strings or arrays.
-pub(super) fn is_json_array(head: &[u8]) -> bool {
-    matches!(first_two(head), Some((b'[', b'{' | b'"' | b'[')))
+/// The command that makes JSON lines of a JSON array of strings, objects or arrays.
+pub(super) fn json_array(head: &[u8]) -> Option<&'static str> {
+    match first_two(head) {
+        Some((b'[', b'"')) => Some("jq -c '.[] | {text: .}'"),
+        Some((b'[', b'{' | b'[')) => Some("jq -c '.[]'"),
+        _ => None,
+    }
 }
 
 pub(super) fn is_json_object(head: &[u8]) -> bool {
@@ -111,8 +125,12 @@ mod tests {
 
     #[test]
     fn json_and_old_line_ends_are_recognized() {
-        assert!(is_json_array(b" [\n  {\"text\"") && is_json_array(b"[\"a\""));
-        assert!(!is_json_array(b"[CLS] she") && !is_json_array(b"[1] she"));
+        assert_eq!(json_array(b" [\n  {\"text\""), Some("jq -c '.[]'"));
+        assert_eq!(json_array(b"[\"a\""), Some("jq -c '.[] | {text: .}'"));
+        assert_eq!(
+            (json_array(b"[CLS] she"), json_array(b"[1] she")),
+            (None, None)
+        );
         assert!(is_json_object(b"{ \"text\"") && !is_json_object(b"{she}"));
         assert!(has_mac_line_ends(b"a\rb\r") && !has_mac_line_ends(b"a\r"));
         assert!(!has_mac_line_ends(b"a\rb\r\n"));

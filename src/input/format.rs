@@ -49,10 +49,11 @@ table! {
     pub(crate) enum InputFormat: InputFormatSpec {
         /// One text per line
         Lines = LINES;
-        /// One JSON object per line: text, or words (a list), and optionally id and text_pair
+        /// One JSON object per line: text, or words (a list), and optionally id and text_pair;
+        /// blank lines are skipped
         Jsonl = InputFormatSpec {
             name: "jsonl",
-            endings: &["jsonl", "ndjson"],
+            endings: &["jsonl", "ndjson", "json"],
             delimiter: None,
             has_lists: true,
             ..CSV

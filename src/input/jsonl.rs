@@ -1,11 +1,12 @@
 //! JSON lines as texts: `{"text": …}` with `id` and `text_pair`, or `{"words": […]}`.
 //!
-//! The user may name other keys; the rest is ignored.
+//! The user may name other keys, those within other objects with dots; the rest is ignored.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::columns::{ColumnNames, in_column};
@@ -28,7 +29,7 @@ pub(super) fn parse(
     unseen_keys: &mut Vec<String>,
 ) -> TextOrBad<Text> {
     // serde would accept a list as an object.
-    if !line.trim_start().starts_with('{') {
+    if !is_object(line) {
         return Err(BadText::because("it is not a JSON object"));
     }
     let parts = [
@@ -38,17 +39,14 @@ pub(super) fn parse(
         columns.words(),
     ];
     let kept = columns.keep.iter().map(String::as_str);
-    let names: Vec<_> = parts.into_iter().chain(kept).collect();
-    let mut values = Values {
-        values: vec![None; names.len()],
-        names,
-    };
-    let read = read(line, &mut values);
+    let mut values = Values::new(parts.into_iter().chain(kept).collect());
+    let read = read(line, &mut values).map_err(|error| syntax_error(line, &error));
     unseen_keys.retain(|key| !values.has(key));
     let [id, text, pair, words] = [0, 1, 2, 3].map(|place| values.not_null(place));
-    let id = id.map(|id| Id::parse(columns.id(), id.get())).transpose();
+    let id = columns.asked_id(id.map(|id| Id::parse(columns.id(), id.get())));
     // A line that breaks off may have been read in part.
     let kept = read.and_then(|()| columns.kept(values.kept().map(Ok)));
+    let text_is_null = values.has(columns.text()) && text.is_none();
     Text::of_parts(id, kept, || {
         let is_list = |words: &&RawValue| is_list_of_strings(words.get());
         let words = words.filter(|words| columns.takes_words(text.is_some(), is_list(words)));
@@ -57,12 +55,34 @@ pub(super) fn parse(
         let words = words.map(|words| value(line, columns.words(), words));
         let pair = pair.map(|pair| value(line, columns.pair(), pair));
         let pair = pair.transpose()?;
-        let first = columns.first(text.transpose()?, words.transpose()?)?;
+        let first = columns.first(text.transpose()?, words.transpose()?, text_is_null)?;
         Ok((first, pair))
     })
 }
 
+pub(super) fn is_object(line: &str) -> bool {
+    line.trim_start().starts_with('{')
+}
+
+/// The keys of `line` if it is an object that has neither of the texts' keys.
+pub(super) fn keys_without_text(line: &str, columns: &ColumnNames) -> Option<Vec<String>> {
+    let mut values = Values::new(vec![columns.text(), columns.words()]);
+    let is_read = is_object(line) && read(line, &mut values).is_ok();
+    if !is_read || values.values.iter().any(Option::is_some) {
+        return None;
+    }
+    let keys: Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
+    Some(keys.into_iter().map(|(key, _)| key).collect())
+}
+
 impl<'a> Values<'a> {
+    fn new(names: Vec<&'a str>) -> Self {
+        Self {
+            values: vec![None; names.len()],
+            names,
+        }
+    }
+
     /// The value with the name at `place`. Null counts as absent.
     fn not_null(&self, place: usize) -> Option<&'a RawValue> {
         self.values[place].filter(|value| value.get() != "null")
@@ -77,6 +97,30 @@ impl<'a> Values<'a> {
         let kept = self.values[PARTS..].iter();
         kept.map(|value| value.map_or("null", RawValue::get))
     }
+
+    /// Sets the value at `place`, which a line has only once.
+    fn set(&mut self, place: usize, value: &'a RawValue) -> Result<(), String> {
+        match self.values[place].replace(value) {
+            Some(_) => Err(duplicate(self.names[place])),
+            None => Ok(()),
+        }
+    }
+
+    /// The names that begin with `key`: their place and what follows the dot, if anything does.
+    fn below(&self, key: &str) -> Vec<(usize, Option<&'a str>)> {
+        let names = self.names.iter().enumerate();
+        let rest = |name: &'a str| match name.strip_prefix(key)? {
+            "" => Some(None),
+            rest => rest.strip_prefix('.').map(Some),
+        };
+        names
+            .filter_map(|(place, name)| Some((place, rest(name)?)))
+            .collect()
+    }
+}
+
+fn duplicate(key: &str) -> String {
+    format!("duplicate field `{key}`")
 }
 
 fn is_list_of_strings(json: &str) -> bool {
@@ -86,11 +130,10 @@ fn is_list_of_strings(json: &str) -> bool {
 }
 
 /// Fills `values` from `line`, up to an error.
-fn read<'a>(line: &'a str, values: &mut Values<'a>) -> Result<(), String> {
+fn read<'a>(line: &'a str, values: &mut Values<'a>) -> serde_json::Result<()> {
     let mut json = serde_json::Deserializer::from_str(line);
-    let read = json.deserialize_map(ValuesVisitor(values));
-    read.and_then(|()| json.end())
-        .map_err(|error| at_byte(&error, 0))
+    json.deserialize_map(ValuesVisitor(values))?;
+    json.end()
 }
 
 struct ValuesVisitor<'r, 'a>(&'r mut Values<'a>);
@@ -103,28 +146,43 @@ impl<'a> Visitor<'a> for ValuesVisitor<'_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        let Values { names, values } = self.0;
+        let values = self.0;
         while let Some(key) = map.next_key::<Cow<str>>()? {
-            if !names.contains(&&*key) {
+            let names = values.below(&key);
+            if names.is_empty() {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let mut places = names
-                .iter()
-                .zip(&mut *values)
-                .filter(|(name, _)| **name == key);
             // A key may have two uses, but a line has it only once.
-            if places.any(|(_, value)| value.is_some()) {
-                return Err(M::Error::custom(format!("duplicate field `{key}`")));
+            let is_set = |(place, rest): &(usize, Option<_>)| {
+                rest.is_none() && values.values[*place].is_some()
+            };
+            if names.iter().any(is_set) {
+                return Err(M::Error::custom(duplicate(&key)));
             }
             let written = map.next_value::<&RawValue>()?;
-            let places = names.iter().zip(&mut *values);
-            for (_, value) in places.filter(|(name, _)| **name == key) {
-                *value = Some(written);
+            for (place, rest) in names {
+                let found = match rest {
+                    None => Some(written),
+                    Some(rest) => within(written.get(), rest).map_err(M::Error::custom)?,
+                };
+                if let Some(found) = found {
+                    values.set(place, found).map_err(M::Error::custom)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// The value of the key `name` in an object, or below it.
+fn within<'a>(object: &'a str, name: &'a str) -> serde_json::Result<Option<&'a RawValue>> {
+    if !is_object(object) {
+        return Ok(None);
+    }
+    let mut values = Values::new(vec![name]);
+    read(object, &mut values)?;
+    Ok(values.values[0])
 }
 
 /// Parses `written`, the value of `key` in `line`.
@@ -134,7 +192,23 @@ fn value<T: DeserializeOwned>(line: &str, key: &str, written: &RawValue) -> Resu
     serde_json::from_str(written).map_err(|error| in_column(key, &at_byte(&error, offset)))
 }
 
-/// serde's message with the byte of the line; the JSON starts `offset` bytes into it.
+/// What is wrong with `line`. Python's json writes NaN and Infinity, which are not JSON.
+fn syntax_error(line: &str, error: &serde_json::Error) -> String {
+    let near = error.column().saturating_sub(2)..=error.column();
+    let words = near.filter_map(|byte| line.get(byte..));
+    let mut named = words.filter_map(|rest| {
+        let mut names = ["NaN", "Infinity"].into_iter();
+        names.find(|name| rest.starts_with(name))
+    });
+    match named.next() {
+        Some(name) if error.is_syntax() => {
+            format!("`{name}` is not JSON at byte {}", error.column())
+        }
+        _ => at_byte(error, 0),
+    }
+}
+
+/// serde's message with the byte of the line, of which the JSON begins after `offset` bytes.
 fn at_byte(error: &serde_json::Error, offset: usize) -> String {
     format!(
         "{} at byte {}",
@@ -199,7 +273,6 @@ mod tests {
         assert_eq!(id(r#"{"id":7,"text":3}"#), seven);
         assert_eq!(id(r#"{"text":3,"id":7}"#), seven);
         assert_eq!(id(r#"{"id":7,"text":"a"#), seven);
-        assert_eq!(id(r#"{"id":[],"text":"a"}"#), None);
     }
 
     #[test]
@@ -227,15 +300,60 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_none_costs_the_text_only_if_it_is_asked_for() {
+        let named = ColumnNames {
+            id: Some("id".into()),
+            ..ColumnNames::default()
+        };
+        for id in ["[]", "true", r#"{"a":1}"#] {
+            let line = format!(r#"{{"id":{id},"text":"a"}}"#);
+            assert_eq!(plain(&line), Ok(Text::new("a".into())), "{line}");
+            let bad = parse(&line, &named, &mut Vec::new()).expect_err("asked for");
+            assert_eq!(bad.message, "its `id` is neither a string nor a number");
+        }
+    }
+
+    #[test]
+    fn a_name_with_dots_is_a_key_within_another() {
+        let names = ColumnNames {
+            text: Some("data.text".into()),
+            pair: Some("data.more.pair".into()),
+            keep: vec!["data.n".into(), "data".into()],
+            ..ColumnNames::default()
+        };
+        let first = |line| parse(line, &names, &mut Vec::new());
+        let text = first(r#"{"data":{"n":1.0,"text":"a","more":{"pair":"b"}}}"#).expect("a text");
+        let columns = r#"{"data.n":1.0,"data":{"n":1.0,"text":"a","more":{"pair":"b"}}}"#;
+        let expected = Text {
+            pair: Some("b".into()),
+            columns: Some(columns.into()),
+            ..Text::new("a".into())
+        };
+        assert_eq!(text, expected);
+        let whole = first(r#"{"data.text":"a"}"#).map(|text| text.first);
+        assert_eq!(whole, Ok(Segment::Text("a".into())));
+        let twice = first(r#"{"data.text":"a","data":{"text":"b"}}"#).expect_err("two texts");
+        assert!(twice.message.starts_with("duplicate field `data.text`"));
+        for line in [r#"{"data":"a"}"#, r#"{"data":{"more":"a"}}"#, "{}"] {
+            assert!(first(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn each_bad_line_has_its_message() {
         let cases = [
             ("", "it is not a JSON object"),
             (r#"["1","a",null,null]"#, "it is not a JSON object"),
-            (
-                r#"{"text":"a","id":true}"#,
-                "its `id` is neither a string nor a number",
-            ),
             ("{}", "it has neither `text` nor `words`"),
+            (r#"{"text":null}"#, "its `text` is null"),
+            (
+                r#"{"text":"a","score":NaN}"#,
+                "`NaN` is not JSON at byte 21",
+            ),
+            (
+                r#"{"score":-Infinity,"text":"a"}"#,
+                "`Infinity` is not JSON at byte 11",
+            ),
             (
                 r#"{"text":"a","words":[]}"#,
                 "it has both `text` and `words`: name one of them, with --text-column text or \
@@ -258,7 +376,7 @@ mod tests {
         for (line, message) in cases {
             assert_eq!(plain(line).expect_err(line).message, message);
         }
-        for line in [r#"{"text":"a","id":[]}"#, "[]", "1", "null"] {
+        for line in ["[]", "1", "null"] {
             assert!(plain(line).is_err(), "{line} was taken");
         }
     }

@@ -3,14 +3,12 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use super::columns::ColumnNames;
+use super::columns::{ColumnNames, listed};
 use super::source::TextReader;
+use super::text::MAX_TEXT_BYTES;
 use super::{BadText, InputItem, Text, TextOrBad, first_bytes, jsonl, until_error, with_place};
 use crate::error::{Error, Kind, Result};
 use crate::notes;
-
-/// A longer line is probably not text; BERT takes at most 512 tokens of it.
-pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 /// The longest line or row: a text of 16 MiB has 48 MiB of escapes in JSON.
 pub(super) const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -39,6 +37,24 @@ pub(super) struct TextLines {
     line_number: u64,
     /// Keys that the user named and that no line has had yet.
     unseen_keys: Vec<String>,
+    /// Whether a line was a JSON object.
+    has_object: bool,
+    /// The first text, if it was read ahead.
+    first: Option<InputItem>,
+}
+
+impl LineFormat {
+    /// A longer line is not read: a text has at most 16 MiB and the two bytes of its line end, a
+    /// JSON object and a pair may have more.
+    fn max_bytes(&self) -> u64 {
+        match self {
+            Self::Text {
+                pair_separator: None,
+                ..
+            } => MAX_TEXT_BYTES + 2,
+            Self::Text { .. } | Self::Json(_) => MAX_LINE_BYTES,
+        }
+    }
 }
 
 impl TextLines {
@@ -53,45 +69,102 @@ impl TextLines {
             end,
             line_number: 0,
             unseen_keys,
+            has_object: false,
+            first: None,
         }
+    }
+
+    /// Reads the first text ahead, which may show that the input is not what it is taken for.
+    pub(super) fn read_first(&mut self) -> Result<()> {
+        self.first = self.next_line()?;
+        Ok(())
     }
 
     pub(super) fn items(mut self) -> impl Iterator<Item = Result<InputItem>> {
-        until_error(move || self.next_line())
+        until_error(move || match self.first.take() {
+            None => self.next_line(),
+            first => Ok(first),
+        })
     }
 
     fn next_line(&mut self) -> Result<Option<InputItem>> {
-        let end = self.end;
-        let mut bytes = Vec::new();
         if self.line_number == 0 {
             self.note_guess()?;
         }
+        let (mut size_bytes, mut skipped) = (0, 0);
+        loop {
+            let Some((line, read)) = self.read_line()? else {
+                self.warn_of_unseen_keys();
+                return Ok(None);
+            };
+            size_bytes += read;
+            let is_blank = |line: &Vec<u8>| line.iter().all(u8::is_ascii_whitespace);
+            let is_json = matches!(self.format, LineFormat::Json(_));
+            if is_json && line.as_ref().is_ok_and(is_blank) {
+                skipped += 1;
+                continue;
+            }
+            let text = line.and_then(|bytes| utf_8(bytes).map_err(BadText::because));
+            if let Ok(line) = &text {
+                self.refuse_other_keys(line)?;
+            }
+            let text = text.and_then(|line| self.parse(line));
+            return Ok(Some(InputItem {
+                text: self.located(text),
+                size_bytes,
+                skipped,
+            }));
+        }
+    }
+
+    /// The next line without its end, and its bytes; `None` at the end of the source.
+    fn read_line(&mut self) -> Result<Option<(TextOrBad<Vec<u8>>, u64)>> {
+        let end = self.end;
+        let mut bytes = Vec::new();
         self.line_number += 1;
-        let read = self
-            .source
-            .reader
-            .by_ref()
-            .take(MAX_TEXT_BYTES + 1)
-            .read_until(end, &mut bytes)
-            .map_err(|cause| self.source.failed(cause))? as u64;
+        let max_bytes = self.format.max_bytes();
+        let mut limited = self.source.reader.by_ref().take(max_bytes);
+        let read = limited.read_until(end, &mut bytes);
+        let read = read.map_err(|cause| self.source.failed(cause))? as u64;
         if read == 0 {
-            self.warn_of_unseen_keys();
             return Ok(None);
         }
         if bytes.last() == Some(&end) {
             bytes.pop();
-        } else if bytes.len() as u64 > MAX_TEXT_BYTES {
+        } else if read == max_bytes {
             let size_bytes = read + self.skip_line()?;
-            let text = self.located(Err(BadText::because("it is longer than 16 MiB")));
-            return Ok(Some(InputItem { text, size_bytes }));
+            let limit = if max_bytes < MAX_LINE_BYTES {
+                "16 MiB"
+            } else {
+                "64 MiB"
+            };
+            let line = Err(BadText::because(format!("it is longer than {limit}")));
+            return Ok(Some((line, size_bytes)));
         }
         if end == b'\n' && bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        Ok(Some(InputItem {
-            text: self.text(bytes),
-            size_bytes: read,
-        }))
+        Ok(Some((Ok(bytes), read)))
+    }
+
+    /// # Errors
+    /// [`Kind::Usage`] if the first object has no key of a text: others will not have it either.
+    fn refuse_other_keys(&mut self, line: &str) -> Result<()> {
+        let LineFormat::Json(columns) = &self.format else {
+            return Ok(());
+        };
+        if self.has_object || !jsonl::is_object(line) {
+            return Ok(());
+        }
+        self.has_object = true;
+        let Some(keys) = jsonl::keys_without_text(line, columns) else {
+            return Ok(());
+        };
+        let (number, name) = (self.line_number, self.source.name());
+        let (key, keys) = (columns.text(), listed(&keys));
+        let message = format!("line {number} of `{name}` has no key `{key}`: its keys are {keys}");
+        let error = Error::message(Kind::Usage, message);
+        Err(error.with_tip("name the key with --text-column; `a.b` is the key b within a"))
     }
 
     /// A key that no line has is probably mistyped.
@@ -122,12 +195,6 @@ impl TextLines {
             ));
         }
         Ok(())
-    }
-
-    fn text(&mut self, bytes: Vec<u8>) -> TextOrBad<Text> {
-        let text = utf_8(bytes).map_err(BadText::because);
-        let text = text.and_then(|line| self.parse(line));
-        self.located(text)
     }
 
     fn parse(&mut self, line: String) -> TextOrBad<Text> {

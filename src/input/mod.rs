@@ -2,7 +2,7 @@
 //!
 //! A bad line, row or document becomes a [`BadText`] and does not shift the others. A line ends at
 //! LF only and loses one trailing CR, as in `extract_features.py` and every line tool; a blank line
-//! is a text too.
+//! is a text too, but not in JSON lines.
 
 mod columns;
 mod dialect;
@@ -45,9 +45,18 @@ pub(crate) struct InputItem {
     pub text: TextOrBad<Text>,
     /// Bytes that it takes up in the input.
     pub size_bytes: u64,
+    /// Blank lines before it, which have a place but no record.
+    pub skipped: u64,
 }
 
 impl InputItem {
+    fn index(&self) -> u64 {
+        match &self.text {
+            Ok(text) => text.place.index,
+            Err(bad) => bad.place.index,
+        }
+    }
+
     fn set_index(&mut self, index: u64) {
         match &mut self.text {
             Ok(text) => text.place.index = index,
@@ -97,7 +106,11 @@ pub(crate) fn from_arguments(texts: Vec<String>, options: InputOptions) -> Texts
         let mut text = Text::split(text, options.pair_separator.as_deref());
         text.pair = options.pair.clone().or(text.pair);
         let text = Ok(text);
-        Ok(InputItem { text, size_bytes })
+        Ok(InputItem {
+            text,
+            size_bytes,
+            skipped: 0,
+        })
     };
     let items = Box::new(texts.into_iter().map(item));
     Texts { items, size_bytes }.select(selection)
@@ -177,8 +190,10 @@ fn open(file: &InputFile, format: InputFormat, options: &Arc<InputOptions>) -> R
         InputFormat::Jsonl => {
             let mut source = file.text(false)?;
             refuse_json_array(&mut source)?;
-            let format = LineFormat::Json(columns());
-            Ok(Box::new(TextLines::new(source, format, b'\n').items()))
+            let mut lines = TextLines::new(source, LineFormat::Json(columns()), b'\n');
+            // A key that is missing is told before the model is loaded.
+            lines.read_first()?;
+            Ok(Box::new(lines.items()))
         }
         InputFormat::Lines => {
             let mut source = file.text(options.null)?;
@@ -210,15 +225,15 @@ fn open_parquet(file: &InputFile, _columns: Arc<ColumnNames>) -> Result<Items> {
 }
 
 fn refuse_json_array(source: &mut TextReader) -> Result<()> {
-    if !first_bytes::is_json_array(source.head()?) {
+    let Some(command) = first_bytes::json_array(source.head()?) else {
         return Ok(());
-    }
+    };
     Err(
         Error::message(Kind::Input, "it is a JSON array, not lines of text or JSON")
             .context(could_not_read(source.name()))
-            .with_tip(
-                "jq -c '.[]' makes JSON lines of it for --input-format jsonl; \
-                 --input-format lines takes its lines as texts",
-            ),
+            .with_tip(format!(
+                "{command} makes JSON lines of it for --input-format jsonl; \
+                 --input-format lines takes its lines as texts"
+            )),
     )
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use parquet::basic::Type as PhysicalType;
+use parquet::basic::{LogicalType, Type as PhysicalType};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -11,9 +12,11 @@ use parquet::schema::types::Type;
 
 use super::columns::{ColumnNames, ColumnPlaces, in_column, json_string};
 use super::source::InputFile;
+use super::text::MAX_TEXT_BYTES;
 use super::{Id, InputItem, Text, TextOrBad, lines, until_error, with_place};
 use crate::error::{Classify, Error, Kind, Result};
 use crate::guard;
+use crate::hex::hex;
 
 /// The rows of one file; a bad row does not affect the others.
 pub(super) struct ParquetRows {
@@ -21,6 +24,8 @@ pub(super) struct ParquetRows {
     file: InputFile,
     names: Arc<ColumnNames>,
     places: ColumnPlaces,
+    /// Which of the columns that are read are UUIDs.
+    uuids: Vec<bool>,
     /// Number of the row read last, from 1.
     row_number: u64,
 }
@@ -57,14 +62,18 @@ impl ParquetRows {
         let is_used = |column: &&Arc<Type>| names.uses(column.name());
         let used: Vec<_> = columns.iter().filter(is_used).cloned().collect();
         let header = header(&used);
+        let uuids = used.iter().map(|column| is_uuid(column)).collect();
+        let batch_rows = batch_rows(reader.metadata(), |column| names.uses(column));
         let rows = guarded(|| {
             let projection = Type::group_type_builder(schema.root_schema().name());
             let projection = projection.with_fields(used).build()?;
-            Ok(RowIter::from_file_into(Box::new(reader)).project(Some(projection))?)
+            let rows = RowIter::from_file_into(Box::new(reader)).project(Some(projection))?;
+            Ok(rows.with_batch_size(batch_rows))
         });
         let rows = rows.with_context(what).kind(Kind::Input)?;
         Ok(Self {
             places: ColumnPlaces::find(&names, &header, name, true)?,
+            uuids,
             rows,
             file,
             names,
@@ -80,7 +89,8 @@ impl ParquetRows {
         let rows = &mut self.rows;
         let row = guarded(|| Ok(rows.next().transpose()?));
         let what = || format!("could not read `{}` as parquet", self.file.name);
-        let Some(row) = row.with_context(what).kind(Kind::Input)? else {
+        let row = row.map_err(|cause| with_codec_tip(cause, what(), &self.file.name));
+        let Some(row) = row? else {
             return Ok(None);
         };
         self.row_number += 1;
@@ -89,23 +99,26 @@ impl ParquetRows {
         let name = format_args!("row {row} of `{}`", file.name);
         let text = with_place(text, name, file.name_in_records.clone(), None);
         let size_bytes = text.as_ref().map_or(0, size_bytes);
-        Ok(Some(InputItem { text, size_bytes }))
+        Ok(Some(InputItem {
+            text,
+            size_bytes,
+            skipped: 0,
+        }))
     }
 
     fn text(&self, row: Row) -> TextOrBad<Text> {
-        let cells: Vec<_> = row
-            .into_columns()
-            .into_iter()
-            .map(|(_, cell)| cell)
+        let cells = row.into_columns().into_iter().zip(&self.uuids);
+        let cells: Vec<_> = cells
+            .map(|((_, cell), is_uuid)| if *is_uuid { uuid(cell) } else { cell })
             .collect();
         let not_null = |place: Option<usize>| {
             let cell = place.map(|place| &cells[place]);
             cell.filter(|cell| !matches!(cell, Field::Null))
         };
         let names = &self.names;
-        let id = not_null(self.places.id)
-            .map(|cell| id(names.id(), cell))
-            .transpose();
+        let id = not_null(self.places.id).map(|cell| id(names.id(), cell));
+        let id = names.asked_id(id);
+        let text_is_null = self.places.text.is_some();
         let keep = names.keep.iter().zip(&self.places.keep);
         let kept =
             keep.map(|(name, &place)| json(&cells[place]).map_err(|cause| in_column(name, &cause)));
@@ -122,8 +135,48 @@ impl ParquetRows {
             let list = list.filter(|cell| names.takes_words(text.is_some(), is_list(cell)));
             let list = list.map(|cell| words(names.words(), cell));
             let pair = string(self.places.pair, names.pair())?;
-            Ok((names.first(text, list.transpose()?)?, pair))
+            Ok((names.first(text, list.transpose()?, text_is_null)?, pair))
         })
+    }
+}
+
+/// How many rows of the used columns are read at once: those of 16 MiB, by the row group with the
+/// largest average.
+fn batch_rows(metadata: &ParquetMetaData, is_used: impl Fn(&str) -> bool) -> usize {
+    /// The crate's own size, for small values.
+    const MOST: u64 = 1024;
+    let row_bytes = metadata.row_groups().iter().map(|group| {
+        let columns = group.columns().iter();
+        let used = columns.filter(|column| {
+            column
+                .column_path()
+                .parts()
+                .first()
+                .is_some_and(|name| is_used(name))
+        });
+        let bytes: u64 = used
+            .map(|column| column.uncompressed_size().max(0).cast_unsigned())
+            .sum();
+        bytes / group.num_rows().max(1).cast_unsigned()
+    });
+    let largest = row_bytes.max().unwrap_or(0).max(1);
+    (MAX_TEXT_BYTES / largest).clamp(1, MOST) as usize
+}
+
+fn is_uuid(column: &Type) -> bool {
+    column.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid)
+}
+
+/// The text of a UUID: its 16 bytes in hexadecimal, 8-4-4-4-12.
+fn uuid(cell: Field) -> Field {
+    let Field::Bytes(bytes) = &cell else {
+        return cell;
+    };
+    let digits = hex(bytes.data());
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part));
+    match parts.into_iter().collect::<Option<Vec<_>>>() {
+        Some(parts) => Field::Str(parts.join("-")),
+        None => cell,
     }
 }
 
@@ -138,15 +191,30 @@ fn refuse_other_types(column: &Type, table: &str) -> Result<()> {
     Err(error.with_tip("name the column of the texts with --text-column"))
 }
 
+/// pyarrow rewrites a file with a compression that is not built in.
+fn with_codec_tip(cause: anyhow::Error, what: String, name: &str) -> Error {
+    let is_codec = cause.to_string().starts_with(CODEC);
+    let error = Error::new(Kind::Input, cause).context(what);
+    if !is_codec {
+        return error;
+    }
+    error.with_tip(format!(
+        "python -c \"import pyarrow.parquet as p; \
+         p.write_table(p.read_table('{name}'), 'snappy.parquet')\""
+    ))
+}
+
+const CODEC: &str = "it is compressed with ";
+
 /// Runs `work` of the parquet crate, which panics on some damaged files: a panic becomes an error.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let done = guard::guarded(work).unwrap_or_else(|| Err(anyhow::anyhow!("it is damaged")));
     done.map_err(|cause| {
         let words = cause.to_string();
         match words.split_once("Disabled feature at compile time: ") {
-            Some((_, codec)) => anyhow::anyhow!(
-                "it is compressed with {codec}, and only snappy, gzip and zstd are read"
-            ),
+            Some((_, codec)) => {
+                anyhow::anyhow!("{CODEC}{codec}, and only snappy, gzip and zstd are read")
+            }
             None => cause,
         }
     })

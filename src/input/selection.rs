@@ -68,16 +68,24 @@ impl TextSelection {
     }
 
     /// Numbers the texts and drops those that are not selected.
-    pub(super) fn apply(self, items: Items) -> impl Iterator<Item = Result<InputItem>> {
+    pub(super) fn apply(self, mut items: Items) -> impl Iterator<Item = Result<InputItem>> {
         let end = self.limit.map(|limit| self.skip.saturating_add(limit));
-        let numbered = (0..end.unwrap_or(u64::MAX)).zip(items);
-        numbered.filter_map(move |(index, item)| match item {
-            Ok(_) if !self.contains(index) => None,
-            Ok(mut item) => {
+        let end = end.unwrap_or(u64::MAX);
+        let mut next = 0;
+        let numbered = std::iter::from_fn(move || {
+            // Nothing is read after the last text.
+            let mut item = (next < end).then(|| items.next())??;
+            if let Ok(item) = &mut item {
+                let index = next + item.skipped;
                 item.set_index(index);
-                Some(Ok(item))
+                next = index + 1;
             }
-            error => Some(error),
-        })
+            Some((next <= end).then_some(item))
+        });
+        let selected = move |item: &Result<InputItem>| match item {
+            Ok(item) => self.contains(item.index()),
+            Err(_) => true,
+        };
+        numbered.map_while(|item| item).filter(selected)
     }
 }

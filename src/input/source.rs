@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::format::is_compressed;
 use super::{InputFormat, first_bytes};
@@ -123,6 +123,38 @@ impl<R: Read> Read for RetryInterrupted<R> {
     }
 }
 
+/// The members of a gzip file, one after the other. Zeros behind a member are padding, as for gzip.
+struct GzipMembers(GzDecoder<Box<dyn BufRead + Send>>);
+
+impl Read for GzipMembers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            if read > 0 || buffer.is_empty() || !skip_zeros(self.0.get_mut())? {
+                return Ok(read);
+            }
+            let rest = std::mem::replace(self.0.get_mut(), Box::new(io::empty()));
+            self.0 = GzDecoder::new(rest);
+        }
+    }
+}
+
+/// Skips zeros; returns whether anything follows them.
+fn skip_zeros(reader: &mut dyn BufRead) -> io::Result<bool> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+        let is_rest = zeros < buffer.len();
+        reader.consume(zeros);
+        if is_rest {
+            return Ok(true);
+        }
+    }
+}
+
 fn buffered(reader: impl Read + Send + 'static) -> Box<dyn BufRead + Send> {
     Box::new(BufReader::with_capacity(BUFFER_BYTES, reader))
 }
@@ -185,9 +217,13 @@ impl TextReader {
     fn decompressed(mut self) -> Result<Self> {
         let head = self.head()?;
         let is_gzip = head.starts_with(b"\x1f\x8b");
-        let is_zstd = head.starts_with(b"\x28\xb5\x2f\xfd");
+        // A frame that is skipped may come first.
+        let is_zstd = matches!(
+            head,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+        );
         self.reader = if is_gzip {
-            buffered(MultiGzDecoder::new(self.reader))
+            buffered(GzipMembers(GzDecoder::new(self.reader)))
         } else if is_zstd {
             let decoder = zstd::Decoder::with_buffer(self.reader);
             buffered(decoder.map_err(|cause| self.file.failed(cause))?)
@@ -205,11 +241,18 @@ impl TextReader {
             let error = Error::message(Kind::Input, format!("it is {}, not text", found.what));
             let name = self.name();
             let error = error.context(could_not_read(name));
+            let options = if found.what.contains("Arrow") {
+                " --input-format jsonl"
+            } else {
+                ""
+            };
             return Err(match found.command {
                 Some(command) if self.file.is_standard_input() => {
-                    error.with_tip(format!("… | {command} | bert-embed …"))
+                    error.with_tip(format!("… | {command} | bert-embed{options} …"))
                 }
-                Some(command) => error.with_tip(format!("{command} {name} | bert-embed …")),
+                Some(command) => {
+                    error.with_tip(format!("{command} {name} | bert-embed{options} …"))
+                }
                 None if found.what == "a parquet file" => error.with_tip("--input-format parquet"),
                 None => error,
             });

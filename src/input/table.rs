@@ -160,7 +160,11 @@ impl TableColumns {
         let text = cells.and_then(|cells| self.text(&cells));
         let name = format_args!("line {line} of `{}`", file.name);
         let text = with_place(text, name, file.name_in_records.clone(), Some(line));
-        InputItem { text, size_bytes }
+        InputItem {
+            text,
+            size_bytes,
+            skipped: 0,
+        }
     }
 
     fn text(&self, cells: &[&[u8]]) -> TextOrBad<Text> {
@@ -190,7 +194,7 @@ impl TableColumns {
         let kept = keep.map(|(name, &place)| cell(place, name).map(|text| json_string(&text)));
         Text::of_parts(Ok(id.map(Id::String)), names.kept(kept), || {
             let text = self.places.text.map(|place| cell(place, names.text()));
-            let first = names.first(text.transpose()?, None)?;
+            let first = names.first(text.transpose()?, None, false)?;
             Ok((first, filled(self.places.pair, names.pair())?))
         })
     }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::Id;
 use crate::error::one_line;
 
+/// A longer text is probably none; BERT takes at most 512 tokens of it.
+pub(super) const MAX_TEXT_BYTES: u64 = 16 << 20;
+
 /// One text of the input: one segment or two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
@@ -140,6 +143,15 @@ impl Text {
     }
 
     /// # Errors
+    /// It is longer than a text may be.
+    pub(crate) fn within_limit(self) -> TextOrBad<Self> {
+        if self.size_bytes() as u64 > MAX_TEXT_BYTES {
+            return Err(self.refused("it is longer than 16 MiB".to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// # Errors
     /// The text is a list of words.
     pub(crate) fn with_prompt(mut self, prompt: &str) -> TextOrBad<Self> {
         match &mut self.first {
@@ -205,7 +217,7 @@ pub(super) fn with_place(
 ) -> TextOrBad<Text> {
     let index = 0;
     let place = Place { index, file, line };
-    match text {
+    match text.and_then(Text::within_limit) {
         Ok(text) => Ok(Text { place, ..text }),
         Err(bad) => Err(BadText {
             message: format!("could not read {name}: {}", bad.message),

@@ -42,6 +42,7 @@ mod tests {
             Ok(InputItem {
                 text: Ok(Text::new("x".to_owned())),
                 size_bytes: LINE_BYTES,
+                skipped: 0,
             })
         };
         let texts = Texts {

@@ -49,7 +49,7 @@ impl TextTokenizer<'_> {
             None => Ok(text),
             Some(prompt) => text.with_prompt(prompt.text),
         };
-        let text = match text.and_then(with_prompt) {
+        let text = match text.and_then(Text::within_limit).and_then(with_prompt) {
             Ok(text) => text,
             Err(bad) => return Ok(Err(bad)),
         };

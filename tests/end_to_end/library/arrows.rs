@@ -19,7 +19,14 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("vectors", &["checkpoint", "error", "model", "weights"]),
     (
         "input",
-        &["error", "guard", "notes", "standard_streams", "table"],
+        &[
+            "error",
+            "guard",
+            "hex",
+            "notes",
+            "standard_streams",
+            "table",
+        ],
     ),
     ("checkpoint", &["error"]),
     ("weights", &["checkpoint", "error"]),

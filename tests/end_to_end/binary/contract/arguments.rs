@@ -6,10 +6,14 @@ use super::Place;
 use crate::support::command::{bert_embed, run};
 
 /// The program's words for one mistake: what was typed and the first line of what is told.
-const MISTAKES: [(&[&str], &str); 27] = [
+const MISTAKES: [(&[&str], &str); 28] = [
     (
         &["a", "-f", "x"],
         "TEXT arguments and --file were both given: texts come from one source",
+    ),
+    (
+        &["-"],
+        "a lone TEXT `-` is ambiguous: it would be embedded as a text",
     ),
     (
         &["--pair", "b"],

@@ -29,6 +29,23 @@ fn a_compressed_file_is_read_as_what_it_holds_whatever_its_name() {
             (code, texts(&stdout)),
             (0, LINES.map(str::to_owned).to_vec())
         );
+        if ending == "gz" {
+            place.write("padded", [&bytes[..], &[0; 1000], &bytes].concat());
+            let (code, stdout, _) = place.run(&["-f", "padded", "--fields", "text"]);
+            let twice = [LINES, LINES].concat();
+            assert_eq!(code, 0);
+            assert_eq!(texts(&stdout), twice);
+            place.write("padded", [&bytes[..], &vec![0; 300_000]].concat());
+        } else {
+            // A skippable frame of three bytes.
+            place.write(
+                "padded",
+                [b"\x50\x2a\x4d\x18\x03\0\0\0abc", &bytes[..]].concat(),
+            );
+        }
+        let (code, stdout, stderr) = place.run(&["-f", "padded", "--fields", "text"]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{ending}");
+        assert_eq!(texts(&stdout), LINES, "{ending}");
         place.write("cut", &bytes[..bytes.len() - 5]);
         let (code, _, stderr) = place.run(&["-f", "cut", "--fields", "text"]);
         assert_eq!(code, 3, "{stderr}");
@@ -236,4 +253,49 @@ fn texts_may_end_with_nul() {
         place.run_with_input(&["-0", "--fields", "text"], b"she\nis\r\n\0a\0\0last");
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(texts(&stdout), ["she\nis\r\n", "a", "", "last"]);
+}
+
+#[test]
+fn a_json_file_of_lines_is_read_as_json_lines() {
+    let place = Place::new();
+    place.write("in.json", "{\"text\":\"she\"}\n{\"text\":\"is\"}\n");
+    let (code, stdout, stderr) = place.run(&["-f", "in.json", "--fields", "text"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(texts(&stdout), ["she", "is"]);
+}
+
+#[test]
+fn what_is_not_read_has_the_command_that_converts_it() {
+    let place = Place::empty();
+    let python = |form: &str| {
+        format!(
+            "python -c 'import pyarrow, sys; pyarrow.ipc.{form}(sys.argv[1]).read_pandas()\
+             .to_json(sys.stdout, orient=\"records\", lines=True)' in | \
+             bert-embed --input-format jsonl …"
+        )
+    };
+    let cases: [(&[u8], &str, String); 3] = [
+        (
+            b"ARROW1\0\0\xff\xff\xff\xff\x10\x01\0\0",
+            "it is an Arrow file, not text",
+            python("open_file"),
+        ),
+        (
+            b"\xff\xff\xff\xff\x10\x01\0\0\x10\0\0\0",
+            "it is an Arrow stream, not text",
+            python("open_stream"),
+        ),
+        (
+            b"[\"she\", \"is\"]\n",
+            "it is a JSON array, not lines of text or JSON",
+            "jq -c '.[] | {text: .}' makes JSON lines of it for --input-format jsonl; \
+             --input-format lines takes its lines as texts"
+                .to_owned(),
+        ),
+    ];
+    for (bytes, cause, tip) in cases {
+        place.write("in", bytes);
+        let words = format!("error: could not read `in`: {cause}\n  tip: {tip}\n");
+        place.assert_refused(&["-f", "in"], 3, &words);
+    }
 }

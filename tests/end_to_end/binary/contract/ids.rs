@@ -46,7 +46,8 @@ fn what_is_no_id_is_told() {
     ];
     for (id, cause) in cases {
         place.write("in.jsonl", format!("{{\"id\":{id},\"text\":\"she\"}}"));
-        let (code, stdout, _) = place.run(&["-f", "in.jsonl", "--fields", "id"]);
+        let arguments = ["-f", "in.jsonl", "--fields", "id"];
+        let (code, stdout, _) = place.run(&[&arguments[..], &["--id-column", "id"]].concat());
         assert_eq!(code, 9, "{stdout}");
         let message = format!("could not read line 1 of `in.jsonl`: {cause}");
         let record: serde_json::Value = serde_json::from_str(&stdout).expect("a record");

@@ -155,11 +155,12 @@ fn a_json_line_gives_id_pair_and_words() {
 fn a_json_line_that_is_no_text_says_why() {
     let place = Place::new();
     let cases = [
-        ("", "it is not a JSON object"),
         ("she", "it is not a JSON object"),
         // serde would take a list for the object.
         (r#"["7","she",null,null]"#, "it is not a JSON object"),
+        (r#"{"text":null}"#, "its `text` is null"),
         (r#"{"id":9}"#, "it has neither `text` nor `words`"),
+        (r#"{"text":"a","n":NaN}"#, "`NaN` is not JSON at byte 17"),
         (
             r#"{"text":"a","words":["b"]}"#,
             "it has both `text` and `words`: name one of them, with --text-column text or \
@@ -194,6 +195,76 @@ fn a_json_line_that_is_no_text_says_why() {
         assert_eq!(records[index], bad);
     }
     assert_eq!(records[cases.len()]["text"], json!("she"));
+}
+
+#[test]
+fn a_blank_json_line_is_skipped_and_the_index_stays_the_line() {
+    let place = Place::new();
+    place.write(
+        "in.jsonl",
+        "\n{\"text\":\"a\"}\n \t\r\n\n{\"text\":\"b\"}\n\n",
+    );
+    let index = |options: &[&str]| -> Vec<Value> {
+        let arguments = [&["-f", "in.jsonl", "--fields", "index"], options].concat();
+        let records = place.records(&arguments);
+        records
+            .iter()
+            .map(|record| record["index"].clone())
+            .collect()
+    };
+    assert_eq!(index(&[]), [1, 4]);
+    assert_eq!(index(&["--skip", "2"]), [4]);
+    assert_eq!(index(&["--limit", "4"]), [1]);
+    assert_eq!(index(&["--shard", "0/2"]), [4]);
+}
+
+#[test]
+fn json_lines_with_other_keys_are_refused_before_the_model_is_looked_for() {
+    let place = Place::empty();
+    place.write(
+        "in.jsonl",
+        "\n{\"sentence\":\"a\",\"data\":{\"text\":\"b\"}}\n",
+    );
+    let words = "error: line 2 of `in.jsonl` has no key `text`: its keys are data, sentence\n  tip: name the key with --text-column; `a.b` is the key b within a\n";
+    place.assert_refused(&["-f", "in.jsonl"], 2, words);
+    let place = Place::new();
+    place.write("in.jsonl", "{\"id\":true,\"data\":{\"text\":\"b\"}}\n");
+    let arguments = [
+        "-f",
+        "in.jsonl",
+        "--text-column",
+        "data.text",
+        "--fields",
+        "id,text",
+    ];
+    let expected = json!({"text": "b", "dropped_tokens": 0});
+    assert_eq!(place.record(&arguments), expected);
+}
+
+#[test]
+fn sixteen_mebibytes_are_the_text_s() {
+    let place = Place::new();
+    let most = "a".repeat(16 << 20);
+    let arguments = ["--dry-run", "--format", "json"];
+    let errors = |options: &[&str], input: String| {
+        let arguments = [&arguments[..], options].concat();
+        let (_, stdout, stderr) = place.run_with_input(&arguments, input.as_bytes());
+        let report: Value = serde_json::from_str(&stdout).expect(&stderr);
+        (report["records"].clone(), report["errors"].clone(), stderr)
+    };
+    assert_eq!(errors(&[], format!("{most}\r\nb")).1, 0);
+    assert_eq!(errors(&[], format!("{most}a\r\nb")).1, 1);
+    let json = ["--input-format", "jsonl"];
+    let line = |text: &str| format!("{{\"id\":\"a\",\"text\":\"{text}\"}}\n{{\"text\":\"b\"}}");
+    assert_eq!(errors(&json, line(&most)).1, 0);
+    let (records, bad, stderr) = errors(&json, line(&format!("{most}a")));
+    assert_eq!((records, bad), (json!(2), json!(1)));
+    assert!(
+        stderr.contains(
+            "id `a`: could not read line 1 of `standard input`: it is longer than 16 MiB"
+        ),
+        "{stderr}"
+    );
 }
 
 #[test]

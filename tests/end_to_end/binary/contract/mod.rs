@@ -14,6 +14,7 @@ use crate::support::checkpoint::Checkpoint;
 use crate::support::command::{bert_embed, parts, run, run_with_input};
 
 mod arguments;
+mod bounds;
 mod devices;
 mod dtype;
 mod faults;
