@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use signal_hook::consts::SIGXFSZ;
 
 use crate::app::run::{Outcome, run};
 use crate::cli::Arguments;
-use crate::error::{Error, Kind, Result, exit, one_line};
+use crate::error::{Error, Kind, Result, counted, exit};
 use crate::standard_streams;
 
 /// Parses the command line, runs, prints the error, and returns the exit code.
@@ -37,9 +38,19 @@ fn ended(outcome: Result<Outcome>) -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeRecordsAreErrors) => ExitCode::from(exit::SOME_RECORDS_ARE_ERRORS),
         Ok(Outcome::Stopped {
+            records,
             exit_code,
             resumable,
         }) => {
+            if let Some(records) = records {
+                let signal = if exit_code == exit::INTERRUPTED {
+                    "SIGINT"
+                } else {
+                    "SIGTERM"
+                };
+                let written = counted(records, "record");
+                let _ = writeln!(io::stderr(), "stopped by {signal}: {written} written");
+            }
             if resumable {
                 let _ = writeln!(io::stderr(), "  tip: continue with: {}", resuming_command());
             }
@@ -99,15 +110,23 @@ fn resuming_command() -> String {
     words.join(" ")
 }
 
-/// `word`, quoted for a shell.
+/// `word`, quoted for a shell: as `$'…'` if it has bytes that cannot be printed on one line.
 fn quoted(word: &OsStr) -> String {
-    let word = word.display().to_string();
-    let plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(byte);
+    let bytes = word.as_bytes();
+    match word.to_str() {
+        Some(word) if !word.is_empty() && bytes.iter().all(plain) => word.to_owned(),
+        Some(word) if !word.chars().any(char::is_control) => {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+        _ => {
+            let escaped = bytes.iter().map(|byte| match byte {
+                b' '..=b'~' if !b"'\\".contains(byte) => char::from(*byte).to_string(),
+                _ => format!("\\x{byte:02x}"),
+            });
+            format!("$'{}'", escaped.collect::<String>())
+        }
     }
-    format!("'{}'", one_line(&word).replace('\'', "'\\''"))
 }
 
 /// Ignores the signal of the file size limit: the write then fails instead of killing the process,

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::io::IsTerminal;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -68,6 +68,13 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
         (None, false) => PartialPolicy::Kept,
         (None, true) => PartialPolicy::Resumed,
     };
+    // A pipe that nobody reads would block.
+    let is_fifo = |it: Metadata| it.file_type().is_fifo();
+    if format.spec().needs_file && matches!(path.metadata().map(is_fifo), Ok(true)) {
+        let (name, path) = (format.name(), path.display());
+        let cause = format!("--format {name} needs a file: `{path}` is a stream");
+        return Err(Error::message(Kind::Usage, cause).with_tip(format!("-o vectors.{name}")));
+    }
     let destination = Destination::open(path, policy)?;
     if !destination.is_stream() {
         return Ok(destination);

@@ -34,6 +34,8 @@ pub(super) enum Outcome {
     SomeRecordsAreErrors,
     /// A signal stopped the run; the records written so far are kept.
     Stopped {
+        /// Those of the whole output; unknown if its reader is gone.
+        records: Option<u64>,
         exit_code: u8,
         resumable: bool,
     },
@@ -124,7 +126,8 @@ fn outcome(
         Ok((counts, Ending::Complete)) => Ok(complete(arguments, counts.errors)),
         // The reader of the output may have received the same signal and exited first.
         Err(error) if !(signals.stop().asked() && error.is_closed_pipe()) => Err(error),
-        Ok((_, Ending::Stopped)) | Err(_) => Ok(Outcome::Stopped {
+        stopped @ (Ok((_, Ending::Stopped)) | Err(_)) => Ok(Outcome::Stopped {
+            records: stopped.ok().map(|(counts, _)| counts.records),
             exit_code: signals.exit_code(),
             resumable,
         }),

@@ -78,8 +78,8 @@ impl TextVectors {
         values.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// `[VectorOptions::embedding_width]`, as `options` define it; empty if they select none. `None`
-    /// if a value is not finite, even one that is cut off.
+    /// `[VectorOptions::embedding_width]`, as `options` define it; empty if they select none.
+    /// `None` if a value is not finite, even one that is cut off.
     pub(crate) fn embedding(&self, options: &VectorOptions) -> Option<Vec<f32>> {
         let mut embedding: Vec<_> = self.pools.iter().flat_map(Pool::vector).collect();
         if !all_finite(&embedding) {

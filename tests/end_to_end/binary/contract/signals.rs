@@ -32,7 +32,7 @@ fn a_file_keeps_the_finished_records_and_a_tip_says_how_to_go_on() {
         assert_eq!((code, stdout.as_str()), (expected, ""));
         let program = env!("CARGO_BIN_EXE_bert-embed");
         let tip = format!(
-            "  tip: continue with: {program} --resume --offline -m model --fields index,text -o out\n"
+            "stopped by SIG{signal}: 2 records written\n  tip: continue with: {program} --resume --offline -m model --fields index,text -o out\n"
         );
         assert_eq!(stderr, tip);
         assert_eq!(place.read("out"), "old");
@@ -55,10 +55,9 @@ fn without_a_finished_record_nothing_is_kept() {
     while fs::metadata(place.path().join("out.resume")).map_or(0, |state| state.len()) == 0 {
         assert!(run.child().try_wait().expect("a child").is_none());
     }
-    assert_eq!(
-        run.signal("TERM").end(),
-        (143, String::new(), String::new())
-    );
+    let (code, stdout, stderr) = run.signal("TERM").end();
+    assert_eq!((code, stdout.as_str()), (143, ""));
+    assert!(["", "stopped by SIGTERM: 0 records written\n"].contains(&stderr.as_str()));
     assert!(!place.names().contains(&"out".to_owned()));
     assert_eq!(place.run(&with(&["-o", "out", "she"])).0, 0);
     assert_eq!(place.names(), ["out"]);
@@ -71,10 +70,8 @@ fn a_stream_gets_the_finished_records() {
         let mut run = Waiting::start(&mut place.command(&FIELDS), b"she\n");
         let (line, mut rest) = first_line(&mut run);
         assert_eq!(json_lines(&line).len(), 1);
-        assert_eq!(
-            run.signal(signal).end(),
-            (expected, String::new(), String::new())
-        );
+        let stopped = format!("stopped by SIG{signal}: 1 record written\n");
+        assert_eq!(run.signal(signal).end(), (expected, String::new(), stopped));
         let mut left = String::new();
         rest.read_to_string(&mut left).expect("read");
         assert_eq!(left, "");
@@ -91,7 +88,8 @@ fn a_run_that_waits_for_a_fifo_ends_too() {
     let mut writer = fs::File::options().write(true).open(&fifo).expect("opened");
     std::io::Write::write_all(&mut writer, b"she\n").expect("written");
     let _rest = first_line(&mut run);
-    assert_eq!(run.signal("INT").end(), (130, String::new(), String::new()));
+    let stopped = "stopped by SIGINT: 1 record written\n".to_owned();
+    assert_eq!(run.signal("INT").end(), (130, String::new(), stopped));
 }
 
 #[test]
@@ -142,10 +140,9 @@ fn a_document_is_not_printed_by_half() {
     while place.names().is_empty() {
         assert!(run.child().try_wait().expect("a child").is_none());
     }
-    assert_eq!(
-        run.signal("TERM").end(),
-        (143, String::new(), String::new())
-    );
+    let (code, stdout, stderr) = run.signal("TERM").end();
+    assert_eq!((code, stdout.as_str()), (143, ""));
+    assert!(["", "stopped by SIGTERM: 0 records written\n"].contains(&stderr.as_str()));
     assert!(!place.names().contains(&"out.json".to_owned()));
 }
 
@@ -188,4 +185,37 @@ fn a_terminal_shows_how_far_it_is() {
         "{shown:?}"
     );
     assert_eq!(run("-q"), "");
+}
+
+#[test]
+fn a_fifo_is_refused_before_it_waits_if_the_format_needs_a_file() {
+    let place = Place::new();
+    let made = Command::new("mkfifo")
+        .arg(place.path().join("fifo"))
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    place.assert_refused(
+        &["--pooling", "mean", "--format", "npy", "-o", "fifo", "a"],
+        2,
+        "error: --format npy needs a file: `fifo` is a stream\n  tip: -o vectors.npy\n",
+    );
+}
+
+#[test]
+fn the_tip_of_a_stopped_run_can_be_pasted_for_every_name() {
+    let place = Place::new();
+    for name in ["it's", "two\nlines", "back\\slash\t"] {
+        let command = &mut place.command(&with(&["-o", "out", "--prompt"]));
+        let run = Waiting::start(command.arg(format!("{name} ")), b"she\n");
+        let (_, _, stderr) = run.until_kept(&place, 1).signal("INT").end();
+        let (_, tip) = stderr.split_once("continue with: ").expect("a tip");
+        let mut shell = Command::new("bash");
+        shell
+            .arg("-c")
+            .arg(format!("echo she | {}", tip.trim_end()));
+        shell.current_dir(place.path());
+        let output = shell.output().expect("bash");
+        assert!(output.status.success(), "{name:?}: {output:?}");
+        assert_eq!(place.names(), ["out"]);
+    }
 }
