@@ -1,6 +1,8 @@
 //! What a device must compute for the encoder.
 
-use super::{Activation, OutputTensor, Sequence};
+use std::sync::Arc;
+
+use super::{Activation, AttentionBias, OutputTensor, Sequence};
 use crate::error::Result;
 use crate::weights::TensorView;
 
@@ -19,6 +21,8 @@ pub(crate) enum LinearRole {
     QueryKeyValue,
     /// The other linear layers of an encoder's layer.
     Hidden,
+    /// The projection of embeddings that are narrower than the layers.
+    Embeddings,
     /// The pooler.
     Pooler,
 }
@@ -64,8 +68,16 @@ pub(crate) trait Backend: Send + Sync + 'static {
         norm: &NormTensors,
     ) -> Result<Self::Embeddings>;
 
-    /// The sequences of a batch, which must follow each other without gaps.
-    fn sequences(&self, sequences: &[Sequence]) -> Result<Self::Sequences>;
+    /// The values of a small table, rounded as parameters are, in the host's memory.
+    fn load_values(&self, table: &TensorView) -> Vec<f32>;
+
+    /// The sequences of a batch, which must follow each other without gaps, and what is added to
+    /// their attention scores.
+    fn sequences(
+        &self,
+        sequences: &[Sequence],
+        bias: Option<&Arc<AttentionBias>>,
+    ) -> Result<Self::Sequences>;
 
     /// The normalized sum of each token's rows, added in the order of the tables.
     ///
@@ -86,7 +98,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
         activation: Activation,
     ) -> Result<Self::HiddenStates>;
 
-    /// The context of each token: softmax(query · keyᵀ / √`head_dim`) · value.
+    /// The context of each token: softmax(query · keyᵀ / √`head_dim` + bias) · value.
     ///
     /// Source: Vaswani et al. 2017, section 3.2 (arXiv:1706.03762). Padding tokens get a context
     /// too, but no token attends to them.
@@ -112,7 +124,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
         heads: usize,
     ) -> Result<Self::HiddenStates>;
 
-    /// The attention probabilities: softmax(query · keyᵀ / √`head_dim`). A key that no token
+    /// The attention probabilities: softmax(query · keyᵀ / √`head_dim` + bias). A key that no token
     /// attends to has zero.
     ///
     /// # Shapes

@@ -5,6 +5,7 @@
 //! without padding; only `candle` pads them, for attention.
 
 mod activation;
+mod attention_bias;
 mod backend;
 mod candle;
 mod cpu;
@@ -15,6 +16,7 @@ mod precision;
 mod sequence;
 
 pub(crate) use activation::Activation;
+pub(crate) use attention_bias::AttentionBias;
 pub(crate) use backend::{Backend, LinearRole, NormTensors, Projection};
 pub(crate) use candle::Candle;
 pub(crate) use cpu::Cpu;

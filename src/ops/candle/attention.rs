@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::ops::softmax_last_dim;
 
-use crate::ops::Sequence;
+use crate::ops::{AttentionBias, Sequence};
 
 /// The most pairs of a query and a key in a group: with 16 heads their scores take 1 GB.
 const MOST_PAIRS: usize = 1 << 24;
@@ -31,10 +31,16 @@ struct Group {
     tokens: Tensor,
     /// `[sequences, 1, 1, longest]` in f32, added to the scores; none if every key counts.
     mask: Option<Tensor>,
+    /// `[1, heads, longest, longest]` in f32, added to the scores too.
+    bias: Option<Tensor>,
 }
 
 impl PaddedSequences {
-    pub(super) fn new(sequences: &[Sequence], device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        sequences: &[Sequence],
+        bias: Option<&AttentionBias>,
+        device: &Device,
+    ) -> Result<Self> {
         let mut by_length = BTreeMap::<_, Vec<_>>::new();
         for (place, &sequence) in sequences.iter().enumerate() {
             let group = by_length.entry(sequence.tokens.next_power_of_two());
@@ -44,7 +50,7 @@ impl PaddedSequences {
         for (length, sequences) in by_length {
             let most = (MOST_PAIRS / (length * length)).max(1);
             for sequences in sequences.chunks(most) {
-                groups.push(Group::new(sequences.to_vec(), device)?);
+                groups.push(Group::new(sequences.to_vec(), bias, device)?);
             }
         }
 
@@ -70,7 +76,11 @@ fn range(start: usize, tokens: usize) -> Vec<u32> {
 }
 
 impl Group {
-    fn new(sequences: Vec<(usize, Sequence)>, device: &Device) -> Result<Self> {
+    fn new(
+        sequences: Vec<(usize, Sequence)>,
+        bias: Option<&AttentionBias>,
+        device: &Device,
+    ) -> Result<Self> {
         let lengths = sequences.iter().map(|(_, sequence)| sequence.tokens);
         let longest = lengths.max().unwrap_or_default();
         let (mut rows, mut mask) = (Vec::new(), Vec::new());
@@ -90,6 +100,7 @@ impl Group {
             mask: mask
                 .map(|mask| Tensor::from_vec(mask, shape, device))
                 .transpose()?,
+            bias: bias.map(|bias| square(bias, longest, device)).transpose()?,
             sequences,
             longest,
         })
@@ -108,7 +119,7 @@ impl Group {
         Ok([part(0)?, part(1)?, part(2)?])
     }
 
-    /// softmax(query · keyᵀ / √`head_dim` + mask), in f32.
+    /// softmax(query · keyᵀ / √`head_dim` + bias + mask), in f32.
     ///
     /// # Shapes
     /// → `[sequences, heads, longest, longest]`
@@ -120,12 +131,29 @@ impl Group {
         }
         // The query first: the scores themselves could be too large for f16.
         let query = (query / (head_dim as f64).sqrt())?;
-        let scores = query.matmul(&key.t()?)?.to_dtype(DType::F32)?;
+        let mut scores = query.matmul(&key.t()?)?.to_dtype(DType::F32)?;
+        if let Some(bias) = &self.bias {
+            scores = scores.broadcast_add(bias)?;
+        }
         match &self.mask {
             Some(mask) => softmax_last_dim(&scores.broadcast_add(mask)?),
             None => softmax_last_dim(&scores),
         }
     }
+}
+
+/// The bias of each query and key.
+///
+/// # Shapes
+/// → `[1, heads, tokens, tokens]`
+fn square(bias: &AttentionBias, tokens: usize, device: &Device) -> Result<Tensor> {
+    let of_head = bias.values_of_head();
+    let heads = bias.values().len() / of_head;
+    let place = |query| (0..tokens).map(move |key| bias.place(query, key) as u32);
+    let places: Vec<u32> = (0..tokens).flat_map(place).collect();
+    Tensor::from_slice(bias.values(), (heads, of_head), device)?
+        .index_select(&Tensor::new(places, device)?, 1)?
+        .reshape((1, heads, tokens, tokens))
 }
 
 /// What is added to the scores of the key at `token` of a sequence.
@@ -198,7 +226,7 @@ mod tests {
             attended,
         };
         let sequences = [sequence(0, 4, 2), sequence(4, 3, 0)];
-        let sequences = PaddedSequences::new(&sequences, &Device::Cpu)?;
+        let sequences = PaddedSequences::new(&sequences, None, &Device::Cpu)?;
         // query, key and value, two values each
         let values: Vec<f32> = (0..7 * 6).map(|it| (it * it % 11) as f32 - 4.0).collect();
         let query_key_value = Tensor::from_vec(values, (7, 6), &Device::Cpu)?;
@@ -232,7 +260,7 @@ mod tests {
             });
             start += tokens;
         }
-        let sequences = PaddedSequences::new(&sequences, &Device::Cpu)?;
+        let sequences = PaddedSequences::new(&sequences, None, &Device::Cpu)?;
         let longest: Vec<_> = sequences.groups.iter().map(|it| it.longest).collect();
         assert_eq!(longest, [4, 5, 512]);
         Ok(())

@@ -1,5 +1,7 @@
 //! The operations of the encoder in candle's words.
 
+use std::sync::Arc;
+
 use candle_core::{D, DType, Device, Module, Result, Tensor, bail};
 use candle_nn::ops::layer_norm;
 
@@ -7,7 +9,8 @@ use super::attention::{self, PaddedSequences};
 use super::failure::failed;
 use crate::error::{Error, Kind, Result as CrateResult};
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
+    Activation, AttentionBias, Backend, LinearRole, NormTensors, OutputTensor, Precision,
+    Projection, Sequence,
 };
 use crate::weights::{Dtype, TensorView};
 
@@ -153,14 +156,23 @@ impl Backend for Candle {
         load().map_err(failed)
     }
 
-    fn sequences(&self, sequences: &[Sequence]) -> CrateResult<PaddedSequences> {
+    fn load_values(&self, table: &TensorView) -> Vec<f32> {
+        table.at_most(self.dtype).to_f32()
+    }
+
+    fn sequences(
+        &self,
+        sequences: &[Sequence],
+        bias: Option<&Arc<AttentionBias>>,
+    ) -> CrateResult<PaddedSequences> {
         let tokens: usize = sequences.iter().map(|it| it.tokens).sum();
         if tokens > MOST_TOKENS {
             let cause = format!("{tokens} tokens are too many for one batch");
             let error = Error::message(Kind::Device, cause);
             return Err(error.with_tip(format!("use --batch-tokens {MOST_TOKENS} or fewer")));
         }
-        PaddedSequences::new(sequences, &self.device).map_err(failed)
+        let bias = bias.map(AsRef::as_ref);
+        PaddedSequences::new(sequences, bias, &self.device).map_err(failed)
     }
 
     fn embeddings(embeddings: &CandleEmbeddings, ids: &[&[u32]]) -> CrateResult<Tensor> {

@@ -1,5 +1,7 @@
 //! The operations of the CPU: parameters where the checkpoint has them, vectors in panels.
 
+use std::sync::Arc;
+
 use super::buffer::{AlignedValues, written_by};
 use super::linear::Scheme;
 use super::weights::{CpuProjection, Parameter, table_rows};
@@ -7,7 +9,8 @@ use super::{NormParameters, PanelLayout, SharedOut};
 use crate::error::Result;
 use crate::ops::cpu as kernels;
 use crate::ops::{
-    Activation, Backend, LinearRole, NormTensors, OutputTensor, Precision, Projection, Sequence,
+    Activation, AttentionBias, Backend, LinearRole, NormTensors, OutputTensor, Precision,
+    Projection, Sequence,
 };
 use crate::weights::{Dtype, TensorView};
 
@@ -29,13 +32,13 @@ impl Cpu {
     /// How the weights of projection `index` of a linear layer are quantized, if they are.
     ///
     /// int8 leaves the value of attention in int16, because it has the most effect on the error
-    /// (`linear/integers/mod.rs`). The pooler would gain nothing: it computes one vector per text.
+    /// (`linear/integers/mod.rs`). The pooler and the projection of the embeddings would gain
+    /// nothing: the pooler computes one vector per text, the projection is small.
     fn scheme(&self, role: LinearRole, index: usize) -> Option<Scheme> {
         const VALUE: usize = 2;
         match (self.precision, role) {
-            (Precision::F32 | Precision::F16 | Precision::Bf16, _) | (_, LinearRole::Pooler) => {
-                None
-            }
+            (Precision::F32 | Precision::F16 | Precision::Bf16, _)
+            | (_, LinearRole::Pooler | LinearRole::Embeddings) => None,
             (Precision::Int16, LinearRole::QueryKeyValue | LinearRole::Hidden) => {
                 Some(Scheme::Int16)
             }
@@ -104,7 +107,7 @@ impl Backend for Cpu {
     type Linear = Vec<CpuProjection>;
     type LayerNorm = CpuLayerNorm;
     type Embeddings = CpuEmbeddings;
-    type Sequences = Vec<Sequence>;
+    type Sequences = kernels::AttentionSequences;
 
     fn load_linear(
         &self,
@@ -133,8 +136,19 @@ impl Backend for Cpu {
         })
     }
 
-    fn sequences(&self, sequences: &[Sequence]) -> Result<Vec<Sequence>> {
-        Ok(sequences.to_vec())
+    fn load_values(&self, table: &TensorView) -> Vec<f32> {
+        table.at_most(self.dtype).to_f32()
+    }
+
+    fn sequences(
+        &self,
+        sequences: &[Sequence],
+        bias: Option<&Arc<AttentionBias>>,
+    ) -> Result<kernels::AttentionSequences> {
+        Ok(kernels::AttentionSequences {
+            sequences: sequences.to_vec(),
+            bias: bias.cloned(),
+        })
     }
 
     fn embeddings(embeddings: &CpuEmbeddings, ids: &[&[u32]]) -> Result<PanelStates> {
@@ -161,7 +175,7 @@ impl Backend for Cpu {
 
     fn attention(
         query_key_value: &PanelStates,
-        sequences: &Vec<Sequence>,
+        sequences: &kernels::AttentionSequences,
         heads: usize,
     ) -> Result<PanelStates> {
         let [queries, keys, values] = [0, 1, 2].map(|part| query_key_value.part(part, 3));
@@ -176,11 +190,11 @@ impl Backend for Cpu {
     fn first_token_attention(
         query_key_value: &Vec<CpuProjection>,
         hidden: &PanelStates,
-        sequences: &Vec<Sequence>,
+        sequences: &kernels::AttentionSequences,
         heads: usize,
     ) -> Result<PanelStates> {
         let (query, key_value) = query_key_value.split_at(1);
-        let first_tokens: Vec<_> = sequences.iter().map(|sequence| sequence.start).collect();
+        let first_tokens: Vec<_> = sequences.sequences.iter().map(|it| it.start).collect();
         let query = project(
             query,
             &Self::select(hidden, &first_tokens)?,
@@ -202,18 +216,18 @@ impl Backend for Cpu {
 
     fn attention_probs(
         query_key_value: &PanelStates,
-        sequences: &Vec<Sequence>,
+        sequences: &kernels::AttentionSequences,
         heads: usize,
     ) -> Result<OutputTensor> {
         let [queries, keys] = [0, 1].map(|part| query_key_value.part(part, 3));
-        let pairs: usize = sequences.iter().map(|it| it.tokens * it.tokens).sum();
+        let pairs = sequences.sequences.iter().map(|it| it.tokens * it.tokens);
         let heads = kernels::Heads {
             count: heads,
             head_dim: query_key_value.layout.features / 3 / heads,
         };
         // SAFETY: the kernel writes every probability.
         Ok(OutputTensor::Host(unsafe {
-            written_by(heads.count * pairs, |out| {
+            written_by(heads.count * pairs.sum::<usize>(), |out| {
                 kernels::attention_probs(queries, keys, sequences, heads, out);
             })
         }))
@@ -279,7 +293,7 @@ fn project(projections: &[CpuProjection], x: &PanelStates, activation: Activatio
 /// The context of the chosen tokens.
 fn context(
     input: kernels::AttentionInput,
-    sequences: &[Sequence],
+    sequences: &kernels::AttentionSequences,
     tokens: kernels::QueryTokens,
     heads: usize,
 ) -> PanelStates {

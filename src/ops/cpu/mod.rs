@@ -45,7 +45,9 @@ mod threads;
 mod tile;
 mod weights;
 
-use attention::{AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs};
+use attention::{
+    AttentionInput, AttentionSequences, Heads, PanelSlice, QueryTokens, attention, attention_probs,
+};
 pub(crate) use backend::Cpu;
 use embeddings::embeddings;
 use layer_norm::{NormParameters, add_layer_norm};

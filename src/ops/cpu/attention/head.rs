@@ -6,8 +6,10 @@ use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd};
 use super::super::threads::SharedOut;
 use super::super::tile::tiles;
+use super::bias::QueryBias;
 use super::slice::{HeadSlice, Segments, copy, whole_panel};
 use super::{AttentionInput, PanelSlice, QueryRun};
+use crate::ops::AttentionBias;
 
 /// Keys whose products are summed from zero before they join the total, which halves the rounding
 /// error.
@@ -27,6 +29,7 @@ pub(super) struct AttentionBuffers {
 #[allow(clippy::struct_field_names, reason = "head_dim is the config's word")]
 pub(super) struct HeadContext<'a> {
     pub(super) input: AttentionInput<'a>,
+    pub(super) bias: Option<&'a AttentionBias>,
     pub(super) item: QueryRun,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
@@ -47,7 +50,8 @@ impl Kernel for HeadContext<'_> {
             let queries = input.queries.head(item.head, head_dim, first, count);
             let (panel, width) = queries.panel(simd, &mut buffers.queries);
             let scores = &mut buffers.scores.floats(key.tokens * width)[..key.tokens * width];
-            score(simd, panel, width, key, item, scores);
+            let bias = item.bias(self.bias, first, head_dim);
+            score(simd, panel, width, key, item, bias, scores);
             let scales = softmax(simd, scores, width, head_dim);
             let target = ContextTarget {
                 out: self.out,
@@ -78,6 +82,7 @@ impl Kernel for HeadContext<'_> {
 pub(super) struct HeadProbabilities<'a> {
     pub(super) queries: PanelSlice<'a>,
     pub(super) keys: PanelSlice<'a>,
+    pub(super) bias: Option<&'a AttentionBias>,
     pub(super) item: QueryRun,
     pub(super) head_dim: usize,
     pub(super) out: SharedOut<'a>,
@@ -97,7 +102,8 @@ impl Kernel for HeadProbabilities<'_> {
             let queries = self.queries.head(item.head, head_dim, first, count);
             let (panel, width) = queries.panel(simd, &mut buffers.queries);
             let scores = &mut buffers.scores.floats(key.tokens * width)[..key.tokens * width];
-            score(simd, panel, width, key, item, scores);
+            let bias = item.bias(self.bias, first, head_dim);
+            score(simd, panel, width, key, item, bias, scores);
             let scales = softmax(simd, scores, width, head_dim);
             scale_columns(simd, scores, width, scales);
             let row = item.head * tokens + (first - item.sequence.start);
@@ -132,7 +138,8 @@ impl QueryRun {
     }
 }
 
-/// `scores[key, query] = Σ_d queries[d, query] * key[d, key]`, or zero if nothing is attended to.
+/// `scores[key, query] = bias + Σ_d queries[d, query] * key[d, key]`, or zero if nothing is
+/// attended to.
 #[inline(always)]
 fn score<S: Simd>(
     simd: S,
@@ -140,16 +147,20 @@ fn score<S: Simd>(
     width: usize,
     key: HeadSlice,
     item: QueryRun,
+    bias: Option<QueryBias>,
     scores: &mut [f32],
 ) {
     if item.sequence.attended == 0 {
         return scores.fill(0.0);
     }
+    if let Some(bias) = bias {
+        bias.write(simd, width, scores);
+    }
     for (before, keys, segment) in key.as_keys::<S>() {
         let scores = &mut scores[before * width..][..keys * width];
         let sums = scores.as_mut_ptr();
         // SAFETY: as_keys checked its operand, and there are as many scores.
-        unsafe { tiles(simd, queries, width, &[segment], keys, true, sums) }
+        unsafe { tiles(simd, queries, width, &[segment], keys, bias.is_none(), sums) }
     }
 }
 

@@ -7,13 +7,16 @@
 //! order of the keys, even across panels. The source is `eager_attention_forward` of transformers'
 //! BERT.
 
+use std::sync::Arc;
+
 use self::head::{AttentionBuffers, HeadContext, HeadProbabilities};
 pub(crate) use self::slice::PanelSlice;
 use super::panel::PanelLayout;
 use super::simd::{Kernel, Level, Simd, dispatch};
 use super::threads::{SharedOut, for_each_item};
-use crate::ops::Sequence;
+use crate::ops::{AttentionBias, Sequence};
 
+mod bias;
 mod head;
 mod slice;
 
@@ -31,6 +34,12 @@ pub(crate) struct AttentionInput<'a> {
     pub(crate) values: PanelSlice<'a>,
 }
 
+/// The sequences of a batch, and what is added to their scores.
+pub(crate) struct AttentionSequences {
+    pub(crate) sequences: Vec<Sequence>,
+    pub(crate) bias: Option<Arc<AttentionBias>>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueryTokens {
     All,
@@ -44,7 +53,8 @@ pub(crate) struct Heads {
     pub(crate) head_dim: usize,
 }
 
-/// Writes the context: `softmax(query · keyᵀ / √head_dim) · value` of every sequence and head.
+/// Writes the context: `softmax(query · keyᵀ / √head_dim + bias) · value` of every sequence and
+/// head.
 ///
 /// Padding tokens are queries as well, as in transformers. A token's context depends only on its
 /// sequence: its bits do not depend on the other sequences of the batch or on the number of
@@ -57,7 +67,7 @@ pub(crate) struct Heads {
 /// If the size of a slice does not match its shape, or the sequences do not cover all tokens.
 pub(crate) fn attention(
     input: AttentionInput<'_>,
-    sequences: &[Sequence],
+    AttentionSequences { sequences, bias }: &AttentionSequences,
     tokens: QueryTokens,
     heads: Heads,
     out: SharedOut<'_>,
@@ -85,6 +95,7 @@ pub(crate) fn attention(
     for_each_item(items.len(), AttentionBuffers::default, |buffers, item| {
         let context = HeadContext {
             input,
+            bias: bias.as_deref(),
             item: items[item],
             head_dim: heads.head_dim,
             out,
@@ -96,8 +107,8 @@ pub(crate) fn attention(
     dispatch(level, ClearPadding { out, panels: to });
 }
 
-/// Writes the probabilities: `softmax(query · keyᵀ / √head_dim)` of every sequence and head; zero
-/// for keys that are not attended to.
+/// Writes the probabilities: `softmax(query · keyᵀ / √head_dim + bias)` of every sequence and head;
+/// zero for keys that are not attended to.
 ///
 /// # Shapes
 /// `out`: `[heads, tokens, tokens]` for each sequence in turn
@@ -107,7 +118,7 @@ pub(crate) fn attention(
 pub(crate) fn attention_probs(
     queries: PanelSlice<'_>,
     keys: PanelSlice<'_>,
-    sequences: &[Sequence],
+    AttentionSequences { sequences, bias }: &AttentionSequences,
     heads: Heads,
     out: SharedOut<'_>,
 ) {
@@ -128,6 +139,7 @@ pub(crate) fn attention_probs(
         let probabilities = HeadProbabilities {
             queries,
             keys,
+            bias: bias.as_deref(),
             item: items[item],
             head_dim: heads.head_dim,
             out,
@@ -182,6 +194,8 @@ struct QueryRun {
     head: usize,
     /// The first query's token in the queries' panels.
     first: usize,
+    /// Its place in the sequence.
+    place: usize,
     count: usize,
 }
 
@@ -201,6 +215,7 @@ fn work_items(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
                     sequence,
                     head,
                     first: sequence.start + first,
+                    place: first,
                     count: size.min(sequence.tokens - first),
                 });
             }
@@ -216,6 +231,7 @@ fn first_queries(sequences: &[Sequence], heads: usize) -> Vec<QueryRun> {
             sequence,
             head,
             first,
+            place: 0,
             count: 1,
         })
     };

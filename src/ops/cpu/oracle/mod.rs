@@ -2,7 +2,7 @@
 
 pub(crate) mod integers;
 
-use crate::ops::Sequence;
+use super::attention::AttentionSequences;
 
 /// Values spread evenly over (-1, 1), the same on every machine.
 pub(crate) fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -40,10 +40,16 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
         .sum()
 }
 
+/// A bias of attention scores that depends on the distance from the query to the key alone.
+pub(crate) fn attention_bias(head: usize, query: usize, key: usize) -> f32 {
+    let distance = key as f32 - query as f32;
+    ((head as f32 + 1.0) * distance / 10.0).sin() * 2.0
+}
+
 /// Softmax attention, one query after the other.
 pub(crate) fn attention(
     qkv: &[f32],
-    sequences: &[Sequence],
+    sequences: &AttentionSequences,
     heads: usize,
     head_dim: usize,
 ) -> Vec<f64> {
@@ -51,7 +57,7 @@ pub(crate) fn attention(
     let probs = attention_probs(qkv, sequences, heads, head_dim);
     let mut probs = probs.chunks(1);
     let mut out = vec![0.0; qkv.len() / 3];
-    for sequence in sequences {
+    for sequence in &sequences.sequences {
         for head in 0..heads {
             for query in 0..sequence.tokens {
                 let context =
@@ -73,20 +79,24 @@ pub(crate) fn attention(
 /// The probabilities, `[heads, tokens, tokens]` for each sequence in turn.
 pub(crate) fn attention_probs(
     qkv: &[f32],
-    sequences: &[Sequence],
+    sequences: &AttentionSequences,
     heads: usize,
     head_dim: usize,
 ) -> Vec<f64> {
     let hidden = heads * head_dim;
     let mut out = Vec::new();
-    for sequence in sequences {
+    for sequence in &sequences.sequences {
         for head in 0..heads {
             let row = |token: usize, part: usize| {
                 &qkv[(sequence.start + token) * 3 * hidden + part * hidden + head * head_dim..]
                     [..head_dim]
             };
             for query in 0..sequence.tokens {
-                let score = |key: usize| dot(row(query, 0), row(key, 1)) / (head_dim as f64).sqrt();
+                let score = |key: usize| {
+                    let bias = sequences.bias.as_ref();
+                    let bias = bias.map_or(0.0, |_| attention_bias(head, query, key));
+                    dot(row(query, 0), row(key, 1)) / (head_dim as f64).sqrt() + f64::from(bias)
+                };
                 let mut scores: Vec<f64> = (0..sequence.attended).map(score).collect();
                 if scores.is_empty() {
                     scores = vec![0.0; sequence.tokens];

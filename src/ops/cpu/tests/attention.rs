@@ -2,14 +2,16 @@
 
 use std::mem::MaybeUninit;
 
+use std::sync::Arc;
+
 use super::super::attention::{
-    AttentionInput, Heads, PanelSlice, QueryTokens, attention, attention_probs,
+    AttentionInput, AttentionSequences, Heads, PanelSlice, QueryTokens, attention, attention_probs,
 };
 use super::super::oracle::{self, values};
 use super::super::panel::PanelLayout;
 use super::super::threads::SharedOut;
 use super::{at_each_level, bits, largest_error, to_panels, to_rows, with_threads, written};
-use crate::ops::Sequence;
+use crate::ops::{AttentionBias, Sequence};
 
 /// Lengths with every remainder of a panel, a padded sequence, one that attends to nothing.
 fn sequences() -> (Vec<Sequence>, usize) {
@@ -37,8 +39,33 @@ fn sequences() -> (Vec<Sequence>, usize) {
     (sequences, start)
 }
 
+/// The sequences without a bias of their scores, and with one.
+fn with_and_without_bias(
+    sequences: &[Sequence],
+    heads: usize,
+) -> impl Iterator<Item = AttentionSequences> {
+    let bias = AttentionBias::new(heads, 150, oracle::attention_bias);
+    let biases = [None, Some(Arc::new(bias))].into_iter();
+    biases.map(|bias| AttentionSequences {
+        sequences: sequences.to_vec(),
+        bias,
+    })
+}
+
+fn without_bias(sequences: &[Sequence]) -> AttentionSequences {
+    AttentionSequences {
+        sequences: sequences.to_vec(),
+        bias: None,
+    }
+}
+
 /// Rows in, rows out.
-fn contexts(qkv: &[f32], sequences: &[Sequence], heads: usize, head_dim: usize) -> Vec<f32> {
+fn contexts(
+    qkv: &[f32],
+    sequences: &AttentionSequences,
+    heads: usize,
+    head_dim: usize,
+) -> Vec<f32> {
     let hidden = heads * head_dim;
     let tokens = qkv.len() / 3 / hidden;
     let panels = to_panels(qkv, 3 * hidden);
@@ -78,11 +105,20 @@ fn input(
 }
 
 /// `[heads, tokens, tokens]` of each sequence.
-fn probabilities(qkv: &[f32], sequences: &[Sequence], heads: usize, head_dim: usize) -> Vec<f32> {
+fn probabilities(
+    qkv: &[f32],
+    sequences: &AttentionSequences,
+    heads: usize,
+    head_dim: usize,
+) -> Vec<f32> {
     let hidden = heads * head_dim;
     let panels = to_panels(qkv, 3 * hidden);
     let (input, of) = input(&panels, qkv.len() / 3 / hidden, heads, head_dim);
-    let pairs: usize = sequences.iter().map(|it| it.tokens * it.tokens).sum();
+    let pairs: usize = sequences
+        .sequences
+        .iter()
+        .map(|it| it.tokens * it.tokens)
+        .sum();
     let mut out = vec![MaybeUninit::new(f32::NAN); heads * pairs];
     let shared = SharedOut::new(&mut out);
     attention_probs(input.queries, input.keys, sequences, of, shared);
@@ -101,14 +137,17 @@ fn attention_is_within_rounding_of_the_oracle() {
                 .iter()
                 .map(|value| value * 3.0)
                 .collect();
-            let out = contexts(&qkv, &sequences, heads, head_dim);
-            let error = largest_error(&out, &oracle::attention(&qkv, &sequences, heads, head_dim));
-            // Scores carry about 20 * 6e-8 * a few of error, and that is the probabilities'
-            // relative error.
-            assert!(
-                error < 1.5e-5,
-                "{level:?} {heads} heads of {head_dim}: {error:e}"
-            );
+            for sequences in with_and_without_bias(&sequences, heads) {
+                let out = contexts(&qkv, &sequences, heads, head_dim);
+                let expected = oracle::attention(&qkv, &sequences, heads, head_dim);
+                let error = largest_error(&out, &expected);
+                // Scores carry about 20 * 6e-8 * a few of error, and that is the probabilities'
+                // relative error.
+                assert!(
+                    error < 1.5e-5,
+                    "{level:?} {heads} heads of {head_dim}: {error:e}"
+                );
+            }
         }
     });
 }
@@ -122,7 +161,7 @@ fn attention_depends_on_its_own_sequence_only() {
             let qkv = values(tokens * 3 * hidden, 5);
             let run = |qkv: &[f32], sequences: &[Sequence], threads| {
                 bits(&with_threads(threads, || {
-                    contexts(qkv, sequences, heads, head_dim)
+                    contexts(qkv, &without_bias(sequences), heads, head_dim)
                 }))
             };
             let all = run(&qkv, &sequences, 1);
@@ -170,14 +209,16 @@ fn probabilities_are_within_rounding_of_the_oracle_and_give_the_context() {
         for (heads, head_dim) in [(1, 1), (3, 12), (2, 64)] {
             let (sequences, tokens) = sequences();
             let qkv = values(tokens * 3 * heads * head_dim, 6);
-            let probs = with_threads(3, || probabilities(&qkv, &sequences, heads, head_dim));
-            let expected = oracle::attention_probs(&qkv, &sequences, heads, head_dim);
-            // Scores are below 3, so that their error is a few roundings of 1.
-            let error = largest_error(&probs, &expected);
-            assert!(
-                error < 5e-7,
-                "{level:?} {heads} heads of {head_dim}: {error:e}"
-            );
+            for sequences in with_and_without_bias(&sequences, heads) {
+                let probs = with_threads(3, || probabilities(&qkv, &sequences, heads, head_dim));
+                let expected = oracle::attention_probs(&qkv, &sequences, heads, head_dim);
+                // Scores are below 5, so that their error is a few roundings of 1.
+                let error = largest_error(&probs, &expected);
+                assert!(
+                    error < 5e-7,
+                    "{level:?} {heads} heads of {head_dim}: {error:e}"
+                );
+            }
         }
     });
 }
@@ -189,12 +230,11 @@ fn the_first_token_alone_has_the_bits_that_it_has_among_all() {
         let hidden = heads * head_dim;
         let (sequences, tokens) = sequences();
         let qkv = values(tokens * 3 * hidden, 7);
-        let all = contexts(&qkv, &sequences, heads, head_dim);
-        let row = |token: usize, of: &'_ [f32]| of[token * hidden..][..hidden].to_vec();
         let firsts: Vec<f32> = sequences
             .iter()
             .flat_map(|it| qkv[it.start * 3 * hidden..][..hidden].to_vec())
             .collect();
+        let row = |token: usize, of: &'_ [f32]| of[token * hidden..][..hidden].to_vec();
         let panels = to_panels(&qkv, 3 * hidden);
         let (input, of) = input(&panels, tokens, heads, head_dim);
         let queries = to_panels(&firsts, hidden);
@@ -211,13 +251,16 @@ fn the_first_token_alone_has_the_bits_that_it_has_among_all() {
             },
             ..input
         };
-        let out = written(count, hidden, |out| {
-            attention(input, &sequences, QueryTokens::First, of, out);
-        });
-        let out = to_rows(&out, count, hidden);
-        for (place, sequence) in sequences.iter().enumerate() {
-            let (alone, among) = (row(place, &out), row(sequence.start, &all));
-            assert_eq!(bits(&alone), bits(&among), "{level:?} {sequence:?}");
+        for attended in with_and_without_bias(&sequences, heads) {
+            let all = contexts(&qkv, &attended, heads, head_dim);
+            let out = written(count, hidden, |out| {
+                attention(input, &attended, QueryTokens::First, of, out);
+            });
+            let out = to_rows(&out, count, hidden);
+            for (place, sequence) in sequences.iter().enumerate() {
+                let (alone, among) = (row(place, &out), row(sequence.start, &all));
+                assert_eq!(bits(&alone), bits(&among), "{level:?} {sequence:?}");
+            }
         }
     });
 }
