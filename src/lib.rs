@@ -1,4 +1,4 @@
-//! Text → BERT's vectors, with the same values as Hugging Face transformers.
+//! Text → the vectors of BERT and its kin, with the same values as Hugging Face transformers.
 //!
 //! [`Embedder`] loads a model and turns texts into [`Embedded`] records; [`ModelTokenizer`] gives
 //! token ids without loading weights. [`Options`] has the options of the command `bert-embed`, with
@@ -48,8 +48,9 @@
 //!   compute it: also `model/output.rs` and `model/encoder.rs`.
 //! - **an output format**: a row in `output/format.rs`, a file next to `output/jsonl.rs`, its place
 //!   in `output/mod.rs` and `output/size.rs`.
-//! - **a model type**: `checkpoint/model_type.rs` has its keys and defaults, `weights/names.rs` the
-//!   names of its tensors, `tokenize/class.rs` its tokenizer classes; `model/` computes it.
+//! - **a model type** of the same block: its name in `checkpoint/model_type.rs`, what sets it apart
+//!   in `checkpoint/model_facts.rs`, its tokenizer class in `tokenize/class.rs`, what
+//!   `--self-test` compares it with in `app/self_test/stock.rs`, a row in README.md.
 //! - **a weight type**: `weights/tensor_view.rs` reads it, `ops/precision.rs` names it for
 //!   `--dtype`, `ops/cpu/weights.rs` computes with it.
 

@@ -14,7 +14,6 @@ use crate::hub::{self, Environment, Snapshot};
 use crate::output::OutputFormat;
 use crate::standard_streams;
 use crate::tokenize::Tokenizer;
-use crate::weights::Tensors;
 
 /// A file, and its size if known.
 #[derive(Serialize)]
@@ -30,14 +29,16 @@ struct ModelInfo {
     commit: Option<String>,
     directory: String,
     files: Vec<FileSize>,
+    model_type: &'static str,
     num_hidden_layers: usize,
     hidden_size: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
     vocab_size: usize,
-    /// The maximum number of tokens in a text, with `[CLS]` and `[SEP]`.
     max_position_embeddings: usize,
-    type_vocab_size: usize,
+    /// The maximum number of tokens in a text, with `[CLS]` and `[SEP]` or their like.
+    max_tokens: usize,
+    type_vocab_size: Option<usize>,
     is_cased: bool,
     /// Number types of the encoder's stored tensors; `None` without weights.
     dtypes: Option<Vec<String>>,
@@ -88,19 +89,21 @@ fn describe(arguments: &Arguments) -> Result<ModelInfo> {
     let dtypes = tensors
         .as_ref()
         .map(|tensors| tensors.stored_dtypes(&config));
-    let has_pooler = tensors.as_ref().map(Tensors::has_pooler);
+    let has_pooler = tensors.as_ref().map(|it| it.has_pooler(&config));
     Ok(ModelInfo {
         directory: snapshot.directory.display().to_string(),
         files: names
             .into_iter()
             .map(|name| sized(&snapshot.directory, name))
             .collect(),
-        num_hidden_layers: config.num_hidden_layers,
+        model_type: config.model_type.name(),
+        num_hidden_layers: config.layers(),
         hidden_size: config.hidden_size,
         num_attention_heads: config.num_attention_heads,
         intermediate_size: config.intermediate_size,
         vocab_size: config.vocab_size,
         max_position_embeddings: config.max_position_embeddings,
+        max_tokens: config.max_tokens(),
         type_vocab_size: config.type_vocab_size,
         is_cased: tokenizer.is_cased(),
         dtypes: dtypes
@@ -151,17 +154,19 @@ impl ModelInfo {
             self.commit.as_deref().unwrap_or("none (a local directory)"),
         )?;
         row("directory", &self.directory)?;
+        row("type", self.model_type)?;
         row("layers", &self.num_hidden_layers.to_string())?;
         row("hidden size", &self.hidden_size.to_string())?;
         row("heads", &self.num_attention_heads.to_string())?;
         row("feed-forward", &self.intermediate_size.to_string())?;
         row("vocabulary", &format!("{} tokens", self.vocab_size))?;
-        let longest = self.max_position_embeddings;
+        let longest = self.max_tokens;
         row(
             "longest text",
-            &format!("{longest} tokens with [CLS] and [SEP]"),
+            &format!("{longest} tokens with the special ones"),
         )?;
-        row("segments", &self.type_vocab_size.to_string())?;
+        let segments = self.type_vocab_size.map(|it| it.to_string());
+        row("segments", segments.as_deref().unwrap_or("not told apart"))?;
         row("letters", if self.is_cased { "cased" } else { "uncased" })?;
         let unknown = "unknown until the weights are downloaded";
         let dtypes = self.dtypes.as_ref().map(|dtypes| dtypes.join(", "));

@@ -85,13 +85,13 @@ pub(crate) fn load(
 
 /// The model's tensors, checked against its configuration.
 pub(crate) fn open_tensors(snapshot: &Snapshot, config: &Config) -> Result<Tensors> {
-    let tensors = Tensors::open(&snapshot.directory)?;
+    let tensors = Tensors::open(&snapshot.directory, config.model_type)?;
     tensors.check(config)?;
     let unused = tensors.unused_layers(config);
     if unused > 0 {
+        let (key, layers) = config.numbered_layers();
         notes::warning(&format!(
-            "`num_hidden_layers` is {} in config.json: ignoring {} of the weights",
-            config.num_hidden_layers,
+            "`{key}` is {layers} in config.json: ignoring {} of the weights",
             counted(unused as u64, "more layer")
         ));
     }

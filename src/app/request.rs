@@ -229,7 +229,7 @@ fn token_options(
     directory: &Path,
     sentence: Option<&SentenceTransformer>,
 ) -> Result<TokenOptions> {
-    let positions = config.max_position_embeddings;
+    let positions = config.max_tokens();
     let of_the_sentence = sentence.and_then(|it| it.encoder.max_seq_length);
     let as_the_model_says = of_the_sentence
         .or(tokenize::model_max_length(directory)?)
@@ -249,14 +249,14 @@ fn token_options(
         on_long: options.on_long,
         stride: stride(options, max_length)?,
         padding: options.padding,
-        has_second_type: config.type_vocab_size > 1,
+        type_vocab_size: config.type_vocab_size,
     })
 }
 
 /// # Errors
 /// [`Kind::Usage`] if the model has fewer positions, [`Kind::Model`] if no text fits into them.
 fn max_length(typed: Option<u32>, config: &Config) -> Result<usize> {
-    let positions = config.max_position_embeddings;
+    let positions = config.max_tokens();
     if positions <= SPECIAL_TOKENS {
         let cause = format!(
             "the model has {}: no text fits between `[CLS]` and `[SEP]`",

@@ -211,15 +211,16 @@ impl SelfTest<'_> {
         ))
     }
 
-    /// Our encoder against candle's stock BERT on the same weights and tokens, padding included.
+    /// Our encoder against another implementation on the same weights and tokens, padding included.
     fn check_encoder(&self, batch: &Batch, ours: Option<&[f32]>) -> Result<Verdict> {
-        let stock = stock::last_hidden_state(self.tensors, self.config, batch)?;
+        let (name, stock) =
+            stock::last_hidden_state(self.tensors, self.config, batch, self.device)?;
         let difference = ours
             .map(|ours| largest_difference(ours, &stock))
             .transpose()?;
         let difference = difference.unwrap_or(f32::NAN);
         let figures = format!(
-            "largest difference from candle_transformers' BertModel {difference:.1e} \
+            "largest difference from {name} {difference:.1e} \
              (allowed {SECOND_IMPLEMENTATION_TOLERANCE:.0e})"
         );
         // A NaN fails every comparison.

@@ -1,24 +1,18 @@
 //! `config.json` → [`Config`]: the sizes of one model, with the defaults of its [`ModelType`].
-//! Refuses what a plain encoder would compute silently wrong: another `model_type`, relative
-//! positions, decoders, custom code.
+
+mod parse;
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail, ensure};
-use serde_json::Value;
+use anyhow::Context;
 
 use super::directory::{could_not_use, read};
 use super::files;
-use super::json::{CheckedObject, shortened};
 use super::model_type::ModelType;
 use crate::error::{Classify, Kind, Result};
 
 /// The size limit of a `config.json`: 6 KB are usual, one with 30,000 class labels has 2 MB.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The largest value of each size. No BERT comes near 16,777,216, and the product of two such sizes
-/// fits in a `usize`.
-const MAX_SIZE: usize = 1 << 24;
 
 /// The activation between the two linear layers of a feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,21 +25,6 @@ pub enum HiddenAct {
     Relu,
 }
 
-/// Names of `hidden_act` in transformers' `ACT2CLS`, each with what it computes in f32.
-///
-/// `gelu_fast` has √(2/π) with ten digits, which is the same f32. `gelu_10`, `quick_gelu` and the
-/// rest are other functions.
-const HIDDEN_ACTS: [(&str, HiddenAct); 8] = [
-    ("gelu", HiddenAct::Gelu),
-    ("gelu_python", HiddenAct::Gelu),
-    ("gelu_new", HiddenAct::GeluTanh),
-    ("gelu_pytorch_tanh", HiddenAct::GeluTanh),
-    ("gelu_python_tanh", HiddenAct::GeluTanh),
-    ("gelu_accurate", HiddenAct::GeluTanh),
-    ("gelu_fast", HiddenAct::GeluTanh),
-    ("relu", HiddenAct::Relu),
-];
-
 /// The sizes and constants of one model, named as in BERT's `config.json`.
 ///
 /// Each size is at least 1 and at most 16,777,216, but unconfirmed until
@@ -56,24 +35,47 @@ pub struct Config {
     pub model_type: ModelType,
     /// Rows of the word embeddings: token ids are below it.
     pub vocab_size: usize,
+    /// Width of the embedding tables' rows; `hidden_size` in most types.
+    pub embedding_size: usize,
+    /// Whether a linear layer brings the embeddings to `hidden_size`.
+    pub projects_embeddings: bool,
     /// Width of every token's vector; a multiple of `num_attention_heads`.
     pub hidden_size: usize,
-    /// Layers of the encoder.
+    /// Layers of the encoder, or if layers share weights, how often a group of them runs.
     pub num_hidden_layers: usize,
+    /// The layers that share weights; `None` if each has its own.
+    pub layer_groups: Option<LayerGroups>,
     /// Heads of each self-attention.
     pub num_attention_heads: usize,
     /// Width between the two linear layers of a feed-forward block.
     pub intermediate_size: usize,
-    /// Rows of the position embeddings: the most tokens of one sequence.
+    /// Rows of the position embeddings.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings (segments A and B).
-    pub type_vocab_size: usize,
+    /// The position of a token with this id; the others count from the next position. `None` if
+    /// all tokens count from 0.
+    pub padding_idx: Option<u32>,
+    /// Rows of the token type embeddings (segments A and B), if there are any.
+    pub type_vocab_size: Option<usize>,
+    /// Rows of ERNIE's task type embeddings, if they are used.
+    pub task_type_vocab_size: Option<usize>,
+    /// Rows of the table of attention biases by distance, if there is one.
+    pub relative_attention_num_buckets: Option<usize>,
     /// The feed-forward block's activation.
     pub hidden_act: HiddenAct,
     /// Added to the variance in every layer norm; above 0.
     pub layer_norm_eps: f64,
     /// The token id of `[PAD]`; below `vocab_size`. 0 if the file says null.
     pub pad_token_id: u32,
+}
+
+/// The layers of ALBERT: `num_hidden_groups` groups of `inner_group_num` layers. A group runs
+/// several times before the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerGroups {
+    /// How many groups there are.
+    pub num_hidden_groups: usize,
+    /// How many layers each has.
+    pub inner_group_num: usize,
 }
 
 impl Config {
@@ -98,116 +100,52 @@ impl Config {
         self.hidden_size / self.num_attention_heads
     }
 
-    fn parse(content: &[u8]) -> anyhow::Result<Self> {
-        let object = CheckedObject::parse(content)?;
-        let model_type = model_type(&object)?;
-        check_encoder(&object)?;
-        let keys = model_type.keys();
-        let size = |(key, default)| object.size(key, default, 1..=MAX_SIZE);
-        let (epsilon_key, epsilon) = keys.layer_norm_eps;
-        let vocab_size = size(keys.vocab_size)?;
-        let config = Self {
-            model_type,
-            vocab_size,
-            hidden_size: size(keys.hidden_size)?,
-            num_hidden_layers: size(keys.num_hidden_layers)?,
-            num_attention_heads: size(keys.num_attention_heads)?,
-            intermediate_size: size(keys.intermediate_size)?,
-            max_position_embeddings: size(keys.max_position_embeddings)?,
-            type_vocab_size: size(keys.type_vocab_size)?,
-            hidden_act: hidden_act(&object, keys.hidden_act)?,
-            layer_norm_eps: object.epsilon(epsilon_key, epsilon)?,
-            pad_token_id: pad_token_id(&object, keys.pad_token_id, vocab_size)?,
-        };
-        config.check_heads()?;
-        Ok(config)
+    /// The most tokens of one sequence.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        let before_first = self.padding_idx.map_or(0, |padding| padding as usize + 1);
+        self.max_position_embeddings.saturating_sub(before_first)
     }
 
-    fn check_heads(&self) -> anyhow::Result<()> {
-        let (hidden_size, heads) = (self.hidden_size, self.num_attention_heads);
-        let keys = self.model_type.keys();
-        ensure!(
-            hidden_size.is_multiple_of(heads),
-            "`{}` is {heads}, which does not divide `{}` {hidden_size}",
-            keys.num_attention_heads.0,
-            keys.hidden_size.0
-        );
-        Ok(())
-    }
-}
-
-/// If `model_type` is missing (transformers before 2.4 wrote none), the model is a BERT unless
-/// `architectures` names another.
-fn model_type(object: &CheckedObject) -> anyhow::Result<ModelType> {
-    let Some(name) = object.text("model_type")? else {
-        let default = ModelType::Bert;
-        let names = object.value("architectures").and_then(Value::as_array);
-        let mut names = names.into_iter().flatten().filter_map(Value::as_str);
-        return match names.find(|name| !name.starts_with(default.class_prefix())) {
-            Some(other) => Err(unsupported(
-                "architectures",
-                other,
-                "models of BERT (`Bert…`)",
-            )),
-            None => Ok(default),
-        };
-    };
-    let mut known = ModelType::ALL.into_iter();
-    known.find(|known| known.name() == name).ok_or_else(|| {
-        let names = ModelType::ALL.map(|known| format!("`{}`", known.name()));
-        unsupported("model_type", name, &names.join(", "))
-    })
-}
-
-/// Refuses what a plain encoder would compute silently wrong.
-fn check_encoder(object: &CheckedObject) -> anyhow::Result<()> {
-    if let Some(other) = object.text("position_embedding_type")?
-        && other != "absolute"
-    {
-        return Err(unsupported("position_embedding_type", other, "`absolute`"));
-    }
-    for key in ["is_decoder", "add_cross_attention"] {
-        ensure!(
-            !object.flag(key)?,
-            "`{key}` is true, supported are encoders only"
-        );
-    }
-    ensure!(
-        object.value("quantization_config").is_none(),
-        "`quantization_config` is set: the weights are quantized, supported are only f64, f32, f16 \
-         and bf16"
-    );
-    match object.value("auto_map") {
-        Some(map) if map.as_object().is_none_or(|map| !map.is_empty()) => {
-            bail!("`auto_map` names Python code, supported is transformers' own BERT only")
+    /// How many layers have weights.
+    #[must_use]
+    pub fn stored_layers(&self) -> usize {
+        match self.layer_groups {
+            None => self.num_hidden_layers,
+            Some(groups) => groups.num_hidden_groups * groups.inner_group_num,
         }
-        _ => Ok(()),
     }
-}
 
-fn hidden_act(object: &CheckedObject, (key, default): (&str, &str)) -> anyhow::Result<HiddenAct> {
-    let given = object.text(key)?.unwrap_or(default);
-    let known = HIDDEN_ACTS.iter().find(|(name, _)| *name == given);
-    known.map(|&(_, hidden_act)| hidden_act).ok_or_else(|| {
-        let names = HIDDEN_ACTS.map(|(name, _)| format!("`{name}`"));
-        unsupported(key, given, &names.join(", "))
-    })
-}
-
-/// Null is allowed, as in `BertConfig`: then no row of the embeddings is special.
-fn pad_token_id(
-    object: &CheckedObject,
-    (key, default): (&str, usize),
-    vocab_size: usize,
-) -> anyhow::Result<u32> {
-    if object.has(key) && object.value(key).is_none() {
-        return Ok(0);
+    /// How many layers a token goes through.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        let inner = self.layer_groups.map_or(1, |it| it.inner_group_num);
+        self.num_hidden_layers * inner
     }
-    // `vocab_size` is at most 16,777,216.
-    Ok(object.size(key, default, 0..=vocab_size - 1)? as u32)
-}
 
-fn unsupported(key: &str, given: &str, supported: &str) -> anyhow::Error {
-    let given = shortened(given);
-    anyhow!("`{key}` is `{given}`, supported: {supported}")
+    /// The size that counts the numbers in the names of layers or groups of them, with its key.
+    pub(crate) fn numbered_layers(&self) -> (&'static str, usize) {
+        let keys = self.model_type.keys();
+        match (self.layer_groups, &keys.layer_groups) {
+            (Some(groups), Some(keys)) => (keys.num_hidden_groups.0, groups.num_hidden_groups),
+            _ => (keys.num_hidden_layers.0, self.num_hidden_layers),
+        }
+    }
+
+    /// For each layer that a token goes through, which of the stored ones it is.
+    ///
+    /// Source: `AlbertTransformer.forward`, with its division in f64.
+    #[must_use]
+    #[allow(clippy::cast_sign_loss, reason = "a quotient of sizes")]
+    pub fn layer_order(&self) -> Vec<usize> {
+        let Some(groups) = self.layer_groups else {
+            return (0..self.num_hidden_layers).collect();
+        };
+        let runs_of_group = self.num_hidden_layers as f64 / groups.num_hidden_groups as f64;
+        let layers_of = |run: usize| {
+            let group = (run as f64 / runs_of_group) as usize;
+            (0..groups.inner_group_num).map(move |layer| group * groups.inner_group_num + layer)
+        };
+        (0..self.num_hidden_layers).flat_map(layers_of).collect()
+    }
 }

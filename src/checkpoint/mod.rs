@@ -5,6 +5,7 @@ mod config;
 pub(crate) mod directory;
 pub(crate) mod files;
 pub(crate) mod json;
+mod model_facts;
 mod model_type;
 pub(crate) mod modules;
 pub(crate) mod weight_files;

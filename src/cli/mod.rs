@@ -29,8 +29,8 @@ pub(crate) use input::InputArguments;
 /// The model that is used if none is named.
 pub(crate) const DEFAULT_MODEL: &str = "google-bert/bert-base-uncased";
 
-/// Turn text into BERT's vectors: one JSON object per text, with last_hidden_state and
-/// pooler_output
+/// Turn text into the vectors of BERT and its kin: one JSON object per text, with last_hidden_state
+/// and pooler_output
 ///
 /// Texts are read from the arguments, from files (one text per line) or from standard input. The
 /// model is downloaded from the Hugging Face hub the first time and then read from the cache. A
@@ -55,7 +55,8 @@ pub(crate) struct Arguments {
     #[serde(flatten)]
     pub input: InputArguments,
 
-    /// Hub id (owner/name) or directory of a BERT checkpoint
+    /// Hub id (owner/name) or directory of a checkpoint of BERT or its kin: bert, albert,
+    /// camembert, data2vec-text, distilbert, electra, ernie, mpnet, roberta, xlm-roberta
     #[arg(
         short,
         long,

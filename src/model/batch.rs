@@ -9,8 +9,6 @@ pub struct Batch {
     pub input_ids: Vec<u32>,
     /// Rows of the token-type embeddings.
     pub token_type_ids: Vec<u32>,
-    /// Rows of the position embeddings, from 0 in each sequence.
-    pub position_ids: Vec<u32>,
     /// Where each sequence lies.
     pub sequences: Vec<Sequence>,
 }
@@ -21,7 +19,6 @@ impl Batch {
         let (start, tokens) = (self.input_ids.len(), input_ids.len());
         self.input_ids.extend_from_slice(input_ids);
         self.token_type_ids.extend_from_slice(token_type_ids);
-        self.position_ids.extend(0..tokens as u32);
         self.sequences.push(Sequence {
             start,
             tokens,

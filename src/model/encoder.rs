@@ -1,52 +1,54 @@
 //! The whole encoder on one kind of device.
 
+use std::sync::Arc;
+
+use super::embeddings::Embeddings;
 use super::layer::Layer;
 use super::pooler::Pooler;
-use super::{Batch, Forward, Loader, Output, Outputs, RowPer};
+use super::{Batch, Forward, Loader, Output, Outputs, RowPer, relative_position};
 use crate::error::Result;
-use crate::ops::{Backend, OutputTensor};
+use crate::ops::{AttentionBias, Backend, OutputTensor};
 
 /// Embeddings, layers and pooler with their weights.
 pub(super) struct Encoder<B: Backend> {
     backend: B,
-    embeddings: B::Embeddings,
+    embeddings: Embeddings<B>,
+    attention_bias: Option<Arc<AttentionBias>>,
     layers: Vec<Layer<B>>,
+    /// Which of `layers` a token goes through.
+    layer_order: Vec<usize>,
     pooler: Option<Pooler<B>>,
 }
 
 impl<B: Backend> Encoder<B> {
     /// All parts of the model.
     pub(super) fn load(loader: Loader<B>) -> Result<Self> {
-        let layers = 0..loader.config.num_hidden_layers;
-        let layers = layers.map(|number| Layer::load(&loader, number));
+        let config = loader.config;
+        let layers = (0..config.stored_layers()).map(|number| Layer::load(&loader, number));
         Ok(Self {
-            embeddings: loader.embeddings()?,
+            embeddings: Embeddings::load(&loader)?,
+            attention_bias: relative_position::load(&loader)?.map(Arc::new),
             layers: layers.collect::<Result<_>>()?,
+            layer_order: config.layer_order(),
             pooler: Pooler::load(&loader)?,
             backend: loader.backend,
         })
     }
 
-    fn embed(&self, batch: &Batch) -> Result<B::HiddenStates> {
-        // In the order of the tables, see `Loader::embeddings`.
-        let ids: [&[u32]; 3] = [&batch.input_ids, &batch.token_type_ids, &batch.position_ids];
-        B::embeddings(&self.embeddings, &ids)
-    }
-
     /// The layers that all tokens go through for `selected`, and after them the one for the first
     /// tokens alone, if the last layer's output is needed for no others.
-    fn layers_for(&self, selected: &[Output]) -> (&[Layer<B>], Option<&Layer<B>>) {
-        let all = self.layers.len();
+    fn layers_for(&self, selected: &[Output]) -> (&[usize], Option<usize>) {
+        let all = self.layer_order.len();
         let mut of_last = selected.iter().filter(|it| it.layers_needed(all) == all);
-        let Some((last, before)) = self.layers.split_last() else {
-            return (&self.layers, None);
+        let Some((&last, before)) = self.layer_order.split_last() else {
+            return (&self.layer_order, None);
         };
         let first_row_only = |output: &Output| output.row_per() == RowPer::Sequence;
         if of_last.clone().next().is_some() && of_last.all(first_row_only) {
             return (before, Some(last));
         }
         let needed = selected.iter().map(|it| it.layers_needed(all)).max();
-        (&self.layers[..needed.unwrap_or(0)], None)
+        (&self.layer_order[..needed.unwrap_or(0)], None)
     }
 }
 
@@ -57,12 +59,14 @@ impl<B: Backend> Forward for Encoder<B> {
 
     fn forward(&self, batch: &Batch, selected: &[Output]) -> Result<Outputs> {
         let mut outputs = SelectedOutputs::new(selected);
-        let sequences = self.backend.sequences(&batch.sequences)?;
+        let bias = self.attention_bias.as_ref();
+        let sequences = self.backend.sequences(&batch.sequences, bias)?;
         let (layers, layer_of_first) = self.layers_for(selected);
 
-        let mut hidden = self.embed(batch)?;
+        let mut hidden = self.embeddings.forward(batch)?;
         outputs.put(Output::HiddenState(0), || B::rows(&hidden))?;
-        for (number, layer) in (1..).zip(layers) {
+        for (number, &layer) in (1..).zip(layers) {
+            let layer = &self.layers[layer];
             let attentions = Output::Attentions(number);
             let (output, probs) = layer.forward(&hidden, &sequences, outputs.has(attentions))?;
             hidden = output;
@@ -77,7 +81,7 @@ impl<B: Backend> Forward for Encoder<B> {
             let starts: Vec<_> = batch.sequences.iter().map(|it| it.start).collect();
             let mut cls = B::select(&hidden, &starts)?;
             if let Some(layer) = layer_of_first {
-                cls = layer.forward_first(&hidden, &cls, &sequences)?;
+                cls = self.layers[layer].forward_first(&hidden, &cls, &sequences)?;
             }
             outputs.put(Output::FirstTokens, || B::rows(&cls))?;
             if let Some(pooler) = &self.pooler {

@@ -19,9 +19,9 @@ pub(super) struct Layer<B: Backend> {
 }
 
 impl<B: Backend> Layer<B> {
-    /// Layer `number`, from 0.
+    /// The stored layer `number`, from 0.
     pub(super) fn load(loader: &Loader<B>, number: usize) -> Result<Self> {
-        let prefix = names::layer_prefix(number);
+        let prefix = names::layer_prefix(loader.config, number);
         Ok(Self {
             attention: Attention::load(loader, &prefix)?,
             intermediate: loader.linear(&prefix, &[names::INTERMEDIATE], LinearRole::Hidden)?,

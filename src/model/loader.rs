@@ -3,7 +3,7 @@
 use crate::checkpoint::Config;
 use crate::error::Result;
 use crate::ops::{Backend, LinearRole, NormTensors, Projection};
-use crate::weights::names::{self, ModuleTensors};
+use crate::weights::names::ModuleTensors;
 use crate::weights::{TensorView, Tensors};
 
 /// A checkpoint and the device that its tensors go to.
@@ -14,37 +14,14 @@ pub(super) struct Loader<'a, B> {
 }
 
 impl<B: Backend> Loader<'_, B> {
-    fn weight(&self, prefix: &str, module: ModuleTensors) -> Result<TensorView> {
-        let name = format!("{prefix}{}.weight", module.name);
-        self.tensors.get(&name, &module.shape(self.config))
+    pub(super) fn weight(&self, prefix: &str, module: ModuleTensors) -> Result<TensorView> {
+        let tensor = module.weight(prefix, self.config);
+        self.tensors.get(&tensor.name, &tensor.shape(self.config))
     }
 
-    fn bias(&self, prefix: &str, module: ModuleTensors) -> Result<TensorView> {
-        let name = format!("{prefix}{}.bias", module.name);
-        self.tensors.get(&name, &module.shape(self.config)[..1])
-    }
-
-    /// The weight and bias of a module, or none if the checkpoint does not have it.
-    pub(super) fn optional(
-        &self,
-        module: ModuleTensors,
-    ) -> Result<Option<(TensorView, TensorView)>> {
-        let name = format!("{}.weight", module.name);
-        let weight = self.tensors.find(&name, &module.shape(self.config))?;
-        let with_bias = |weight| Ok((weight, self.bias("", module)?));
-        weight.map(with_bias).transpose()
-    }
-
-    /// The embedding tables with their normalization.
-    pub(super) fn embeddings(&self) -> Result<B::Embeddings> {
-        // In the order in which transformers' `BertEmbeddings` adds them.
-        let tables = [
-            self.weight("", names::WORD_EMBEDDINGS)?,
-            self.weight("", names::TOKEN_TYPE_EMBEDDINGS)?,
-            self.weight("", names::POSITION_EMBEDDINGS)?,
-        ];
-        let norm = self.norm("", names::EMBEDDINGS_NORM)?;
-        self.backend.load_embeddings(&tables, &norm)
+    pub(super) fn bias(&self, prefix: &str, module: ModuleTensors) -> Result<TensorView> {
+        let tensor = module.bias(prefix, self.config);
+        self.tensors.get(&tensor.name, &tensor.shape(self.config))
     }
 
     /// The layer normalization `module`.
@@ -52,7 +29,7 @@ impl<B: Backend> Loader<'_, B> {
         self.backend.load_layer_norm(&self.norm(prefix, module)?)
     }
 
-    fn norm(&self, prefix: &str, module: ModuleTensors) -> Result<NormTensors> {
+    pub(super) fn norm(&self, prefix: &str, module: ModuleTensors) -> Result<NormTensors> {
         Ok(NormTensors {
             weight: self.weight(prefix, module)?,
             bias: self.bias(prefix, module)?,

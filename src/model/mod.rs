@@ -1,17 +1,20 @@
-//! BERT: embeddings, a stack of layers, a pooler. It reads like the paper.
+//! BERT and its kin: embeddings, a stack of layers, a pooler. It reads like the paper.
 //!
 //! Other rooms use [`BertModel`]: it chooses the device's operations once, when the weights are
-//! loaded. How an operation is computed is in `ops/`.
+//! loaded. How an operation is computed is in `ops/`. What sets a model type apart is in the
+//! [`Config`], which follows from `checkpoint/model_facts.rs`.
 //!
 //! Source: Devlin et al. 2018 (arXiv:1810.04805); `BertModel` in transformers.
 
 mod attention;
 mod batch;
+mod embeddings;
 mod encoder;
 mod layer;
 mod loader;
 mod output;
 mod pooler;
+mod relative_position;
 
 use crate::checkpoint::Config;
 use crate::error::{Error, Kind, Result};

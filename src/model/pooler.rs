@@ -15,9 +15,11 @@ pub(super) struct Pooler<B: Backend> {
 impl<B: Backend> Pooler<B> {
     /// The checkpoint's pooler, or none if it has none.
     pub(super) fn load(loader: &Loader<B>) -> Result<Option<Self>> {
-        let Some((weight, bias)) = loader.optional(names::POOLER)? else {
+        if !loader.tensors.has_pooler(loader.config) {
             return Ok(None);
-        };
+        }
+        let weight = loader.weight("", names::POOLER)?;
+        let bias = loader.bias("", names::POOLER)?;
         // Elsewhere infinity shows in the outputs; here tanh would turn it into 1.
         if !(weight.is_finite() && bias.is_finite()) {
             return Err(Error::message(

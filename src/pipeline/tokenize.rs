@@ -71,10 +71,12 @@ impl TextTokenizer<'_> {
         Ok(Ok(TokenizedText { text, encoding }))
     }
 
-    /// Why the text's record is an error, if its second segment makes it one.
+    /// Why the text's record is an error, if it has a segment that the model lacks.
     fn why_no_pair(self, encoding: &Encoding) -> Option<String> {
-        (!self.options.has_second_type && encoding.token_type_ids.contains(&1))
-            .then(|| "the model takes no pairs: its `type_vocab_size` is 1".to_owned())
+        let rows = self.options.type_vocab_size?;
+        let last = encoding.token_type_ids.iter().max()?;
+        (*last as usize >= rows)
+            .then(|| format!("the model takes no pairs: its `type_vocab_size` is {rows}"))
     }
 
     /// Why the text's record is an error, if its length makes it one.

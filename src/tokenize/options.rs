@@ -23,9 +23,8 @@ pub(crate) struct TokenOptions {
     pub stride: usize,
     /// How far records are padded.
     pub padding: Padding,
-    /// Whether the model has a second token type, which BERT's template gives to a pair's second
-    /// segment.
-    pub has_second_type: bool,
+    /// How many segments the model tells apart; `None` if it ignores them.
+    pub type_vocab_size: Option<usize>,
 }
 
 /// What happens to a text of more tokens than a record may have.

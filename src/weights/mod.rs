@@ -4,6 +4,7 @@
 mod guard;
 mod half_precision;
 pub(crate) mod names;
+mod prefix;
 mod pytorch;
 mod safetensors_file;
 mod shards;

@@ -1,84 +1,132 @@
-//! The tensors of a model: their names and shapes as Hugging Face has them, the prefix that a
-//! checkpoint puts before the names, and the older spelling of layer norms (`gamma`, `beta`, from
-//! TensorFlow).
+//! The tensors of a model: their names and shapes as Hugging Face has them, and the older spelling
+//! of layer norms (`gamma`, `beta`, from TensorFlow).
 //!
-//! This is the only list of names: the model is loaded by it, and a checkpoint is checked against
-//! it. Another model type is another set of these tables. Source: transformers, `modeling_bert.py`.
+//! This is the only list of tensors: the model is loaded by it, and a checkpoint is checked against
+//! it. It has BERT's names; `checkpoint/model_facts.rs` has those in which another type
+//! differs. Source: transformers, `modeling_….py`.
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, anyhow, bail};
-
-use crate::checkpoint::Config;
+use crate::checkpoint::{Config, ModelType};
 
 /// A size of [`Config`] that is also a dimension of a tensor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ConfigSize {
     Vocab,
+    Embedding,
+    /// The width of the embeddings, if they are projected.
+    Projected,
     Positions,
     Types,
+    TaskTypes,
+    Buckets,
+    Heads,
     Hidden,
     Intermediate,
 }
 
-use ConfigSize::{Hidden, Intermediate, Positions, Types, Vocab};
+use ConfigSize::{
+    Buckets, Embedding, Heads, Hidden, Intermediate, Positions, Projected, TaskTypes, Types, Vocab,
+};
 
 impl ConfigSize {
     /// Its key in `config.json`.
     pub(super) fn key(self, config: &Config) -> &'static str {
         let keys = config.model_type.keys();
-        match self {
-            Vocab => keys.vocab_size.0,
-            Positions => keys.max_position_embeddings.0,
-            Types => keys.type_vocab_size.0,
-            Hidden => keys.hidden_size.0,
-            Intermediate => keys.intermediate_size.0,
-        }
+        let key = match self {
+            Vocab => Some(keys.vocab_size),
+            Embedding | Projected => keys.embedding_size,
+            Positions => Some(keys.max_position_embeddings),
+            Types => keys.type_vocab_size,
+            TaskTypes => keys.task_type_vocab_size,
+            Buckets => keys.relative_attention_num_buckets,
+            Heads => Some(keys.num_attention_heads),
+            Hidden => Some(keys.hidden_size),
+            Intermediate => Some(keys.intermediate_size),
+        };
+        // Without a key of their own, the embeddings are as wide as the hidden states.
+        key.unwrap_or(keys.hidden_size).0
     }
 
-    pub(super) fn size(self, config: &Config) -> usize {
+    /// `None` if the model has no such dimension.
+    fn size(self, config: &Config) -> Option<usize> {
         match self {
-            Vocab => config.vocab_size,
-            Positions => config.max_position_embeddings,
+            Vocab => Some(config.vocab_size),
+            Embedding => Some(config.embedding_size),
+            Projected => config.projects_embeddings.then_some(config.embedding_size),
+            Positions => Some(config.max_position_embeddings),
             Types => config.type_vocab_size,
-            Hidden => config.hidden_size,
-            Intermediate => config.intermediate_size,
+            TaskTypes => config.task_type_vocab_size,
+            Buckets => config.relative_attention_num_buckets,
+            Heads => Some(config.num_attention_heads),
+            Hidden => Some(config.hidden_size),
+            Intermediate => Some(config.intermediate_size),
         }
     }
 }
 
-/// The tensors of one module: a weight, and for all but embeddings a bias.
+/// The tensors of one module: a weight, and for all but tables a bias.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ModuleTensors {
-    /// The name without `.weight` or `.bias`; in a layer, without [`layer_prefix`] too.
-    pub(crate) name: &'static str,
+    /// BERT's name without `.weight` or `.bias`; in a layer, without [`layer_prefix`] too.
+    name: &'static str,
     /// The weight's dimensions; the bias has the first one.
     dimensions: &'static [ConfigSize],
     has_bias: bool,
 }
 
 impl ModuleTensors {
-    /// The weight's shape in a model of `config`.
-    pub(crate) fn shape(&self, config: &Config) -> Vec<usize> {
-        let dimensions = self.dimensions.iter();
-        dimensions.map(|dimension| dimension.size(config)).collect()
+    /// Whether a model of `config` has this module, apart from the pooler.
+    pub(crate) fn is_in(self, config: &Config) -> bool {
+        let mut dimensions = self.dimensions.iter();
+        dimensions.all(|dimension| dimension.size(config).is_some())
     }
 
-    pub(super) fn tensors(self, prefix: &str) -> Vec<NamedTensor> {
-        let name = self.name;
-        let mut tensors = vec![(format!("{prefix}{name}.weight"), self.dimensions)];
-        if self.has_bias {
-            tensors.push((format!("{prefix}{name}.bias"), &self.dimensions[..1]));
+    pub(crate) fn weight(self, prefix: &str, config: &Config) -> NamedTensor {
+        self.tensor(prefix, "weight", self.dimensions, config)
+    }
+
+    pub(crate) fn bias(self, prefix: &str, config: &Config) -> NamedTensor {
+        self.tensor(prefix, "bias", &self.dimensions[..1], config)
+    }
+
+    fn tensor(
+        self,
+        prefix: &str,
+        part: &str,
+        dimensions: &'static [ConfigSize],
+        config: &Config,
+    ) -> NamedTensor {
+        let mut renamed = config.model_type.facts().tensors.renamed.iter();
+        let own = renamed.find(|(name, _)| *name == self.name);
+        let name = own.map_or(self.name, |(_, own)| own);
+        NamedTensor {
+            name: format!("{prefix}{name}.{part}"),
+            dimensions,
         }
+    }
+
+    pub(super) fn tensors(self, prefix: &str, config: &Config) -> Vec<NamedTensor> {
+        let mut tensors = vec![self.weight(prefix, config)];
+        tensors.extend(self.has_bias.then(|| self.bias(prefix, config)));
         tensors
     }
 }
 
 /// A tensor's name, without the checkpoint's prefix, and its dimensions.
-pub(super) type NamedTensor = (String, &'static [ConfigSize]);
+pub(crate) struct NamedTensor {
+    pub(crate) name: String,
+    pub(super) dimensions: &'static [ConfigSize],
+}
 
-/// The tensor that every model has, by which the prefix is found.
-const WORD_EMBEDDINGS_WEIGHT: &str = "embeddings.word_embeddings.weight";
+impl NamedTensor {
+    pub(crate) fn shape(&self, config: &Config) -> Vec<usize> {
+        let dimensions = self.dimensions.iter();
+        dimensions
+            .map(|dimension| dimension.size(config).unwrap_or_default())
+            .collect()
+    }
+}
 
 /// Defines the modules of a part of the model, and the list of them.
 macro_rules! modules {
@@ -95,11 +143,14 @@ macro_rules! modules {
     };
 }
 
-modules! { EMBEDDINGS:
-    WORD_EMBEDDINGS = "embeddings.word_embeddings" [Vocab, Hidden], bias: false;
-    POSITION_EMBEDDINGS = "embeddings.position_embeddings" [Positions, Hidden], bias: false;
-    TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings" [Types, Hidden], bias: false;
-    EMBEDDINGS_NORM = "embeddings.LayerNorm" [Hidden], bias: true;
+modules! { OUTSIDE_LAYERS:
+    WORD_EMBEDDINGS = "embeddings.word_embeddings" [Vocab, Embedding], bias: false;
+    POSITION_EMBEDDINGS = "embeddings.position_embeddings" [Positions, Embedding], bias: false;
+    TOKEN_TYPE_EMBEDDINGS = "embeddings.token_type_embeddings" [Types, Embedding], bias: false;
+    TASK_TYPE_EMBEDDINGS = "embeddings.task_type_embeddings" [TaskTypes, Embedding], bias: false;
+    EMBEDDINGS_NORM = "embeddings.LayerNorm" [Embedding], bias: true;
+    EMBEDDINGS_PROJECTION = "embeddings_project" [Hidden, Projected], bias: true;
+    RELATIVE_ATTENTION_BIAS = "encoder.relative_attention_bias" [Buckets, Heads], bias: false;
 }
 
 modules! { LAYER:
@@ -120,65 +171,40 @@ pub(crate) const POOLER: ModuleTensors = ModuleTensors {
     has_bias: true,
 };
 
-/// The prefix of the names of a layer's modules.
-pub(crate) fn layer_prefix(layer: usize) -> String {
-    format!("encoder.layer.{layer}.")
+/// The prefix of the names of a stored layer's modules.
+pub(crate) fn layer_prefix(config: &Config, layer: usize) -> String {
+    let names = &config.model_type.facts().tensors;
+    match config.layer_groups {
+        None => format!("{}{layer}.", names.layers),
+        Some(groups) => format!(
+            "{}{}{}{}.",
+            names.layers,
+            layer / groups.inner_group_num,
+            names.layers_of_group,
+            layer % groups.inner_group_num
+        ),
+    }
 }
 
-/// The tensors of the embeddings and of `layers` layers.
-pub(super) fn encoder(layers: usize) -> Vec<NamedTensor> {
-    let embeddings = EMBEDDINGS.iter().flat_map(|module| module.tensors(""));
-    let layers = (0..layers).flat_map(|layer| {
-        let prefix = layer_prefix(layer);
+/// The tensors outside the layers, but for the pooler.
+fn outside_layers(config: &Config) -> impl Iterator<Item = NamedTensor> {
+    let modules = OUTSIDE_LAYERS.iter();
+    let modules = modules.filter(|module| module.is_in(config));
+    modules.flat_map(|module| module.tensors("", config))
+}
+
+/// The tensors of the layers, in their order.
+pub(super) fn layers(config: &Config) -> impl Iterator<Item = NamedTensor> {
+    (0..config.stored_layers()).flat_map(move |layer| {
+        let prefix = layer_prefix(config, layer);
         let modules = LAYER.iter();
-        modules.map(move |module| module.tensors(&prefix))
-    });
-    embeddings.chain(layers.flatten()).collect()
+        modules.flat_map(move |module| module.tensors(&prefix, config))
+    })
 }
 
-/// Prefixes of models whose tensors are named as BERT's but mean something else.
-const OTHER_MODELS: [&str; 5] = ["roberta", "electra", "ernie", "layoutlm", "camembert"];
-
-/// The prefix of `embeddings.word_embeddings.weight` in `names`: empty, `bert.` or another.
-///
-/// # Errors
-/// There is no such name, there are several, the prefix belongs to another type of model, or there
-/// is an adapter.
-pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a str>) -> Result<&'a str> {
-    let names: Vec<&str> = names.collect();
-    if let Some(name) = names.iter().find(|name| name.contains(".lora_")) {
-        bail!(
-            "they hold `{name}` of an adapter (LoRA), which would change the vectors \
-             and is not read"
-        );
-    }
-    let prefixes: Vec<&str> = names
-        .into_iter()
-        .filter_map(|name| name.strip_suffix(WORD_EMBEDDINGS_WEIGHT))
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        .collect();
-    match prefixes[..] {
-        [] => bail!(
-            "they hold no tensor `{WORD_EMBEDDINGS_WEIGHT}`, with or without a prefix: \
-             this is not BERT"
-        ),
-        [prefix] => check_prefix(prefix).map(|()| prefix),
-        [first, second, ..] => bail!(
-            "they hold {} models: `{first}{WORD_EMBEDDINGS_WEIGHT}` \
-             and `{second}{WORD_EMBEDDINGS_WEIGHT}`",
-            prefixes.len()
-        ),
-    }
-}
-
-fn check_prefix(prefix: &str) -> Result<()> {
-    let last_part = prefix.trim_end_matches('.').rsplit('.').next();
-    match last_part.filter(|part| OTHER_MODELS.contains(part)) {
-        Some(other) => Err(anyhow!(
-            "they begin with `{prefix}`: this is a model of type {other}, not BERT"
-        )),
-        None => Ok(()),
-    }
+/// The tensors of everything but the pooler.
+pub(super) fn encoder(config: &Config) -> impl Iterator<Item = NamedTensor> {
+    outside_layers(config).chain(layers(config))
 }
 
 /// The older spelling of a layer norm's tensor; `None` for any other tensor.
@@ -188,10 +214,16 @@ pub(super) fn older_spelling(name: &str) -> Option<String> {
         .or_else(|| older("LayerNorm.bias", "LayerNorm.beta"))
 }
 
-/// The number of different layers in `names`: N in `<prefix>encoder.layer.N.`.
-pub(super) fn count_layers<'a>(names: impl Iterator<Item = &'a str>, prefix: &str) -> usize {
+/// The number of different layers in `names`, or of groups of layers: N in
+/// `<prefix>encoder.layer.N.`.
+pub(super) fn count_layers<'a>(
+    names: impl Iterator<Item = &'a str>,
+    prefix: &str,
+    model_type: ModelType,
+) -> usize {
+    let layers = model_type.facts().tensors.layers;
     let layers: BTreeSet<&str> = names
-        .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix("encoder.layer."))
+        .filter_map(|name| name.strip_prefix(prefix)?.strip_prefix(layers))
         .filter_map(|rest| Some(rest.split_once('.')?.0))
         .collect();
     layers.len()
@@ -200,38 +232,6 @@ pub(super) fn count_layers<'a>(names: impl Iterator<Item = &'a str>, prefix: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_prefix_precedes_the_word_embeddings() {
-        for expected in ["", "bert.", "0.auto_model.", "model.bert."] {
-            let name = format!("{expected}{WORD_EMBEDDINGS_WEIGHT}");
-            let names = ["cls.predictions.bias", &name, "embeddings.other"];
-            assert_eq!(prefix(names.into_iter()).expect("one prefix"), expected);
-        }
-    }
-
-    #[test]
-    fn no_prefix_two_prefixes_and_other_models_are_refused_by_name() {
-        let cases: [(&[&str], &str); 4] = [
-            (&["lm_head.weight"], "this is not BERT"),
-            (&["unembeddings.word_embeddings.weight"], "this is not BERT"),
-            (
-                &[
-                    "a.embeddings.word_embeddings.weight",
-                    "b.embeddings.word_embeddings.weight",
-                ],
-                "2 models: `a.embeddings",
-            ),
-            (
-                &["roberta.embeddings.word_embeddings.weight"],
-                "type roberta",
-            ),
-        ];
-        for (names, words) in cases {
-            let message = prefix(names.iter().copied()).expect_err(words).to_string();
-            assert!(message.contains(words), "{message}");
-        }
-    }
 
     #[test]
     fn only_layer_norms_have_an_older_spelling() {
@@ -254,6 +254,6 @@ mod tests {
             "bert.encoder.layer.1.output.dense.weight",
             "other.encoder.layer.2.output.dense.bias",
         ];
-        assert_eq!(count_layers(names.into_iter(), "bert."), 2);
+        assert_eq!(count_layers(names.into_iter(), "bert.", ModelType::Bert), 2);
     }
 }

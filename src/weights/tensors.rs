@@ -5,22 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use super::names::{self, ConfigSize};
+use super::names::{self, NamedTensor};
+use super::prefix::prefix;
 use super::shards;
 use super::stored_tensor::{StoredTensor, StoredTensors};
 use super::tensor_view::TensorView;
-use crate::checkpoint::Config;
 use crate::checkpoint::weight_files::WeightFormat;
+use crate::checkpoint::{Config, ModelType};
 use crate::error::{Classify, Kind, Result};
 
 /// The tensors of one checkpoint, mapped and not read.
 ///
-/// They have the names of transformers' `BertModel`, such as
+/// They have the names of transformers' base model, such as `BertModel`'s
 /// `encoder.layer.0.attention.self.key.bias`, whatever prefix the checkpoint has, and
 /// `LayerNorm.weight` even if the file says `gamma`. Other tensors (`cls.*`, `classifier.*`,
 /// `position_ids`) are ignored.
 pub struct Tensors {
     directory: PathBuf,
+    model_type: ModelType,
     /// The checkpoint's prefix of every name: empty, `bert.` or another.
     prefix: String,
     format: WeightFormat,
@@ -32,15 +34,16 @@ impl Tensors {
     ///
     /// # Errors
     /// [`Kind::Model`]: there are no weights, a file is missing, damaged, cut short or in another
-    /// format, an index does not match its shards, or the tensors are not BERT's.
-    pub fn open(directory: &Path) -> Result<Self> {
+    /// format, an index does not match its shards, or the tensors are not a `model_type`'s.
+    pub fn open(directory: &Path, model_type: ModelType) -> Result<Self> {
         let (format, stored) = shards::open(directory)?;
-        let prefix = names::prefix(stored.keys().map(String::as_str))
+        let prefix = prefix(stored.keys().map(String::as_str), model_type)
             .with_context(|| could_not_use_weights(directory))
             .kind(Kind::Model)?
             .to_owned();
         Ok(Self {
             directory: directory.to_owned(),
+            model_type,
             prefix,
             format,
             stored,
@@ -87,27 +90,28 @@ impl Tensors {
     }
 
     fn count_layers(&self) -> usize {
-        names::count_layers(self.stored.keys().map(String::as_str), &self.prefix)
+        let names = self.stored.keys().map(String::as_str);
+        names::count_layers(names, &self.prefix, self.model_type)
     }
 
     fn check_layers(&self, config: &Config) -> anyhow::Result<()> {
-        let layers = self.count_layers();
+        let (layers, (key, expected)) = (self.count_layers(), config.numbered_layers());
         ensure!(
-            layers >= config.num_hidden_layers,
-            "`num_hidden_layers` is {} in config.json and {layers} in the weights",
-            config.num_hidden_layers
+            layers >= expected,
+            "`{key}` is {expected} in config.json and {layers} in the weights"
         );
-        for (name, dimensions) in names::encoder(config.num_hidden_layers) {
-            self.check_tensor(&name, dimensions, config)?;
+        for tensor in names::encoder(config) {
+            self.check_tensor(&tensor, config)?;
         }
         Ok(())
     }
 
-    /// How many layers the files have beyond those of `config`; as in transformers, they are not
-    /// used.
+    /// How many layers, or groups of layers, the files have beyond those of `config`; as in
+    /// transformers, they are not used.
     #[must_use]
     pub fn unused_layers(&self, config: &Config) -> usize {
-        self.count_layers().saturating_sub(config.num_hidden_layers)
+        let (_, expected) = config.numbered_layers();
+        self.count_layers().saturating_sub(expected)
     }
 
     /// The types of the encoder's tensors in the files, after [`Tensors::check`].
@@ -116,35 +120,39 @@ impl Tensors {
     /// As [`Tensors::get`].
     pub fn stored_dtypes(&self, config: &Config) -> Result<BTreeSet<String>> {
         let mut dtypes = BTreeSet::new();
-        for (name, _) in names::encoder(config.num_hidden_layers) {
-            let stored = self.named(self.stored(&name))?;
+        for tensor in names::encoder(config) {
+            let stored = self.named(self.stored(&tensor.name))?;
             dtypes.extend(stored.map(|(_, tensor)| tensor.place.dtype.to_string()));
         }
         Ok(dtypes)
     }
 
-    /// Whether the files have a pooler.
+    /// Whether the files have a pooler that the model's type uses.
     #[must_use]
-    pub fn has_pooler(&self) -> bool {
-        let mut tensors = names::POOLER.tensors("").into_iter();
-        tensors.any(|(name, _)| self.entry(&name).is_some())
+    pub fn has_pooler(&self, config: &Config) -> bool {
+        let mut tensors = names::POOLER.tensors("", config).into_iter();
+        let uses_one = config.model_type.facts().tensors.has_pooler;
+        uses_one && tensors.any(|tensor| self.entry(&tensor.name).is_some())
     }
 
-    /// The embeddings and layers by their names, after [`Tensors::check`].
+    /// Everything but the pooler by its names, after [`Tensors::check`].
     ///
     /// # Errors
     /// As [`Tensors::get`].
     pub fn encoder(&self, config: &Config) -> Result<Vec<(String, TensorView)>> {
-        let view = |(name, dimensions): (String, &[ConfigSize])| {
-            let shape: Vec<_> = dimensions
-                .iter()
-                .map(|dimension| dimension.size(config))
-                .collect();
-            let view = self.get(&name, &shape)?;
-            Ok((name, view))
+        self.views(names::encoder(config), config)
+    }
+
+    fn views(
+        &self,
+        tensors: impl Iterator<Item = NamedTensor>,
+        config: &Config,
+    ) -> Result<Vec<(String, TensorView)>> {
+        let view = |tensor: NamedTensor| {
+            let view = self.get(&tensor.name, &tensor.shape(config))?;
+            Ok((tensor.name, view))
         };
-        let named = names::encoder(config.num_hidden_layers);
-        named.into_iter().map(view).collect()
+        tensors.map(view).collect()
     }
 
     /// Maps the pages of the layers in their order, on a background thread.
@@ -153,12 +161,12 @@ impl Tensors {
     /// first forward pass; here they happen while the tokenizer is loaded. The embedding tables are
     /// left out, because a text needs few of their rows.
     pub fn populate_beside(&self, config: &Config) {
-        let layers = self.encoder(config).unwrap_or_default();
+        let layers = self
+            .views(names::layers(config), config)
+            .unwrap_or_default();
         let populate = move || {
-            for (name, view) in &layers {
-                if !name.starts_with("embeddings.") {
-                    view.populate();
-                }
+            for (_, view) in &layers {
+                view.populate();
             }
         };
         // Not joined: a page that is not mapped yet is mapped when it is touched. If the thread
@@ -170,29 +178,26 @@ impl Tensors {
 
     /// The pooler may be missing, but not half of it.
     fn check_pooler(&self, config: &Config) -> anyhow::Result<()> {
-        if self.has_pooler() {
-            for (name, dimensions) in names::POOLER.tensors("") {
-                self.check_tensor(&name, dimensions, config)?;
+        if self.has_pooler(config) {
+            for tensor in names::POOLER.tensors("", config) {
+                self.check_tensor(&tensor, config)?;
             }
         }
         Ok(())
     }
 
-    fn check_tensor(
-        &self,
-        name: &str,
-        dimensions: &[ConfigSize],
-        config: &Config,
-    ) -> anyhow::Result<()> {
-        let (name, tensor) = self.stored(name)?.ok_or_else(|| self.missing(name))?;
-        let sizes = dimensions.iter().map(|dimension| dimension.size(config));
-        if !tensor.place.shape.iter().copied().eq(sizes) {
-            let keys: Vec<String> = dimensions
-                .iter()
-                .map(|dimension| format!("`{}` {}", dimension.key(config), dimension.size(config)))
+    fn check_tensor(&self, wanted: &NamedTensor, config: &Config) -> anyhow::Result<()> {
+        let stored = self.stored(&wanted.name)?;
+        let (name, tensor) = stored.ok_or_else(|| self.missing(&wanted.name))?;
+        let shape = wanted.shape(config);
+        if tensor.place.shape != shape {
+            let keys = wanted.dimensions.iter().map(|it| it.key(config));
+            let sizes: Vec<String> = keys
+                .zip(shape)
+                .map(|(key, size)| format!("`{key}` {size}"))
                 .collect();
-            let wanted = format!("[{}] of config.json", keys.join(", "));
-            bail!(tensor.wrong_shape(name, &wanted));
+            let sizes = format!("[{}] of config.json", sizes.join(", "));
+            bail!(tensor.wrong_shape(name, &sizes));
         }
         tensor.engine_dtype(name).map(drop)
     }

@@ -112,7 +112,7 @@ fn hidden_states(typed: &[LayerRange], config: &Config) -> Result<Vec<usize>> {
     let ranges = if typed.is_empty() { &all } else { typed };
     let mut layers = Vec::new();
     for range in ranges {
-        layers.extend(range.numbers(config.num_hidden_layers)?);
+        layers.extend(range.numbers(config.layers())?);
     }
     Ok(layers)
 }

@@ -23,7 +23,7 @@ impl Ours {
         device::reuse_memory();
         let directory = Path::new(directory);
         let config = Config::read(directory)?;
-        let tensors = Tensors::open(directory)?;
+        let tensors = Tensors::open(directory, config.model_type)?;
         tensors.check(&config)?;
         let dtype = Precision::from_str(dtype, false).map_err(Error::msg)?;
         let device = device::open(device.parse().map_err(Error::msg)?)?;
