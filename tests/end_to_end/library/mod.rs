@@ -10,6 +10,6 @@ mod house;
 #[cfg(feature = "hub")]
 mod hub;
 mod large_vocabulary;
-mod layouts;
+pub mod layouts;
 mod lookups;
 mod model_files;

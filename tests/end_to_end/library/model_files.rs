@@ -12,6 +12,7 @@ use crate::support::broken::Broken;
 mod accepted;
 mod config_faults;
 mod directory_faults;
+mod kin;
 mod mutations;
 mod pytorch;
 mod shard_faults;
@@ -20,7 +21,7 @@ mod weight_faults;
 /// Reads and checks the checkpoint in `directory` as far as a run does before it computes.
 fn load(directory: &Path) -> Result<(Config, Tensors)> {
     let config = Config::read(directory)?;
-    let tensors = Tensors::open(directory)?;
+    let tensors = Tensors::open(directory, config.model_type)?;
     tensors.check(&config)?;
     Ok((config, tensors))
 }

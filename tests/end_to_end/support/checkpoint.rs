@@ -50,13 +50,45 @@ pub struct Checkpoint {
 
 /// A tensor's line in checkpoints.json.
 #[derive(Deserialize)]
-struct Entry {
-    name: String,
+pub(super) struct Entry {
+    pub(super) name: String,
     shape: Vec<Value>,
     #[serde(default)]
     mean: f64,
     spread: Option<f64>,
     gain: Option<f64>,
+}
+
+impl Entry {
+    /// The tensor of this entry under its names; `size` knows the dimensions by their keys.
+    pub(super) fn tensor(
+        &self,
+        plain_name: String,
+        stored_name: String,
+        storage: Storage,
+        size: impl Fn(&str) -> usize,
+    ) -> Tensor {
+        let shape: Vec<usize> = self
+            .shape
+            .iter()
+            .map(|dimension| match dimension.as_str() {
+                Some(key) => size(key),
+                None => dimension.as_u64().expect("a size or a key") as usize,
+            })
+            .collect();
+        let last = shape[shape.len() - 1] as f64;
+        let spread = self
+            .spread
+            .or_else(|| self.gain.map(|gain| gain / last.sqrt()));
+        Tensor {
+            stored_name,
+            plain_name,
+            storage,
+            mean: self.mean,
+            spread: spread.expect("a spread or a gain"),
+            shape,
+        }
+    }
 }
 
 impl Checkpoint {
@@ -107,10 +139,7 @@ impl Checkpoint {
     /// Every tensor in file order: wider elements first, then by name.
     pub fn tensors(&self) -> Vec<Tensor> {
         let mut tensors = self.tensors_as_listed();
-        tensors.sort_by(|a, b| {
-            let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
-            widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
-        });
+        sort_as_in_file(&mut tensors);
         tensors
     }
 
@@ -146,26 +175,10 @@ impl Checkpoint {
     }
 
     fn tensor(&self, table: &Value, plain_name: String, entry: &Entry) -> Tensor {
-        let shape: Vec<usize> = entry
-            .shape
-            .iter()
-            .map(|dimension| match dimension.as_str() {
-                Some(key) => self.size(table, key),
-                None => dimension.as_u64().expect("a size or a key") as usize,
-            })
-            .collect();
-        let last = shape[shape.len() - 1] as f64;
-        let spread = entry
-            .spread
-            .or_else(|| entry.gain.map(|gain| gain / last.sqrt()));
-        Tensor {
-            stored_name: self.stored_name(&plain_name),
-            plain_name,
-            storage: self.storage,
-            mean: entry.mean,
-            spread: spread.expect("a spread or a gain"),
-            shape,
-        }
+        let stored_name = self.stored_name(&plain_name);
+        entry.tensor(plain_name, stored_name, self.storage, |key| {
+            self.size(table, key)
+        })
     }
 
     fn stored_name(&self, plain_name: &str) -> String {
@@ -191,8 +204,16 @@ impl Checkpoint {
     }
 }
 
+/// Wider elements first, then by name.
+pub(super) fn sort_as_in_file(tensors: &mut [Tensor]) {
+    tensors.sort_by(|a, b| {
+        let widest_first = b.storage.item_bytes().cmp(&a.storage.item_bytes());
+        widest_first.then_with(|| a.stored_name.cmp(&b.stored_name))
+    });
+}
+
 /// The table's entry with everything it takes from the one it is `like` filled in.
-fn resolve(checkpoints: &Value, name: &str) -> Value {
+pub(super) fn resolve(checkpoints: &Value, name: &str) -> Value {
     let own = checkpoints[name].as_object().expect("a known checkpoint");
     let Some(like) = own.get("like").and_then(Value::as_str) else {
         return checkpoints[name].clone();

@@ -27,6 +27,9 @@ pub struct Case {
     pub max_length: Option<usize>,
     /// Whether hidden states were kept.
     pub hidden_states: bool,
+    /// Whether attentions were kept.
+    #[serde(default)]
+    pub attentions: bool,
     /// The rows of `last_hidden_state` kept in full.
     pub rows: Vec<usize>,
     /// The columns kept of every row, where not every row is kept in full.

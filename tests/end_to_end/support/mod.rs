@@ -7,6 +7,7 @@ pub mod command;
 pub mod fault;
 pub mod formula;
 pub mod goldens;
+pub mod kin;
 #[cfg(feature = "hub")]
 pub mod loopback;
 pub mod pytorch_file;

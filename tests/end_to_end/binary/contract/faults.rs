@@ -111,8 +111,8 @@ fn a_directory_that_is_no_checkpoint_is_named() {
 #[test]
 fn another_kind_of_model_is_refused_by_its_name() {
     assert_told(
-        |model| edit_config(model, "model_type", json!("roberta")),
-        &["roberta"],
+        |model| edit_config(model, "model_type", json!("modernbert")),
+        &["modernbert", "`bert`"],
     );
     assert_told(
         |model| edit_config(model, "num_hidden_layers", json!(4)),

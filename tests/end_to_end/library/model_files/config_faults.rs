@@ -76,8 +76,9 @@ fn what_would_be_computed_silently_wrong_is_refused_by_name() {
         ),
         (
             "model_type",
-            json!("roberta"),
-            "`model_type` is `roberta`, supported: `bert`",
+            json!("longformer"),
+            "`model_type` is `longformer`, supported: `albert`, `bert`, `camembert`, \
+             `data2vec-text`, `distilbert`, `electra`, `ernie`, `mpnet`, `roberta`, `xlm-roberta`",
         ),
         ("model_type", json!(["bert"]), "`model_type` is [\"bert\"]"),
         (
