@@ -71,8 +71,8 @@ pub(super) fn destination(arguments: &Arguments) -> Result<Destination> {
     // A pipe that nobody reads would block.
     let is_fifo = |it: Metadata| it.file_type().is_fifo();
     if format.spec().needs_file && matches!(path.metadata().map(is_fifo), Ok(true)) {
-        let (name, path) = (format.name(), path.display());
-        let cause = format!("--format {name} needs a file: `{path}` is a stream");
+        let (name, stream) = (format.name(), Destination::name_of(path));
+        let cause = format!("--format {name} needs a file: {stream} is a stream");
         return Err(Error::message(Kind::Usage, cause).with_tip(format!("-o vectors.{name}")));
     }
     let destination = Destination::open(path, policy)?;

@@ -41,8 +41,16 @@ enum Sink {
 impl Destination {
     pub(crate) fn standard_output() -> Result<Self> {
         let sink = Sink::stream(standard_streams::output()?);
-        let name = "standard output".to_owned();
+        let name = Self::name_of(Path::new("-"));
         Ok(Self { sink, name })
+    }
+
+    /// The name of the output at `path` in messages.
+    pub(crate) fn name_of(path: &Path) -> String {
+        if is_standard_output(path) {
+            return "standard output".to_owned();
+        }
+        format!("`{}`", path.display())
     }
 
     /// The file at `path`, or what a link there points to; a pipe or a device is a stream, and `-`
@@ -54,10 +62,10 @@ impl Destination {
     /// [`Kind::Output`] if the directory is missing or cannot be written, if `path` is a directory,
     /// or if an interrupted run has left something that `policy` does not continue.
     pub(crate) fn open(path: &Path, policy: PartialPolicy) -> Result<Self> {
-        if [Path::new("-"), Path::new("/dev/stdout")].contains(&path) {
+        if is_standard_output(path) {
             return Self::standard_output();
         }
-        let name = format!("`{}`", path.display());
+        let name = Self::name_of(path);
         let sink = Sink::open(path, policy);
         let sink = sink.with_context(|| format!("could not write {name}"));
         let sink = sink.kind(Kind::Output)?;
@@ -162,6 +170,10 @@ impl Sink {
             }
         })
     }
+}
+
+fn is_standard_output(path: &Path) -> bool {
+    [Path::new("-"), Path::new("/dev/stdout")].contains(&path)
 }
 
 #[cfg(test)]

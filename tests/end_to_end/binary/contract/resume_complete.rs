@@ -211,10 +211,10 @@ fn kept_columns_of_a_bad_text_are_part_of_the_input() {
         "-q",
     ];
     let arguments = [&columns[..], &["-o", "out", "--resume"]].concat();
-    place.write("in.jsonl", "{\"n\":1}\n{\"text\":\"she\"}\n");
+    place.write("in.jsonl", "{\"text\":\"she\"}\n{\"n\":1}\n");
     assert_eq!(place.run(&arguments).0, 9);
     assert_eq!(place.run(&arguments).0, 0);
-    place.write("in.jsonl", "{\"n\":2}\n{\"text\":\"she\"}\n");
+    place.write("in.jsonl", "{\"text\":\"she\"}\n{\"n\":2}\n");
     assert_eq!(place.run(&arguments).0, 7);
 }
 

@@ -14,6 +14,16 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// What is found at a start of its own, not by `--self-test`, is smaller.
 const HASHED_AT_EACH_START: u64 = 4 << 20;
 
+/// What a hub may have, and this model's repository does not.
+const ABSENT: [&str; 6] = [
+    "added_tokens.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+];
+
 /// The place's model as the hub's `owner/name` in a cache, its blobs named by their SHA-256;
 /// returns the weights' blob.
 fn cache(place: &Place) -> PathBuf {
@@ -45,6 +55,12 @@ fn cache(place: &Place) -> PathBuf {
         if entry.file_name() == "model.safetensors" {
             weights = Some(repository.join("blobs").join(name));
         }
+    }
+    // As a download leaves it: what the repository does not have is marked.
+    let absent = repository.join(".no_exist").join(COMMIT);
+    fs::create_dir_all(&absent).expect("a directory");
+    for file in ABSENT {
+        fs::write(absent.join(file), "").expect("a mark");
     }
     weights.expect("weights")
 }
