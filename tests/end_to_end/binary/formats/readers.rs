@@ -25,7 +25,7 @@ fn python_reads_the_files() {
     }
     all.extend(["--word-pooling", "mean"]);
     place.print(&all);
-    let embedding = ["--pooling", "mean", "--fields", "embedding"];
+    let embedding = [&options[..], &["--fields", "embedding"]].concat();
     place.file("out.npy", &embedding);
     place.file("out.safetensors", &options);
     let half = [&embedding[..], &["--float", "f16"]].concat();
